@@ -1,0 +1,55 @@
+/**
+ * Where vibectl keeps its files.
+ *
+ * `$VIBECTL_CONFIG_DIR`, else `$XDG_CONFIG_HOME/vibectl`, else `~/.config/vibectl`.
+ * Source: https://specifications.freedesktop.org/basedir-spec/latest/
+ */
+import { Config, Effect, Option } from "effect"
+import * as Os from "node:os"
+import * as NodePath from "node:path"
+
+export interface Paths {
+  readonly root: string
+  /** Everything only the server may read. */
+  readonly serverDir: string
+  readonly serverConfig: string
+  /** The generated signing secret that `vibectl-server` and `generate-token` share. */
+  readonly jwtSecret: string
+  /** The private CA and the certificate of `localhost`. */
+  readonly tlsDir: string
+  readonly clientDir: string
+  readonly clientConfig: string
+  /** One file per profile that was configured with a token. */
+  readonly tokensDir: string
+}
+
+/** The paths below one configuration directory. */
+export const below = (root: string): Paths => {
+  const serverDir = NodePath.join(root, "server")
+  const clientDir = NodePath.join(root, "client")
+  return {
+    root,
+    serverDir,
+    serverConfig: NodePath.join(serverDir, "config.yaml"),
+    jwtSecret: NodePath.join(serverDir, "jwt-secret"),
+    tlsDir: NodePath.join(serverDir, "tls"),
+    clientDir,
+    clientConfig: NodePath.join(clientDir, "config.yaml"),
+    tokensDir: NodePath.join(clientDir, "tokens")
+  }
+}
+
+/** The paths of this user, as the environment says. */
+export const paths: Effect.Effect<Paths> = Effect.gen(function*() {
+  const own = yield* variable("VIBECTL_CONFIG_DIR")
+  if (Option.isSome(own)) return below(NodePath.resolve(own.value))
+  const xdg = yield* variable("XDG_CONFIG_HOME")
+  // The XDG specification says to ignore a relative path here.
+  if (Option.isSome(xdg) && NodePath.isAbsolute(xdg.value)) return below(NodePath.join(xdg.value, "vibectl"))
+  const home = yield* variable("HOME")
+  return below(NodePath.join(Option.getOrElse(home, () => Os.homedir()), ".config", "vibectl"))
+})
+
+// -- internals ---------------------------------------------------------------
+
+const variable = (name: string) => Effect.orDie(Config.option(Config.nonEmptyString(name)))

@@ -1,0 +1,100 @@
+/**
+ * A request to a model and the events of its answer.
+ *
+ * An answer is `Start? (Text | Restart Start)* Done Metrics`: the text is what
+ * follows the last `Restart`, and `Done` and `Metrics` come exactly once, on
+ * success only.
+ */
+
+/** What a client asks, as it came from the wire. */
+export interface AnswerRequest {
+  /** Never empty. */
+  readonly requestId: string
+  /** `provider/model`, an alias or a bare name; undefined means the default model. */
+  readonly model: string | undefined
+  readonly system: ReadonlyArray<string>
+  readonly user: ReadonlyArray<string>
+  /** JSON Schema text. */
+  readonly responseSchema: string | undefined
+}
+
+/** Who asks. */
+export interface Caller {
+  /** `sub` of the verified token; `anonymous` when authentication is off. */
+  readonly subject: string
+  /** `jti` of the verified token. */
+  readonly tokenId: string | undefined
+  /** Wire extensions the client understands. */
+  readonly features: ReadonlySet<Feature>
+}
+
+export const features = ["start", "restart"] as const
+export type Feature = (typeof features)[number]
+
+/** How the text of an answer is produced; only `real` comes straight from the provider's own stream. */
+export type Tier = "real" | "simulated" | "fallback"
+
+/** Tokens as the provider counts them. */
+export interface Usage {
+  readonly inputTokens: number
+  readonly outputTokens: number
+}
+
+/** A whole answer. `usage` is undefined when the provider did not report it. */
+export interface Completion {
+  readonly text: string
+  readonly usage: Usage | undefined
+}
+
+export interface Start {
+  readonly _tag: "Start"
+  readonly tier: Tier
+  /** 1 for the first attempt of the call. */
+  readonly attempt: number
+  readonly provider: string
+  readonly model: string
+}
+
+/** All text so far is void; a new attempt follows. */
+export interface Restart {
+  readonly _tag: "Restart"
+  /** The error code of the attempt that ended. */
+  readonly reason: string
+}
+
+/** A non-empty piece of text. */
+export interface Text {
+  readonly _tag: "Text"
+  readonly text: string
+}
+
+export interface Done {
+  readonly _tag: "Done"
+  /** `provider/model`. */
+  readonly model: string
+}
+
+export interface Metrics {
+  readonly _tag: "Metrics"
+  /** Milliseconds from the arrival of the request to the end of its answer. */
+  readonly durationMs: number
+  readonly inputTokens: number
+  readonly outputTokens: number
+  /** True when the provider did not report usage and the counts are ours. */
+  readonly estimated: boolean
+  /** US dollars; undefined when the model's price is not known. */
+  readonly costUsd: number | undefined
+  readonly retryCount: number
+  /** Whole seconds since the Unix epoch. */
+  readonly timestamp: number
+}
+
+export type AnswerEvent = Start | Restart | Text | Done | Metrics
+
+/** A unary answer. */
+export interface Answer {
+  readonly text: string
+  /** `provider/model`. */
+  readonly model: string
+  readonly metrics: Metrics
+}

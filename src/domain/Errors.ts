@@ -1,0 +1,236 @@
+/**
+ * Every failure a caller of the proxy can act on.
+ *
+ * Anything that is not in this file is a defect: it is logged with its cause
+ * at the gRPC edge and reaches the client only as `INTERNAL`. Each error says
+ * what happened (`summary`) and what to do next (`remedy`); both are safe to
+ * show to anybody. A `cause` is for the log only.
+ */
+import { Data, type Duration } from "effect"
+
+/** `error_code` on the wire and `ErrorInfo.reason` in the status details. */
+export type Reason = ProxyError["reason"]
+
+export type ProxyError =
+  | Unauthenticated
+  | ModelNotAllowed
+  | InvalidRequest
+  | ModelNotFound
+  | LimitExceeded
+  | ProviderFailure
+  | StreamInterrupted
+  | ShuttingDown
+  | VersionIncompatible
+
+/** The bearer token is missing, unreadable, expired, revoked or not ours. */
+export class Unauthenticated extends Data.TaggedError("Unauthenticated")<{
+  readonly reason: "TOKEN_MISSING" | "TOKEN_MALFORMED" | "TOKEN_EXPIRED" | "TOKEN_UNTRUSTED" | "TOKEN_REVOKED"
+}> {
+  get summary() {
+    return tokenFacts[this.reason].summary
+  }
+  get remedy() {
+    return tokenFacts[this.reason].remedy
+  }
+  override get message() {
+    return sentence(this)
+  }
+}
+
+/** The token is good, but not for this model. */
+export class ModelNotAllowed extends Data.TaggedError("ModelNotAllowed")<{
+  readonly model: string
+  readonly subject: string
+}> {
+  readonly reason = "MODEL_NOT_ALLOWED"
+  get summary() {
+    return `The token of '${this.subject}' may not use the model '${this.model}'.`
+  }
+  get remedy() {
+    return "Use another model, or ask the operator of the server for a token that allows it."
+  }
+  override get message() {
+    return sentence(this)
+  }
+}
+
+/** The request itself is wrong; sending it again cannot help. */
+export class InvalidRequest extends Data.TaggedError("InvalidRequest")<{
+  readonly reason: "NO_MODEL" | "INVALID_REQUEST" | "INPUT_TOO_LONG"
+  /** The wire name of the field at fault, e.g. `response_model_schema`. */
+  readonly field: string
+  readonly summary: string
+  readonly remedy: string
+}> {
+  override get message() {
+    return sentence(this)
+  }
+}
+
+/** No configured provider serves this model. */
+export class ModelNotFound extends Data.TaggedError("ModelNotFound")<{
+  readonly requested: string
+  /** Full names that can be called now. */
+  readonly available: ReadonlyArray<string>
+  /** Names and aliases most like the requested one, best first. */
+  readonly closest: ReadonlyArray<string>
+  /** Why a name that looks right is not served, e.g. an alias whose provider is not configured. */
+  readonly because: string | undefined
+}> {
+  readonly reason = "MODEL_NOT_FOUND"
+  get summary() {
+    const because = this.because === undefined ? "" : ` (${this.because})`
+    return `The model '${this.requested}' is not served here${because}.`
+  }
+  get remedy() {
+    const closest = this.closest.length === 0 ? "" : `Did you mean ${this.closest.join(" or ")}? `
+    return `${closest}Available models: ${listed(this.available)}.`
+  }
+  override get message() {
+    return sentence(this)
+  }
+}
+
+/** The caller used up what its token allows for now. */
+export class LimitExceeded extends Data.TaggedError("LimitExceeded")<{
+  readonly reason: "RATE_LIMITED" | "CONCURRENCY_LIMITED" | "QUOTA_EXCEEDED"
+  readonly subject: string
+  /** What is limited, e.g. `60 requests per minute`. */
+  readonly limit: string
+  readonly retryAfter: Duration.Duration
+}> {
+  get summary() {
+    return `'${this.subject}' reached its limit of ${this.limit}.`
+  }
+  get remedy() {
+    return "Wait as long as the retry delay says, or ask the operator of the server for a higher limit."
+  }
+  override get message() {
+    return sentence(this)
+  }
+}
+
+/** The model provider did not give an answer. */
+export class ProviderFailure extends Data.TaggedError("ProviderFailure")<{
+  readonly reason: "PROVIDER_RATE_LIMITED" | "PROVIDER_UNAVAILABLE" | "PROVIDER_TIMEOUT" | "PROVIDER_REJECTED"
+  readonly provider: string
+  /** The provider's own short code, e.g. `model_not_found` or `HTTP 503`; never its raw body. */
+  readonly detail: string | undefined
+  /** How long the provider asked us to wait. */
+  readonly retryAfter: Duration.Duration | undefined
+  readonly cause: unknown
+}> {
+  get summary() {
+    const detail = this.detail === undefined ? "" : ` (${this.detail})`
+    return `The provider '${this.provider}' ${providerFacts[this.reason].summary}${detail}.`
+  }
+  get remedy() {
+    return providerFacts[this.reason].remedy
+  }
+  override get message() {
+    return sentence(this)
+  }
+}
+
+/** A stream broke after text had been sent, and the client cannot take a restart. */
+export class StreamInterrupted extends Data.TaggedError("StreamInterrupted")<{
+  readonly provider: string
+  readonly cause: unknown
+}> {
+  readonly reason = "STREAM_INTERRUPTED"
+  get summary() {
+    return `The answer of the provider '${this.provider}' broke off; the text received so far is incomplete.`
+  }
+  get remedy() {
+    return "Send the request again."
+  }
+  override get message() {
+    return sentence(this)
+  }
+}
+
+/** The server is going away. */
+export class ShuttingDown extends Data.TaggedError("ShuttingDown") {
+  readonly reason = "SHUTTING_DOWN"
+  get summary() {
+    return "The server is shutting down."
+  }
+  get remedy() {
+    return "Send the request again; another or the restarted server will answer it."
+  }
+  override get message() {
+    return sentence(this)
+  }
+}
+
+/** Client and server do not speak the same version of the protocol. */
+export class VersionIncompatible extends Data.TaggedError("VersionIncompatible")<{
+  readonly client: string
+  readonly server: string
+  readonly remedy: string
+}> {
+  readonly reason = "VERSION_INCOMPATIBLE"
+  get summary() {
+    return `Client version ${this.client} is incompatible with server version ${this.server}.`
+  }
+  override get message() {
+    return sentence(this)
+  }
+}
+
+// -- internals ---------------------------------------------------------------
+
+interface Facts {
+  readonly summary: string
+  readonly remedy: string
+}
+
+const sentence = (error: Facts): string => `${error.summary} ${error.remedy}`
+
+/** Enough names to choose from; the whole list is in GetServerInfo. */
+const listed = (names: ReadonlyArray<string>, most = 20): string =>
+  names.length === 0
+    ? "none"
+    : names.slice(0, most).join(", ") + (names.length > most ? ` and ${names.length - most} more` : "")
+
+const tokenFacts: Record<Unauthenticated["reason"], Facts> = {
+  TOKEN_MISSING: {
+    summary: "No bearer token was sent.",
+    remedy: "Create one with `vibectl-server generate-token <subject>` and send it as `authorization: Bearer <token>`."
+  },
+  TOKEN_MALFORMED: {
+    summary: "The bearer token is not a valid JWT.",
+    remedy: "Send a token of the form header.payload.signature, as `vibectl-server generate-token <subject>` prints it."
+  },
+  TOKEN_EXPIRED: {
+    summary: "The bearer token has expired.",
+    remedy: "Create a new one with `vibectl-server generate-token <subject>`."
+  },
+  TOKEN_UNTRUSTED: {
+    summary: "The bearer token was not issued for this server.",
+    remedy: "Use a token made by this server's `vibectl-server generate-token <subject>`."
+  },
+  TOKEN_REVOKED: {
+    summary: "The bearer token has been revoked.",
+    remedy: "Ask the operator of the server for a new one."
+  }
+}
+
+const providerFacts: Record<ProviderFailure["reason"], Facts> = {
+  PROVIDER_RATE_LIMITED: {
+    summary: "is limiting this server's requests",
+    remedy: "Wait and send the request again, or use another model."
+  },
+  PROVIDER_UNAVAILABLE: {
+    summary: "could not be reached or failed",
+    remedy: "Send the request again, or use another model."
+  },
+  PROVIDER_TIMEOUT: {
+    summary: "did not answer in time",
+    remedy: "Send the request again with a longer deadline, or use another model."
+  },
+  PROVIDER_REJECTED: {
+    summary: "refused the request",
+    remedy: "Check the model name and the request; if they are right, ask the operator to check the provider's API key."
+  }
+}

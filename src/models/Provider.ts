@@ -1,0 +1,79 @@
+/**
+ * What the proxy needs from a model provider.
+ *
+ * One implementation per kind of provider lives beside this file and in the
+ * table of `Kinds.ts`. The proxy sees only this contract.
+ */
+import { Chunk, Data, Effect, Option, type Scope, Stream } from "effect"
+import type { Completion, Usage } from "../domain/Answer.js"
+import type { ProviderFailure } from "../domain/Errors.js"
+import type { Price } from "../domain/ModelInfo.js"
+import type { ResponseSchema } from "./ResponseSchema.js"
+
+export interface Provider {
+  /** The part before the first `/` of a full model name: the provider's name in the configuration. */
+  readonly name: string
+  /** Models to advertise. */
+  readonly models: ReadonlyArray<ModelSpec>
+  /** Whether a model that is not in `models` may be called. */
+  readonly open: boolean
+  /** The model to use when nobody chose one, without the provider's prefix. */
+  readonly defaultModel: string | undefined
+  /** The whole answer in one piece. Interruption closes the provider's socket. */
+  readonly complete: (request: ProviderRequest) => Effect.Effect<Completion, ProviderFailure>
+  /**
+   * Opens the answer as it is produced. Closing the scope, or interrupting the
+   * opening or a pull, closes the provider's socket.
+   */
+  readonly stream: (
+    request: ProviderRequest
+  ) => Effect.Effect<Pieces, ProviderFailure | StreamingUnsupported, Scope.Scope>
+}
+
+export interface ModelSpec {
+  /** The model's name at the provider. */
+  readonly name: string
+  readonly streams: boolean
+  /** Tokens. */
+  readonly contextLength: number | undefined
+  /** US dollars per million tokens. */
+  readonly price: Price | undefined
+}
+
+export interface ProviderRequest {
+  /** The model's name at the provider. */
+  readonly model: string
+  /** The system prompt; empty when there is none. */
+  readonly system: string
+  readonly user: string
+  readonly schema: ResponseSchema | undefined
+}
+
+/** Pulls what is ready next, all of it at once. After an `End` it must not be pulled again. */
+export type Pieces = Effect.Effect<Piece, ProviderFailure>
+
+/** `text` is never empty. `End` comes only when the provider finished its answer, not when its stream broke. */
+export type Piece =
+  | { readonly _tag: "Text"; readonly text: string }
+  | { readonly _tag: "End"; readonly usage: Usage | undefined }
+
+/** The provider cannot stream this model. `answer` is set when it sent the whole answer instead. */
+export class StreamingUnsupported extends Data.TaggedError("StreamingUnsupported")<{
+  readonly provider: string
+  readonly answer: Completion | undefined
+}> {}
+
+/** A stream of text as the pieces of an answer whose usage is not known. */
+export const fromStream = (
+  text: Stream.Stream<string, ProviderFailure>
+): Effect.Effect<Pieces, never, Scope.Scope> =>
+  Effect.map(Stream.toPull(Stream.filter(text, (piece) => piece.length > 0)), (pull) =>
+    pull.pipe(
+      Effect.map((chunk): Piece => ({ _tag: "Text", text: Chunk.join(chunk, "") })),
+      Effect.catchAll((end) =>
+        Option.match(end, {
+          onNone: () => Effect.succeed<Piece>({ _tag: "End", usage: undefined }),
+          onSome: Effect.fail
+        })
+      )
+    ))
