@@ -1,0 +1,193 @@
+/**
+ * The proxy client over gRPC.
+ *
+ * Every call has a deadline. A call that cannot have begun (nothing listened,
+ * or the server was shutting down) is tried again; one that may have begun is
+ * not, because the provider may already be charging for it. Before its first
+ * call a connection asks for the server's version and refuses a server that
+ * cannot work with this client.
+ */
+import { Duration, Effect, Option, type Redacted, Ref, Schedule, type Scope, Stream } from "effect"
+import type { AnswerEvent, AnswerRequest } from "../domain/Answer.js"
+import { CallFailed, type ClientError, Unreachable, VersionMismatch } from "../domain/ClientErrors.js"
+import { packageVersion } from "../domain/PackageVersion.js"
+import type { ServerInfo } from "../domain/ServerInfo.js"
+import * as Channel from "../grpc/Channel.js"
+import * as Wire from "../grpc/Wire.js"
+import * as RequestId from "../proxy/RequestId.js"
+import * as Compatibility from "../versions/Compatibility.js"
+import * as Diagnose from "./Diagnose.js"
+import type { ClientRequest, ProxyClient } from "./ProxyClient.js"
+
+export interface Options {
+  /** Without brackets for IPv6. */
+  readonly host: string
+  readonly port: number
+  readonly tls: boolean
+  /** PEM of the CAs to trust; undefined means those that Node trusts. */
+  readonly roots?: string | undefined
+  readonly token?: Redacted.Redacted | undefined
+  /** For a whole call, streams included. Default: 300 seconds. */
+  readonly timeout?: Duration.DurationInput | undefined
+  /** For the question what the server is. Default: 10 seconds, or `timeout` when that is shorter. */
+  readonly infoTimeout?: Duration.DurationInput | undefined
+  /** Further attempts after the first. Default: 3. */
+  readonly retryAttempts?: number | undefined
+  /** Default: 30 seconds; see {@link Channel.Options}. */
+  readonly keepaliveTime?: Duration.DurationInput | undefined
+  /** Default: 10 seconds. */
+  readonly keepaliveTimeout?: Duration.DurationInput | undefined
+}
+
+/** Connects on the first call; closing the scope closes the connection and cancels its calls. */
+export const make = (options: Options): Effect.Effect<ProxyClient["Type"], never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const address = `${options.host.includes(":") ? `[${options.host}]` : options.host}:${options.port}`
+    const timeout = Duration.decode(options.timeout ?? Duration.seconds(300))
+    const infoTimeout = Duration.decode(options.infoTimeout ?? Duration.min(timeout, Duration.seconds(10)))
+    const channel = yield* Channel.make({
+      address,
+      tls: options.tls,
+      roots: options.roots,
+      token: options.token,
+      keepaliveTime: Duration.decode(options.keepaliveTime ?? Duration.seconds(30)),
+      keepaliveTimeout: Duration.decode(options.keepaliveTimeout ?? Duration.seconds(10))
+    })
+    const target = { host: options.host, port: options.port, tls: options.tls, roots: options.roots, address }
+    const explain = explaining(target)
+    const retried = retrying(options.retryAttempts ?? 3)
+
+    const serverInfo = channel.unary("GetServerInfo", {}, infoTimeout).pipe(
+      Effect.catchAll(explain),
+      retried,
+      Effect.flatMap(decodeInfo),
+      Effect.map(Wire.toServerInfo),
+      Effect.tap(checkVersion),
+      Effect.withSpan("ProxyClient.serverInfo")
+    )
+
+    const checked = yield* Ref.make(false)
+    const check = Effect.unlessEffect(Effect.zipRight(serverInfo, Ref.set(checked, true)), Ref.get(checked))
+
+    const execute = Effect.fn("ProxyClient.execute")(function*(request: ClientRequest) {
+      yield* check
+      const message = Wire.fromAnswerRequest(yield* complete(request))
+      const answer = yield* channel.unary("Execute", message, timeout).pipe(Effect.catchAll(explain), retried)
+      const { error, success } = yield* decodeAnswer(answer)
+      if (success !== undefined) return Wire.toAnswer(success)
+      return yield* error === undefined ? incomplete : inBand(error)
+    })
+
+    /** Opens a stream up to its first event. Until then nothing was lost, so it may be tried again. */
+    const open = (request: AnswerRequest) =>
+      Effect.gen(function*() {
+        const pull = yield* channel.serverStream("StreamExecute", Wire.fromAnswerRequest(request), timeout)
+        const next: Next = Effect.flatMap(
+          Effect.catchAll(pull, explain),
+          Option.match({
+            onNone: () => Effect.succeedNone,
+            onSome: (message) =>
+              Effect.flatMap(decodeChunk(message), (chunk): Next => {
+                // The status that follows says more than the chunk; an older server follows it with OK.
+                if (chunk.error !== undefined) return Effect.zipRight(pull, inBand(chunk.error))
+                const event = Wire.toEvent(chunk)
+                return Option.isSome(event) ? Effect.succeed(event) : next
+              })
+          })
+        )
+        return [yield* next, next] as const
+      })
+
+    const stream = (request: ClientRequest): Stream.Stream<AnswerEvent, ClientError> =>
+      Stream.unwrapScoped(Effect.gen(function*() {
+        yield* check
+        const [first, next] = yield* retried(open(yield* complete(request)))
+        let completed = false
+        const step = (taken: Option.Option<AnswerEvent>) =>
+          Effect.gen(function*() {
+            if (Option.isNone(taken)) return completed ? Option.none() : yield* incomplete
+            completed ||= taken.value._tag === "Done"
+            return Option.some([taken.value, next] as const)
+          })
+        const start: Next = Effect.succeed(first)
+        return Stream.unfoldEffect(start, (taken) => Effect.flatMap(taken, step))
+      }))
+
+    return { execute, stream, serverInfo }
+  })
+
+// -- internals ---------------------------------------------------------------
+
+type Next = Effect.Effect<Option.Option<AnswerEvent>, ClientError>
+
+const decodeInfo = Wire.decode(Wire.GetServerInfoResponse)
+const decodeAnswer = Wire.decode(Wire.ExecuteResponse)
+const decodeChunk = Wire.decode(Wire.StreamChunk)
+
+const complete = (request: ClientRequest): Effect.Effect<AnswerRequest> =>
+  Effect.map(request.requestId === undefined ? RequestId.make : Effect.succeed(request.requestId), (requestId) => ({
+    requestId,
+    model: request.model,
+    system: request.system ?? [],
+    user: request.user,
+    responseSchema: request.responseSchema
+  }))
+
+const checkVersion = (info: ServerInfo): Effect.Effect<void, VersionMismatch> => {
+  const verdict = Compatibility.compare(packageVersion, info.version)
+  if (verdict._tag === "Compatible") return Effect.void
+  if (verdict._tag === "Warning") return Effect.logWarning(verdict.message)
+  if (Compatibility.speaksBaseContract(info.version, info.features)) {
+    return Effect.logDebug("the server speaks the base contract only").pipe(
+      Effect.annotateLogs({ serverVersion: info.version })
+    )
+  }
+  const { remedy, summary } = verdict.error
+  return new VersionMismatch({ summary, remedy })
+}
+
+/** A status without details did not come from a vibectl server's handler: look at the connection itself. */
+const explaining = (target: Diagnose.Target) => (failure: CallFailed): Effect.Effect<never, ClientError> => {
+  if (failure.reason === "UNAVAILABLE") return Effect.flatMap(Diagnose.diagnose(target), Effect.fail)
+  if (failure.reason === "DEADLINE_EXCEEDED" && !failure.summary.includes("remote_addr=")) {
+    return new Unreachable({ reason: "NO_ANSWER", address: target.address, detail: undefined })
+  }
+  return Effect.fail(failure)
+}
+
+/** Only what cannot have begun is sent again. */
+const cannotHaveBegun = (error: ClientError): boolean =>
+  error._tag === "Unreachable"
+    ? error.reason === "REFUSED"
+    : error._tag === "CallFailed" && error.reason === "SHUTTING_DOWN"
+
+const retrying = (attempts: number) => <A, E extends ClientError, R>(call: Effect.Effect<A, E, R>) =>
+  Effect.retry(call, {
+    schedule: Schedule.jittered(Schedule.exponential(Duration.millis(200))),
+    times: attempts,
+    while: cannotHaveBegun
+  })
+
+/** An error inside an OK answer, as older servers send it, and the first face of one on a stream. */
+const inBand = (error: Wire.ExecuteError): Effect.Effect<never, CallFailed> =>
+  new CallFailed({
+    reason: error.error_code,
+    status: "OK",
+    summary: error.error_message,
+    remedy: error.error_details ?? inBandAdvice[error.error_code] ?? "Look at the server's log.",
+    retryAfter: undefined
+  })
+
+/** The deployed server's two codes. */
+const inBandAdvice: { readonly [code: string]: string } = {
+  NO_MODEL: "Name a model with --model; `vibectl setup-proxy test` lists what the server offers.",
+  EXECUTION_FAILED: "Check the model name, or ask the operator to look at the server's log."
+}
+
+const incomplete = new CallFailed({
+  reason: "STREAM_INTERRUPTED",
+  status: "OK",
+  summary: "The server ended its answer without saying that it was complete.",
+  remedy: "Send the request again.",
+  retryAfter: undefined
+})

@@ -1,0 +1,155 @@
+/**
+ * The client's end of a connection: calls as Effects.
+ *
+ * Interrupting a call cancels it on the wire at once.
+ */
+import * as Grpc from "@grpc/grpc-js"
+import { Clock, Duration, Effect, type Option, Redacted, type Scope } from "effect"
+import { features } from "../domain/Answer.js"
+import type { CallFailed } from "../domain/ClientErrors.js"
+import { packageVersion } from "../domain/PackageVersion.js"
+import * as Authenticate from "./Authenticate.js"
+import * as Credentials from "./Credentials.js"
+import * as Proto from "./Proto.js"
+import * as Status from "./Status.js"
+
+export interface Options {
+  /** `host:port`, an IPv6 host in brackets. */
+  readonly address: string
+  readonly tls: boolean
+  /** PEM of the CAs to trust; undefined means those that Node trusts. */
+  readonly roots: string | undefined
+  readonly token: Redacted.Redacted | undefined
+  /** How often to ask a silent server whether it is still there, while a call runs. */
+  readonly keepaliveTime: Duration.Duration
+  /** How long to wait for its answer before the connection counts as lost. */
+  readonly keepaliveTimeout: Duration.Duration
+}
+
+export type Method = "GetServerInfo" | "Execute" | "StreamExecute"
+
+export interface Channel {
+  /** One answer within `timeout`. */
+  readonly unary: (
+    method: Method,
+    message: object,
+    timeout: Duration.Duration
+  ) => Effect.Effect<unknown, CallFailed>
+  /**
+   * Opens a stream of answers that must end within `timeout`, and yields a pull:
+   * the next message, or none when the server ended the stream with OK.
+   */
+  readonly serverStream: (
+    method: Method,
+    message: object,
+    timeout: Duration.Duration
+  ) => Effect.Effect<Effect.Effect<Option.Option<unknown>, CallFailed>, never, Scope.Scope>
+}
+
+/** Connects on the first call; closing the scope closes the connection. */
+export const make = (options: Options): Effect.Effect<Channel, never, Scope.Scope> =>
+  Effect.map(
+    Effect.acquireRelease(
+      Effect.sync(() => new Grpc.Client(options.address, Credentials.channel(options), channelOptions(options))),
+      (client) => Effect.sync(() => client.close())
+    ),
+    (client) => {
+      const metadata = metadataOf(options)
+
+      return {
+        unary: (method, message, timeout) =>
+          Effect.flatMap(deadline(timeout), (deadline) =>
+            Effect.async<unknown, CallFailed>((resume) => {
+              const { path, requestSerialize, responseDeserialize } = definition(method)
+              const call = client.makeUnaryRequest<object, unknown>(
+                path,
+                requestSerialize,
+                responseDeserialize,
+                message,
+                metadata,
+                { deadline },
+                (error, answer) =>
+                  resume(error === null ? Effect.succeed(answer) : Effect.fail(Status.toCallFailed(error)))
+              )
+              return Effect.sync(() => call.cancel())
+            })),
+
+        serverStream: (method, message, timeout) =>
+          Effect.flatMap(deadline(timeout), (deadline) => {
+            const { path, requestSerialize, responseDeserialize } = definition(method)
+            return Effect.acquireRelease(
+              Effect.sync(() =>
+                reader(client.makeServerStreamRequest<object, unknown>(
+                  path,
+                  requestSerialize,
+                  responseDeserialize,
+                  message,
+                  metadata,
+                  { deadline }
+                ))
+              ),
+              ({ cancel }) => Effect.sync(cancel)
+            ).pipe(Effect.map(({ pull }) => pull))
+          })
+      }
+    }
+  )
+
+// -- internals ---------------------------------------------------------------
+
+const channelOptions = (options: Options): Grpc.ChannelOptions => ({
+  "grpc.keepalive_time_ms": Duration.toMillis(options.keepaliveTime),
+  "grpc.keepalive_timeout_ms": Duration.toMillis(options.keepaliveTimeout),
+  // Our own retries wait longer than this, so each of them is a real attempt to connect.
+  "grpc.initial_reconnect_backoff_ms": 100,
+  "grpc.max_receive_message_length": maxAnswerBytes
+})
+
+/** A whole answer can be larger than gRPC's default of 4 MiB. */
+const maxAnswerBytes = 64 * 1024 * 1024
+
+const metadataOf = (options: Options): Grpc.Metadata => {
+  const metadata = new Grpc.Metadata()
+  metadata.set(Authenticate.clientVersionKey, packageVersion)
+  metadata.set(Authenticate.featuresKey, features.join(","))
+  if (options.token !== undefined) metadata.set("authorization", `Bearer ${Redacted.value(options.token)}`)
+  return metadata
+}
+
+const definition = (method: Method) => {
+  const found = Proto.service[method]
+  if (found === undefined) throw new Error(`llm_proxy.proto has no method ${method}`)
+  return found
+}
+
+const deadline = (timeout: Duration.Duration): Effect.Effect<number> =>
+  Effect.map(Clock.currentTimeMillis, (now) => now + Duration.toMillis(timeout))
+
+/** Reads a stream at the pace of its pulls, so that a slow reader slows the server. */
+const reader = (call: Grpc.ClientReadableStream<unknown>) => {
+  let outcome: Effect.Effect<Option.Option<unknown>, CallFailed> | undefined
+  let wake = () => {}
+  const settle = (end: typeof outcome) => () => {
+    outcome ??= end
+    wake()
+  }
+  call.on("readable", () => wake())
+  call.on("end", settle(Effect.succeedNone))
+  call.on("error", (error: Grpc.ServiceError) => settle(Effect.fail(Status.toCallFailed(error)))())
+
+  const pull = Effect.async<Option.Option<unknown>, CallFailed>((resume) => {
+    const attempt = () => {
+      const message: unknown = call.read()
+      if (message !== null) resume(Effect.succeedSome(message))
+      else if (outcome !== undefined) resume(outcome)
+      else return
+      wake = () => {}
+    }
+    wake = attempt
+    attempt()
+    return Effect.sync(() => {
+      wake = () => {}
+    })
+  })
+  return { pull, cancel: () => call.cancel() }
+}

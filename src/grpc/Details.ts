@@ -1,0 +1,131 @@
+/**
+ * `grpc-status-details-bin`: the machine-readable face of a failure.
+ *
+ * A `google.rpc.Status` whose details any standard gRPC client can read.
+ * Source: https://google.aip.dev/193, https://grpc.io/docs/guides/error/
+ */
+import { Duration, Option, Schema } from "effect"
+import * as NodePath from "node:path"
+import Protobuf from "protobufjs"
+import type { ProxyError } from "../domain/Errors.js"
+import { protoDirectory } from "./Proto.js"
+
+/** The metadata key that carries the details. */
+export const key = "grpc-status-details-bin"
+
+/** What a client needs to know of a failure, beside its status code. */
+export interface Details {
+  readonly reason: string
+  readonly summary: string | undefined
+  readonly remedy: string | undefined
+  readonly retryAfter: Duration.Duration | undefined
+}
+
+export const encode = (code: number, error: ProxyError): Buffer => {
+  const details = [
+    pack("ErrorInfo", {
+      reason: error.reason,
+      domain,
+      metadata: { summary: error.summary, remedy: error.remedy }
+    }),
+    ...specifics(error)
+  ]
+  return Buffer.from(types.Status.encode({ code, message: error.message, details }).finish())
+}
+
+/** None when the bytes are not ours to read: a foreign `domain`, or no `ErrorInfo` at all. */
+export const decode = (bytes: Uint8Array): Option.Option<Details> =>
+  Option.gen(function*() {
+    const status = yield* read("Status", Status, bytes)
+    const info = yield* find(status, "ErrorInfo", ErrorInfo)
+    if (info.domain !== domain) return yield* Option.none()
+    const retry = Option.getOrUndefined(find(status, "RetryInfo", RetryInfo))
+    return {
+      reason: info.reason,
+      summary: info.metadata["summary"],
+      remedy: info.metadata["remedy"],
+      retryAfter: retry?.retry_delay ?
+        Duration.millis(
+          retry.retry_delay.seconds * 1000 + Math.round(retry.retry_delay.nanos / 1e6)
+        ) :
+        undefined
+    }
+  })
+
+/** `google.rpc.RetryInfo.retry_delay`, for the errors that know when to come back. */
+export const retryAfter = (error: ProxyError): Duration.Duration | undefined =>
+  error._tag === "LimitExceeded" || error._tag === "ProviderFailure" ? error.retryAfter : undefined
+
+// -- internals ---------------------------------------------------------------
+
+const domain = "vibectl"
+
+const root = new Protobuf.Root()
+root.resolvePath = (_origin, target) =>
+  // protobufjs brings google/protobuf/*.proto itself.
+  target.startsWith("google/protobuf/") ? target : NodePath.join(protoDirectory, target)
+root.loadSync("google/rpc/status.proto", { keepCase: true })
+
+const types = {
+  Status: root.lookupType("google.rpc.Status"),
+  ErrorInfo: root.lookupType("google.rpc.ErrorInfo"),
+  RetryInfo: root.lookupType("google.rpc.RetryInfo"),
+  QuotaFailure: root.lookupType("google.rpc.QuotaFailure"),
+  BadRequest: root.lookupType("google.rpc.BadRequest"),
+  ResourceInfo: root.lookupType("google.rpc.ResourceInfo")
+}
+type TypeName = keyof typeof types
+
+const pack = (name: TypeName, message: Record<string, unknown>) => ({
+  type_url: `type.googleapis.com/google.rpc.${name}`,
+  value: types[name].encode(types[name].fromObject(message)).finish()
+})
+
+const specifics = (error: ProxyError) => {
+  const after = retryAfter(error)
+  const retry = after === undefined ? [] : [pack("RetryInfo", { retry_delay: toWireDuration(after) })]
+  switch (error._tag) {
+    case "LimitExceeded":
+      return [...retry, pack("QuotaFailure", { violations: [{ subject: error.subject, description: error.limit }] })]
+    case "InvalidRequest":
+      return [pack("BadRequest", { field_violations: [{ field: error.field, description: error.summary }] })]
+    case "ModelNotFound":
+      return [
+        pack("ResourceInfo", { resource_type: "model", resource_name: error.requested, description: error.remedy })
+      ]
+    case "ModelNotAllowed":
+      return [pack("ResourceInfo", { resource_type: "model", resource_name: error.model, owner: error.subject })]
+    default:
+      return retry
+  }
+}
+
+const toWireDuration = (duration: Duration.Duration) => {
+  const millis = Duration.toMillis(duration)
+  return { seconds: Math.floor(millis / 1000), nanos: Math.round((millis % 1000) * 1e6) }
+}
+
+const Status = Schema.Struct({
+  details: Schema.Array(Schema.Struct({ type_url: Schema.String, value: Schema.Uint8ArrayFromSelf }))
+})
+const ErrorInfo = Schema.Struct({
+  reason: Schema.String,
+  domain: Schema.String,
+  metadata: Schema.Record({ key: Schema.String, value: Schema.String })
+})
+const RetryInfo = Schema.Struct({
+  retry_delay: Schema.NullOr(Schema.Struct({ seconds: Schema.Number, nanos: Schema.Number }))
+})
+
+/** Bytes from a peer: what does not parse is none, not a defect. */
+const read = <A, I>(name: TypeName, schema: Schema.Schema<A, I>, bytes: Uint8Array): Option.Option<A> => {
+  const decoded = Option.liftThrowable(() =>
+    types[name].toObject(types[name].decode(bytes), { longs: Number, defaults: true, arrays: true, objects: true })
+  )()
+  return Option.flatMap(decoded, Schema.decodeUnknownOption(schema))
+}
+
+const find = <A, I>(status: typeof Status.Type, name: TypeName, schema: Schema.Schema<A, I>): Option.Option<A> => {
+  const any = status.details.find(({ type_url }) => type_url.endsWith(`/google.rpc.${name}`))
+  return any === undefined ? Option.none() : read(name, schema, any.value)
+}

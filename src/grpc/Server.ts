@@ -1,0 +1,116 @@
+/**
+ * A listening gRPC server as a scoped resource.
+ *
+ * Release says NOT_SERVING, refuses new calls, gives running ones `drain` to
+ * finish, ends the rest with `SHUTTING_DOWN`, then closes the connections.
+ */
+import * as Grpc from "@grpc/grpc-js"
+import * as ProtoLoader from "@grpc/proto-loader"
+import { ReflectionService } from "@grpc/reflection"
+import { Data, Duration, Effect, Exit, Scope } from "effect"
+import * as Health from "grpc-health-check"
+import type { Tokens } from "../auth/Tokens.js"
+import type { LlmProxy } from "../proxy/LlmProxy.js"
+import * as Authenticate from "./Authenticate.js"
+import * as Bridge from "./Bridge.js"
+import * as Proto from "./Proto.js"
+import * as ProxyService from "./ProxyService.js"
+
+/** The address cannot be listened on; nothing was started. */
+export class BindFailed extends Data.TaggedError("BindFailed")<{
+  readonly address: string
+  readonly code: string
+}> {
+  get summary() {
+    return `Cannot listen on ${this.address}: ${bindFacts[this.code]?.summary ?? this.code}.`
+  }
+  get remedy() {
+    return bindFacts[this.code]?.remedy ?? "Choose another address with --host and --port."
+  }
+  override get message() {
+    return `${this.summary} ${this.remedy}`
+  }
+}
+
+export interface Options {
+  readonly host: string
+  /** 0 asks the operating system for a free port. */
+  readonly port: number
+  readonly credentials: Grpc.ServerCredentials
+  readonly proxy: LlmProxy["Type"]
+  /** Undefined switches authentication off. */
+  readonly tokens: Tokens["Type"] | undefined
+  readonly drain: Duration.DurationInput
+}
+
+/** Listens until the scope closes, and yields the port in use. */
+export const serve = (options: Options): Effect.Effect<number, BindFailed, Scope.Scope> =>
+  Effect.gen(function*() {
+    const calls = yield* Scope.make()
+    const bridge = yield* Scope.extend(Bridge.make, calls)
+    const health = new Health.HealthImplementation({ "": "SERVING", [Proto.serviceName]: "SERVING" })
+    const server = new Grpc.Server({ interceptors: [Authenticate.interceptor(bridge, options.tokens)] })
+    server.addService(Proto.service, ProxyService.handlers(bridge, options.proxy))
+    health.addToServer(server)
+    reflection.addToServer(server)
+
+    const address = `${options.host.includes(":") ? `[${options.host}]` : options.host}:${options.port}`
+    yield* Effect.addFinalizer(() =>
+      Effect.gen(function*() {
+        health.setStatus("", "NOT_SERVING")
+        health.setStatus(Proto.serviceName, "NOT_SERVING")
+        const closed = yield* Effect.forkDaemon(shutdown(server))
+        yield* within(bridge.idle, options.drain)
+        yield* Scope.close(calls, Exit.void)
+        // What the interrupted calls still have to say needs a moment to leave.
+        yield* within(closed.await, farewell)
+        server.forceShutdown()
+      })
+    )
+    return yield* listen(server, address, options.credentials)
+  })
+
+// -- internals ---------------------------------------------------------------
+
+const reflection = new ReflectionService({
+  ...Proto.packageDefinition,
+  ...ProtoLoader.loadSync(Health.protoPath)
+})
+
+const farewell = Duration.seconds(1)
+
+const listen = (server: Grpc.Server, address: string, credentials: Grpc.ServerCredentials) =>
+  Effect.async<number, BindFailed>((resume) =>
+    server.bindAsync(address, credentials, (cause, port) =>
+      resume(
+        cause === null
+          ? Effect.succeed(port)
+          : new BindFailed({ address, code: /\bE[A-Z]{4,}\b/.exec(cause.message)?.[0] ?? cause.message })
+      ))
+  )
+
+/** Refuses new calls and completes when the last connection is gone. */
+const shutdown = (server: Grpc.Server) => Effect.async<void>((resume) => server.tryShutdown(() => resume(Effect.void)))
+
+/** A finalizer is uninterruptible, so a timeout inside one must be made interruptible to take effect. */
+const within = <A>(effect: Effect.Effect<A>, limit: Duration.DurationInput) =>
+  Effect.timeoutOption(Effect.interruptible(effect), limit)
+
+const bindFacts: { readonly [code: string]: { readonly summary: string; readonly remedy: string } } = {
+  EADDRINUSE: {
+    summary: "another program is using it",
+    remedy: "Stop that program, or choose another port with --port."
+  },
+  EACCES: {
+    summary: "this user may not use it",
+    remedy: "Choose a port above 1023 with --port, or give the program the right to use it."
+  },
+  EADDRNOTAVAIL: {
+    summary: "this machine does not have that address",
+    remedy: "Choose one of its own addresses with --host, or 0.0.0.0 for all of them."
+  },
+  ENOTFOUND: {
+    summary: "the host name does not resolve",
+    remedy: "Choose an address of this machine with --host."
+  }
+}

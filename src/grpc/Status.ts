@@ -1,0 +1,104 @@
+/**
+ * The one table between proxy errors and gRPC statuses, read in both directions.
+ */
+import * as Grpc from "@grpc/grpc-js"
+import { Cause, Duration, Option } from "effect"
+import { CallFailed } from "../domain/ClientErrors.js"
+import { type ProxyError, type Reason, ShuttingDown } from "../domain/Errors.js"
+import * as Details from "./Details.js"
+
+/** A new reason that has no status here does not compile. */
+export const codes: Record<Reason, Grpc.status> = {
+  TOKEN_MISSING: Grpc.status.UNAUTHENTICATED,
+  TOKEN_MALFORMED: Grpc.status.UNAUTHENTICATED,
+  TOKEN_EXPIRED: Grpc.status.UNAUTHENTICATED,
+  TOKEN_UNTRUSTED: Grpc.status.UNAUTHENTICATED,
+  TOKEN_REVOKED: Grpc.status.UNAUTHENTICATED,
+  MODEL_NOT_ALLOWED: Grpc.status.PERMISSION_DENIED,
+  NO_MODEL: Grpc.status.INVALID_ARGUMENT,
+  INVALID_REQUEST: Grpc.status.INVALID_ARGUMENT,
+  INPUT_TOO_LONG: Grpc.status.INVALID_ARGUMENT,
+  MODEL_NOT_FOUND: Grpc.status.NOT_FOUND,
+  RATE_LIMITED: Grpc.status.RESOURCE_EXHAUSTED,
+  CONCURRENCY_LIMITED: Grpc.status.RESOURCE_EXHAUSTED,
+  QUOTA_EXCEEDED: Grpc.status.RESOURCE_EXHAUSTED,
+  PROVIDER_RATE_LIMITED: Grpc.status.RESOURCE_EXHAUSTED,
+  PROVIDER_UNAVAILABLE: Grpc.status.UNAVAILABLE,
+  STREAM_INTERRUPTED: Grpc.status.UNAVAILABLE,
+  SHUTTING_DOWN: Grpc.status.UNAVAILABLE,
+  PROVIDER_TIMEOUT: Grpc.status.DEADLINE_EXCEEDED,
+  PROVIDER_REJECTED: Grpc.status.FAILED_PRECONDITION,
+  VERSION_INCOMPATIBLE: Grpc.status.FAILED_PRECONDITION
+}
+
+export const fromError = (error: ProxyError): Grpc.StatusObject => {
+  const metadata = new Grpc.Metadata()
+  const code = codes[error.reason]
+  metadata.set(Details.key, Details.encode(code, error))
+  const after = Details.retryAfter(error)
+  if (after !== undefined) metadata.set("retry-after-ms", String(Math.ceil(Duration.toMillis(after))))
+  const limitType = limitTypes[error.reason]
+  if (limitType !== undefined) metadata.set("limit-type", limitType)
+  return { code, details: error.message, metadata }
+}
+
+/** Why a call ended without an answer. A defect's cause is for the log: only `INTERNAL` leaves. */
+export const fromCause = (cause: Cause.Cause<ProxyError>): Ending => {
+  const failure = Cause.failureOption(cause)
+  if (Option.isSome(failure)) return { error: failure.value, status: fromError(failure.value) }
+  if (Cause.isInterruptedOnly(cause)) {
+    // A client that left cannot read a status, so the only reader of this one is a call cut by shutdown.
+    const error = new ShuttingDown()
+    return { error, status: fromError(error) }
+  }
+  return {
+    error: undefined,
+    status: {
+      code: Grpc.status.INTERNAL,
+      details: "Internal error. The server's log has the cause.",
+      metadata: new Grpc.Metadata()
+    }
+  }
+}
+
+export interface Ending {
+  readonly error: ProxyError | undefined
+  readonly status: Grpc.StatusObject
+}
+
+/** A status as the client's error. Servers that send no details are described by their code. */
+export const toCallFailed = (status: Grpc.StatusObject): CallFailed => {
+  const name = Grpc.status[status.code] ?? "UNKNOWN"
+  const [bytes] = status.metadata.get(Details.key)
+  const details = Option.getOrUndefined(bytes instanceof Buffer ? Details.decode(bytes) : Option.none())
+  return new CallFailed({
+    reason: details?.reason ?? name,
+    status: name,
+    summary: details?.summary ?? `The server answered ${name}: ${status.details}`.replace(/\.?$/, "."),
+    remedy: details?.remedy ?? advice[status.code] ?? "Look at the server's log.",
+    retryAfter: details?.retryAfter ?? retryAfterMs(status.metadata)
+  })
+}
+
+// -- internals ---------------------------------------------------------------
+
+/** The deployed clients' name of what was limited. */
+const limitTypes: { readonly [reason in Reason]?: string } = {
+  RATE_LIMITED: "rpm",
+  CONCURRENCY_LIMITED: "concurrency",
+  QUOTA_EXCEEDED: "quota"
+}
+
+const retryAfterMs = (metadata: Grpc.Metadata): Duration.Duration | undefined => {
+  const millis = Number(metadata.get("retry-after-ms")[0])
+  return Number.isFinite(millis) && millis >= 0 ? Duration.millis(millis) : undefined
+}
+
+const advice: { readonly [code in Grpc.status]?: string } = {
+  [Grpc.status.UNAUTHENTICATED]:
+    "Ask the operator for a token (`vibectl-server generate-token <subject>`) and configure the proxy with it.",
+  [Grpc.status.UNIMPLEMENTED]: "This is not a vibectl server, or one of another version: check the proxy URL.",
+  [Grpc.status.DEADLINE_EXCEEDED]: "Allow more time (proxy.timeout_seconds or --timeout), or send a shorter request.",
+  [Grpc.status.RESOURCE_EXHAUSTED]: "Wait and send the request again.",
+  [Grpc.status.UNAVAILABLE]: "Send the request again; if it happens every time, check that the server runs."
+}

@@ -1,0 +1,177 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Either, Ref } from "effect"
+import { ProviderFailure } from "../../src/domain/Errors.js"
+import { type Provider, StreamingUnsupported } from "../../src/models/Provider.js"
+import * as Tiers from "../../src/streaming/Tiers.js"
+import * as FakeProvider from "../../src/testing/FakeProvider.js"
+
+const failure = (reason: ProviderFailure["reason"]) =>
+  new ProviderFailure({ provider: "fake", reason, detail: undefined, retryAfter: undefined, cause: "test" })
+const outage = failure("PROVIDER_UNAVAILABLE")
+const request = { model: "one", system: "", user: "why?", schema: undefined }
+
+/** Every event in order, and the failure that ended it, if one did. */
+const collect = (provider: Provider, options: { restartable?: boolean; streams?: boolean } = {}) =>
+  Effect.scoped(Effect.gen(function*() {
+    const pull = yield* Tiers.open({
+      provider,
+      request,
+      fullName: "fake/one",
+      streams: options.streams ?? true,
+      restartable: options.restartable ?? false
+    })
+    const seen: Array<Tiers.TierEvent> = []
+    for (;;) {
+      const event = yield* Effect.either(pull)
+      if (Either.isLeft(event)) return { seen, error: event.left }
+      seen.push(event.right)
+      if (event.right._tag === "End") return { seen, error: undefined }
+    }
+  }))
+
+const summary = (events: ReadonlyArray<Tiers.TierEvent>) =>
+  events.map((event) => {
+    switch (event._tag) {
+      case "Start":
+        return `start:${event.tier}:${event.attempt}`
+      case "Restart":
+        return `restart:${event.reason}`
+      case "Text":
+        return event.text
+      case "End":
+        return `end:${event.retries}`
+    }
+  })
+
+describe("Tiers.open", () => {
+  it.effect("passes real pieces through unchanged, with the usage the provider reports", () =>
+    Effect.gen(function*() {
+      const usage = { inputTokens: 3, outputTokens: 2 }
+      const provider = FakeProvider.make({
+        stream: () =>
+          Effect.sync(() => FakeProvider.pieces([FakeProvider.text("a"), FakeProvider.text("b"), FakeProvider.end(usage)]))
+      })
+      const { seen } = yield* collect(provider)
+      assert.deepStrictEqual(summary(seen), ["start:real:1", "a", "b", "end:0"])
+      assert.deepStrictEqual(seen.at(-1), { _tag: "End", usage, retries: 0 })
+    }))
+
+  it.effect("simulates for a model that is known not to stream, in pieces of 100", () =>
+    Effect.gen(function*() {
+      const provider = FakeProvider.make({
+        stream: () => Effect.dieMessage("must not be asked"),
+        complete: () => Effect.succeed({ text: "x".repeat(250), usage: undefined })
+      })
+      const { seen } = yield* collect(provider, { streams: false })
+      assert.deepStrictEqual(summary(seen), [
+        "start:simulated:1",
+        "x".repeat(100),
+        "x".repeat(100),
+        "x".repeat(50),
+        "end:0"
+      ])
+    }))
+
+  it.effect("never cuts a simulated piece inside a surrogate pair", () =>
+    Effect.gen(function*() {
+      const text = `${"x".repeat(99)}😀${"y".repeat(120)}`
+      const { seen } = yield* collect(
+        FakeProvider.make({ complete: () => Effect.succeed({ text, usage: undefined }) }),
+        { streams: false }
+      )
+      const pieces = seen.flatMap((event) => event._tag === "Text" ? [event.text] : [])
+      assert.deepStrictEqual(pieces.map((piece) => piece.length), [99, 100, 22])
+      assert.strictEqual(pieces.join(""), text)
+    }))
+
+  it.effect("simulates when the provider refuses to stream", () =>
+    Effect.gen(function*() {
+      const provider = FakeProvider.make({
+        stream: () => new StreamingUnsupported({ provider: "fake", answer: undefined })
+      })
+      assert.deepStrictEqual(summary((yield* collect(provider)).seen), ["start:simulated:1", "whole answer", "end:0"])
+    }))
+
+  it.effect("does not ask twice when the provider sent the whole answer instead of a stream", () =>
+    Effect.gen(function*() {
+      const provider = FakeProvider.make({
+        stream: () => new StreamingUnsupported({ provider: "fake", answer: { text: "here", usage: undefined } }),
+        complete: () => Effect.dieMessage("must not be asked")
+      })
+      assert.deepStrictEqual(summary((yield* collect(provider)).seen), ["start:simulated:1", "here", "end:0"])
+    }))
+
+  for (const [where, stream] of [
+    ["opening", () => Effect.fail(outage)],
+    ["before its first piece", () => Effect.succeed(Effect.fail(outage))]
+  ] as const) {
+    it.effect(`falls back with a fresh call when the stream breaks ${where}`, () =>
+      Effect.gen(function*() {
+        const { error, seen } = yield* collect(FakeProvider.make({ stream }))
+        assert.isUndefined(error)
+        assert.deepStrictEqual(summary(seen), ["start:fallback:2", "whole answer", "end:1"])
+      }))
+  }
+
+  it.effect("never sends text twice: a client without restart gets STREAM_INTERRUPTED", () =>
+    Effect.gen(function*() {
+      const calls = yield* Ref.make(0)
+      const provider = FakeProvider.make({
+        stream: () => Effect.sync(() => FakeProvider.pieces([FakeProvider.text("half"), Effect.fail(outage)])),
+        complete: () => Effect.as(Ref.update(calls, (n) => n + 1), { text: "whole", usage: undefined })
+      })
+      const { error, seen } = yield* collect(provider)
+      assert.deepStrictEqual(summary(seen), ["start:real:1", "half"])
+      assert.strictEqual(error?.reason, "STREAM_INTERRUPTED")
+      assert.strictEqual(yield* Ref.get(calls), 0)
+    }))
+
+  it.effect("restarts for a client that understands it; the text after the restart is one attempt's", () =>
+    Effect.gen(function*() {
+      const provider = FakeProvider.make({
+        stream: () => Effect.sync(() => FakeProvider.pieces([FakeProvider.text("half"), Effect.fail(outage)]))
+      })
+      const { error, seen } = yield* collect(provider, { restartable: true })
+      assert.isUndefined(error)
+      assert.deepStrictEqual(summary(seen), [
+        "start:real:1",
+        "half",
+        "restart:PROVIDER_UNAVAILABLE",
+        "start:fallback:2",
+        "whole answer",
+        "end:1"
+      ])
+    }))
+
+  for (const reason of ["PROVIDER_REJECTED", "PROVIDER_RATE_LIMITED"] as const) {
+    it.effect(`does not call again when the provider answered ${reason}`, () =>
+      Effect.gen(function*() {
+        const provider = FakeProvider.make({
+          stream: () => Effect.fail(failure(reason)),
+          complete: () => Effect.dieMessage("must not be asked")
+        })
+        const { error, seen } = yield* collect(provider)
+        assert.deepStrictEqual(seen, [])
+        assert.strictEqual(error?.reason, reason)
+      }))
+  }
+
+  it.effect("closes the broken stream before it calls again, and the last one with the scope", () =>
+    Effect.gen(function*() {
+      const log: Array<string> = []
+      const provider = FakeProvider.make({
+        stream: () =>
+          Effect.as(
+            Effect.acquireRelease(Effect.sync(() => log.push("open")), () => Effect.sync(() => log.push("close"))),
+            Effect.fail(outage)
+          ),
+        complete: () =>
+          Effect.sync(() => {
+            log.push("call")
+            return { text: "", usage: undefined }
+          })
+      })
+      yield* collect(provider)
+      assert.deepStrictEqual(log, ["open", "close", "call"])
+    }))
+})
