@@ -57,7 +57,7 @@ describe("architecture", () => {
           const target = folder(Path.join(Path.dirname(file), specifier))
           if (folder(file) === "." || target === folder(file)) continue
           assert.isDefined(rank[target], `unknown folder ${target}`)
-          assert.isBelow(rank[target]!, rank[folder(file)]!, `imports upward or sideways: ${specifier}`)
+          assert.isBelow(rank[target], rank[folder(file)]!, `imports upward or sideways: ${specifier}`)
         } else {
           if (folder(file) === "domain") assert.strictEqual(specifier, "effect", "domain imports effect only")
           if (specifier.startsWith("@grpc/")) assert.strictEqual(folder(file), "grpc", "grpc at the edge only")
@@ -68,7 +68,11 @@ describe("architecture", () => {
         assert.notMatch(text, /Effect\.run(Promise|Sync|Fork|Callback)|\brunMain\b/, "fibers start at the edges only")
       }
       if (file !== "grpc/Bridge.ts") {
-        assert.notMatch(text, /FiberSet\.(makeRuntime|runtime)|Runtime\.run/, "fibers of calls start in the bridge only")
+        assert.notMatch(
+          text,
+          /FiberSet\.(makeRuntime|runtime)|Runtime\.run/,
+          "fibers of calls start in the bridge only"
+        )
       }
     })
   }

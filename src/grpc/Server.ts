@@ -79,6 +79,9 @@ const reflection = new ReflectionService({
 
 const farewell = Duration.seconds(1)
 
+// grpc-js would print a second, rawer line of its own for every failure that is reported here.
+Grpc.setLogVerbosity(Grpc.logVerbosity.NONE)
+
 const listen = (server: Grpc.Server, address: string, credentials: Grpc.ServerCredentials) =>
   Effect.async<number, BindFailed>((resume) =>
     server.bindAsync(address, credentials, (cause, port) =>

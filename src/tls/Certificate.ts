@@ -40,7 +40,10 @@ export const fromFiles = (
     const key = yield* read("tls.key_file", keyFile)
     yield* parses("tls.cert_file", certFile, "does not hold a PEM certificate", { cert: certChain })
     yield* parses("tls.key_file", keyFile, "does not hold a PEM private key without a passphrase", { key })
-    yield* parses("tls.key_file", keyFile, `does not belong to the certificate in ${certFile}`, { cert: certChain, key })
+    yield* parses("tls.key_file", keyFile, `does not belong to the certificate in ${certFile}`, {
+      cert: certChain,
+      key
+    })
     return { certChain, key: Redacted.make(key) }
   })
 

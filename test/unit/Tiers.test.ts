@@ -49,7 +49,9 @@ describe("Tiers.open", () => {
       const usage = { inputTokens: 3, outputTokens: 2 }
       const provider = FakeProvider.make({
         stream: () =>
-          Effect.sync(() => FakeProvider.pieces([FakeProvider.text("a"), FakeProvider.text("b"), FakeProvider.end(usage)]))
+          Effect.sync(() =>
+            FakeProvider.pieces([FakeProvider.text("a"), FakeProvider.text("b"), FakeProvider.end(usage)])
+          )
       })
       const { seen } = yield* collect(provider)
       assert.deepStrictEqual(summary(seen), ["start:real:1", "a", "b", "end:0"])
@@ -101,10 +103,12 @@ describe("Tiers.open", () => {
       assert.deepStrictEqual(summary((yield* collect(provider)).seen), ["start:simulated:1", "here", "end:0"])
     }))
 
-  for (const [where, stream] of [
-    ["opening", () => Effect.fail(outage)],
-    ["before its first piece", () => Effect.succeed(Effect.fail(outage))]
-  ] as const) {
+  for (
+    const [where, stream] of [
+      ["opening", () => Effect.fail(outage)],
+      ["before its first piece", () => Effect.succeed(Effect.fail(outage))]
+    ] as const
+  ) {
     it.effect(`falls back with a fresh call when the stream breaks ${where}`, () =>
       Effect.gen(function*() {
         const { error, seen } = yield* collect(FakeProvider.make({ stream }))

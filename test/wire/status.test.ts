@@ -1,5 +1,5 @@
-import * as Grpc from "@grpc/grpc-js"
 import { assert, describe, it } from "@effect/vitest"
+import * as Grpc from "@grpc/grpc-js"
 import { Cause, Duration, FiberId } from "effect"
 import * as Errors from "../../src/domain/Errors.js"
 import * as Status from "../../src/grpc/Status.js"
@@ -13,7 +13,12 @@ const provider = (reason: Errors.ProviderFailure["reason"]) =>
     cause: new Error("secret-body")
   })
 const limit = (reason: Errors.LimitExceeded["reason"]) =>
-  new Errors.LimitExceeded({ reason, subject: "ci", limit: "60 requests per minute", retryAfter: Duration.millis(2250) })
+  new Errors.LimitExceeded({
+    reason,
+    subject: "ci",
+    limit: "60 requests per minute",
+    retryAfter: Duration.millis(2250)
+  })
 const invalid = (reason: Errors.InvalidRequest["reason"]) =>
   new Errors.InvalidRequest({ reason, field: "model_name", summary: "It is wrong.", remedy: "Mend it." })
 
@@ -82,7 +87,10 @@ describe("Status", () => {
       assert.strictEqual(failed.summary, error.summary)
       assert.strictEqual(failed.remedy, error.remedy)
       const wanted = "retryAfter" in error ? error.retryAfter : undefined
-      assert.deepStrictEqual(failed.retryAfter && Duration.toMillis(failed.retryAfter), wanted && Duration.toMillis(wanted))
+      assert.deepStrictEqual(
+        failed.retryAfter && Duration.toMillis(failed.retryAfter),
+        wanted && Duration.toMillis(wanted)
+      )
     })
   }
 
@@ -107,7 +115,11 @@ describe("Status", () => {
     for (const garbage of [undefined, Buffer.from([0xff, 0xff, 0xff]), Buffer.from("not protobuf")]) {
       const metadata = new Grpc.Metadata()
       if (garbage !== undefined) metadata.set("grpc-status-details-bin", garbage)
-      const failed = Status.toCallFailed({ code: Grpc.status.UNAUTHENTICATED, details: "Authentication required", metadata })
+      const failed = Status.toCallFailed({
+        code: Grpc.status.UNAUTHENTICATED,
+        details: "Authentication required",
+        metadata
+      })
       assert.strictEqual(failed.reason, "UNAUTHENTICATED")
       assert.include(failed.summary, "Authentication required")
     }
