@@ -47,6 +47,7 @@ export const make = (options: Options): Effect.Effect<ProxyClient["Type"], never
     const infoTimeout = Duration.decode(options.infoTimeout ?? Duration.min(timeout, Duration.seconds(10)))
     const channel = yield* Channel.make({
       address,
+      host: options.host,
       tls: options.tls,
       roots: options.roots,
       token: options.token,

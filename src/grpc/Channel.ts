@@ -16,6 +16,8 @@ import * as Status from "./Status.js"
 export interface Options {
   /** `host:port`, an IPv6 host in brackets. */
   readonly address: string
+  /** Without brackets. */
+  readonly host: string
   readonly tls: boolean
   /** PEM of the CAs to trust; undefined means those that Node trusts. */
   readonly roots: string | undefined
@@ -50,7 +52,10 @@ export interface Channel {
 export const make = (options: Options): Effect.Effect<Channel, never, Scope.Scope> =>
   Effect.map(
     Effect.acquireRelease(
-      Effect.sync(() => new Grpc.Client(options.address, Credentials.channel(options), channelOptions(options))),
+      Effect.sync(() => {
+        const { credentials, options: forTls } = Credentials.channel(options)
+        return new Grpc.Client(options.address, credentials, { ...channelOptions(options), ...forTls })
+      }),
       (client) => Effect.sync(() => client.close())
     ),
     (client) => {

@@ -3,6 +3,8 @@
  */
 import * as Grpc from "@grpc/grpc-js"
 import { Redacted } from "effect"
+import * as Net from "node:net"
+import * as NodeTls from "node:tls"
 import type { Certificate } from "../tls/Certificate.js"
 
 /** Undefined means plaintext. */
@@ -14,10 +16,24 @@ export const server = (certificate: Certificate | undefined): Grpc.ServerCredent
       private_key: Buffer.from(Redacted.value(certificate.key))
     }])
 
-/** `roots` is PEM; undefined means the CAs that Node trusts. Without `tls` the connection is plaintext. */
-export const channel = (
-  options: { readonly tls: boolean; readonly roots: string | undefined }
-): Grpc.ChannelCredentials =>
-  options.tls
-    ? Grpc.credentials.createSsl(options.roots === undefined ? null : Buffer.from(options.roots))
-    : Grpc.credentials.createInsecure()
+/**
+ * `roots` is PEM; undefined means the CAs that Node trusts. Without `tls` the connection is plaintext.
+ * `options` belong to the channel that uses the credentials.
+ */
+export const channel = (target: {
+  readonly host: string
+  readonly tls: boolean
+  readonly roots: string | undefined
+}): { readonly credentials: Grpc.ChannelCredentials; readonly options: Grpc.ChannelOptions } => {
+  if (!target.tls) return { credentials: Grpc.credentials.createInsecure(), options: {} }
+  const roots = target.roots === undefined ? null : Buffer.from(target.roots)
+  if (Net.isIP(target.host) === 0) return { credentials: Grpc.credentials.createSsl(roots), options: {} }
+  // An IP address must not be sent as server name (RFC 6066, section 3), and Node warns on the terminal when grpc-js
+  // does. So a name is sent that says nothing, and the certificate is checked against the address.
+  const checkServerIdentity = (_name: string, certificate: NodeTls.PeerCertificate) =>
+    NodeTls.checkServerIdentity(target.host, certificate)
+  return {
+    credentials: Grpc.credentials.createSsl(roots, null, null, { checkServerIdentity }),
+    options: { "grpc.ssl_target_name_override": "localhost" }
+  }
+}

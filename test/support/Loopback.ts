@@ -4,12 +4,12 @@
 import * as Grpc from "@grpc/grpc-js"
 import { Duration, Effect, Stream } from "effect"
 import * as Net from "node:net"
-import type { AnswerEvent } from "../../src/domain/Answer.js"
+import type { AnswerEvent, Metrics } from "../../src/domain/Answer.js"
 import * as Proto from "../../src/grpc/Proto.js"
 import * as Server from "../../src/grpc/Server.js"
 import type { LlmProxy } from "../../src/proxy/LlmProxy.js"
 
-export const metrics: AnswerEvent = {
+export const metrics: Metrics = {
   _tag: "Metrics",
   durationMs: 5,
   inputTokens: 1,
@@ -57,23 +57,36 @@ export interface Ended {
 
 const definition = (method: string) => Proto.service[method]!
 
-/** A TCP relay to `port` that can be cut like a cable. */
+export interface Cable {
+  readonly port: number
+  readonly cut: () => void
+  readonly silence: () => void
+  readonly close: () => void
+}
+
+/** A TCP relay to `port` that can be cut like a cable, or go silent like a network that drops everything. */
 export const cable = (port: number) =>
   Effect.acquireRelease(
-    Effect.async<{ readonly port: number; readonly cut: () => void; readonly close: () => void }>((resume) => {
+    Effect.async<Cable>((resume) => {
       const sockets: Array<Net.Socket> = []
+      let silent = false
       const relay = Net.createServer((near) => {
         const far = Net.connect(port, "127.0.0.1")
         sockets.push(near, far)
         for (const socket of [near, far]) socket.on("error", () => {})
-        near.pipe(far)
-        far.pipe(near)
+        near.on("data", (bytes) => silent || far.write(bytes))
+        far.on("data", (bytes) => silent || near.write(bytes))
+        near.on("end", () => far.end())
+        far.on("end", () => near.end())
       })
       const cut = () => sockets.forEach((socket) => socket.destroy())
       relay.listen(0, "127.0.0.1", () =>
         resume(Effect.succeed({
           port: (relay.address() as Net.AddressInfo).port,
           cut,
+          silence: () => {
+            silent = true
+          },
           close: () => relay.close()
         })))
     }),

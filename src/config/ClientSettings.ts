@@ -1,0 +1,80 @@
+/**
+ * Every setting of the client's `client/config.yaml`: which servers there are,
+ * and how calls to them behave.
+ */
+import { Data, Effect, Schema } from "effect"
+import { nearest } from "../domain/Nearest.js"
+import * as Fields from "./Fields.js"
+import type { Description } from "./Load.js"
+import * as Shape from "./Shape.js"
+
+export type ClientSettings = Schema.Schema.Type<typeof schema>
+/** One server; its name is its key in `proxy.profiles`. */
+export type Profile = Schema.Schema.Type<typeof profile>
+
+/** The profile that calls use; undefined when the proxy is disabled. */
+export const activeProfile = (
+  { proxy }: ClientSettings
+): Effect.Effect<{ readonly name: string; readonly profile: Profile } | undefined, ProfileNotFound> => {
+  if (proxy.active === undefined) return Effect.succeed(undefined)
+  const found = Object.entries(proxy.profiles).find(([name]) => name === proxy.active)
+  return found === undefined
+    ? new ProfileNotFound({ name: proxy.active, profiles: Object.keys(proxy.profiles) })
+    : Effect.succeed({ name: found[0], profile: found[1] })
+}
+
+/** There is no profile of this name. */
+export class ProfileNotFound extends Data.TaggedError("ProfileNotFound")<{
+  readonly name: string
+  readonly profiles: ReadonlyArray<string>
+}> {
+  get summary() {
+    return `There is no profile '${this.name}'.`
+  }
+  get remedy() {
+    if (this.profiles.length === 0) return "None is configured; add one with `vibectl setup-proxy configure NAME URL`."
+    const closest = nearest(this.name, this.profiles)
+    const guess = closest.length === 0 ? "" : `Did you mean ${closest.join(" or ")}? `
+    return `${guess}Profiles: ${this.profiles.join(", ")}.`
+  }
+  override get message() {
+    return `${this.summary} ${this.remedy}`
+  }
+}
+
+// -- internals ---------------------------------------------------------------
+
+const optional = <A, I>(field: Schema.Schema<A, I>) => Schema.optionalWith(field, { exact: true })
+
+const name = Schema.String.pipe(Schema.pattern(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/)).annotations(
+  Shape.expects("the name of a profile: 1 to 64 letters, digits, _, . and -, the first a letter or digit")
+)
+
+const profile = Schema.Struct({
+  // A URL with a token in it may have been pasted here: it never shows in a message.
+  server_url: Fields.text.annotations(Shape.expects("the URL of a server: vibectl-server://HOST:PORT", {
+    about: "vibectl-server://HOST:PORT, or vibectl-server-insecure:// for plaintext.",
+    private: true,
+    example: "vibectl-server://llm.example.com:50051"
+  })),
+  ca_bundle_path: optional(Fields.path.annotations(Shape.note("PEM file of the CA to trust.", { path: true }))),
+  jwt_path: optional(Fields.path.annotations(Shape.note("File that holds the token.", { path: true })))
+})
+
+const schema = Schema.Struct({
+  proxy: Schema.Struct({
+    active: optional(name.annotations(Shape.note("The profile in use; null turns the proxy off."))),
+    profiles: Schema.Record({ key: name, value: profile }).annotations(Shape.note("Servers, by name.", {
+      names: "the name of a profile is 1 to 64 letters, digits, _, . and -, the first a letter or digit",
+      example: "work"
+    })),
+    timeout_seconds: Fields.timeout.annotations(Shape.note("Seconds that a whole call may take.")),
+    retry_attempts: Fields.wholeNumber(0, 10).annotations(Shape.note("Further attempts after the first, 0 to 10."))
+  })
+})
+
+export const description: Description<ClientSettings, Schema.Schema.Encoded<typeof schema>> = {
+  schema,
+  defaults: { proxy: { profiles: {}, timeout_seconds: 300, retry_attempts: 3 } },
+  foreign: ["server", "tls", "providers", "model_aliases"]
+}

@@ -1,0 +1,159 @@
+/**
+ * Settings from the environment: `VIBECTL_SERVER__PORT` is `server.port`.
+ *
+ * Keys match in any case; in the names of providers, aliases and profiles,
+ * `_` also stands for `-` and `.`. A variable with `__` that names no setting
+ * is a problem; one without is not a setting (`VIBECTL_CONFIG_DIR` …); one
+ * that is empty is as if it were not set.
+ */
+import { ConfigProvider, Context, Layer } from "effect"
+import { nearest } from "../domain/Nearest.js"
+import type { Variables } from "./Interpolate.js"
+import * as Problem from "./Problem.js"
+import type * as Shape from "./Shape.js"
+import * as Tree from "./Tree.js"
+import * as YamlFile from "./YamlFile.js"
+
+/** The variables of the process. */
+export class Env extends Context.Tag("vibectl/config/Env")<Env, Variables>() {
+  /**
+   * The one place that reads the whole environment: configuration files may
+   * name any variable, and mistyped `VIBECTL_…` names can only be found in the
+   * full list, which `Config` does not give.
+   */
+  static readonly layer = Layer.sync(this, (): Variables => ({ ...process.env }))
+
+  /** An environment of these variables only, for `Config` too. */
+  static readonly layerTest = (variables: { readonly [name: string]: string }) =>
+    Layer.merge(
+      Layer.succeed(this, variables),
+      Layer.setConfigProvider(ConfigProvider.fromMap(new Map(Object.entries(variables))))
+    )
+}
+
+export interface Settings {
+  readonly root: Tree.Node
+  readonly problems: ReadonlyArray<Problem.Problem>
+}
+
+/** The variable that sets the key at `path`. */
+export const nameOf = (path: ReadonlyArray<string>): string => `${prefix}${path.map(toName).join("__")}`
+
+/**
+ * `known` is the tree of the file and the defaults, for the names of its
+ * records; `foreign` are the sections of the other program.
+ */
+export const settings = (options: {
+  readonly shape: Shape.Shape
+  readonly known: Tree.Node
+  readonly foreign: ReadonlyArray<string>
+  readonly variables: Variables
+}): Settings => {
+  const { foreign, known, shape, variables } = options
+  const problems: Array<Problem.Problem> = []
+  const setBy = new Map<string, string>()
+  let root = Tree.empty({ _tag: "Default" })
+  for (const [name, value] of Object.entries(variables).sort(([a], [b]) => a < b ? -1 : 1)) {
+    const rest = name.startsWith(prefix) ? name.slice(prefix.length) : ""
+    if (value === undefined || value === "" || !rest.includes("__")) continue
+    if (foreign.some((section) => rest.toLowerCase().startsWith(`${section}__`))) continue
+    const match = find(shape, known, rest)
+    if (match._tag === "Unknown") {
+      const candidates = names(shape, known, rest.split("__"))
+      problems.push(Problem.unknown(name, [], "unknown variable", nearest(name, candidates, 1), undefined))
+      continue
+    }
+    const key = Problem.keyOf(match.path)
+    if (match._tag === "Ambiguous") {
+      const text = `the variable may mean ${match.candidates.join(" or ")}; set it in the file instead.`
+      problems.push(Problem.make(name, match.path, text))
+      continue
+    }
+    const other = setBy.get(key)
+    if (other !== undefined) {
+      problems.push(Problem.make(name, match.path, `${other} sets the same key; keep one of them.`))
+      continue
+    }
+    setBy.set(key, name)
+    const read = readValue(name, value, match.shape)
+    problems.push(...read.problems)
+    if (read.root !== undefined) root = Tree.merge(root, Tree.only(match.path, read.root))
+  }
+  return { root, problems }
+}
+
+// -- internals ---------------------------------------------------------------
+
+const prefix = "VIBECTL_"
+
+const toName = (key: string): string => key.toUpperCase().replace(/[^A-Z0-9_]/g, "_")
+
+type Match =
+  | { readonly _tag: "Found"; readonly path: ReadonlyArray<string>; readonly shape: Shape.Shape }
+  | { readonly _tag: "Ambiguous"; readonly path: ReadonlyArray<string>; readonly candidates: ReadonlyArray<string> }
+  | { readonly _tag: "Unknown" }
+
+/** Walks down `shape` along `rest`, the variable's name after its prefix. */
+const find = (
+  shape: Shape.Shape,
+  known: Tree.Node | undefined,
+  rest: string,
+  path: ReadonlyArray<string> = []
+): Match => {
+  if (rest === "") return path.length > 0 ? { _tag: "Found", path, shape } : { _tag: "Unknown" }
+  if (shape._tag === "Leaf") return { _tag: "Unknown" }
+  const into = (key: string, inner: Shape.Shape) =>
+    find(inner, Tree.at(known, [key]), rest.slice(key.length + 2), [...path, key])
+  if (shape._tag === "Struct") {
+    for (const [key, inner] of shape.fields) {
+      if (leads(rest, toName(key))) return into(key, inner)
+    }
+    return { _tag: "Unknown" }
+  }
+  const existing = keysOf(known).filter((key) => leads(rest, toName(key)))
+  const longest = existing.reduce((most, key) => Math.max(most, key.length), 0)
+  const best = existing.filter((key) => key.length === longest)
+  const exact = best.find((key) => rest.toLowerCase().startsWith(key.toLowerCase()))
+  const chosen = exact ?? best[0]
+  if (chosen === undefined) {
+    const fresh = rest.split("__", 1).join("").toLowerCase()
+    return fresh === "" ? { _tag: "Unknown" } : into(fresh, shape.value)
+  }
+  if (exact === undefined && best.length > 1) return { _tag: "Ambiguous", path: [...path, chosen], candidates: best }
+  return into(chosen, shape.value)
+}
+
+/** Whether `rest` is the name, or goes on below it. */
+const leads = (rest: string, name: string): boolean => {
+  const upper = rest.toUpperCase()
+  return upper === name || upper.startsWith(`${name}__`)
+}
+
+const keysOf = (node: Tree.Node | undefined): ReadonlyArray<string> =>
+  Tree.isBranch(node) ? [...node.content.keys()] : []
+
+/** Every variable name that would be valid; in a record, for its keys and for the one the user wrote. */
+const names = (
+  shape: Shape.Shape,
+  known: Tree.Node | undefined,
+  typed: ReadonlyArray<string>,
+  path: ReadonlyArray<string> = []
+): ReadonlyArray<string> => {
+  if (shape._tag === "Leaf") return [nameOf(path)]
+  const inner: ReadonlyArray<readonly [string, Shape.Shape]> = shape._tag === "Struct"
+    ? [...shape.fields]
+    : [...keysOf(known), typed[path.length] ?? ""].map((key) => [key, shape.value])
+  return inner.flatMap(([key, value]): ReadonlyArray<string> =>
+    names(value, Tree.at(known, [key]), typed, [...path, key])
+  )
+}
+
+/** Text is taken to the letter, so that no secret loses its `#` or its zeros; all else is YAML. */
+const readValue = (name: string, value: string, shape: Shape.Shape): YamlFile.Parsed => {
+  const source: Problem.Source = { _tag: "Variable", name }
+  if (shape._tag === "Leaf" && shape.isText) {
+    const content = YamlFile.readScalar(value) === null ? null : value
+    return { root: { content, source, keySource: source, shown: undefined }, problems: [] }
+  }
+  return YamlFile.parseValue(value, { sourceAt: () => source, variables: undefined, isText: () => false })
+}

@@ -1,0 +1,59 @@
+/**
+ * The configuration a server runs with: complete, checked, secrets read.
+ */
+import type { FileSystem } from "@effect/platform"
+import { Context, Effect, Layer } from "effect"
+import type { Env } from "./Environment.js"
+import * as Load from "./Load.js"
+import { paths } from "./Paths.js"
+import type { ConfigInvalid } from "./Problem.js"
+import { resolveSecrets } from "./Secrets.js"
+import { defaults, description, type Settings } from "./ServerSettings.js"
+
+export interface Options {
+  /** `--config`; must exist. Undefined means the user's own file, which need not. */
+  readonly file?: string | undefined
+  readonly flags?: Load.Flags
+  /** The kinds of providers that this server knows. */
+  readonly kinds: ReadonlyArray<string>
+}
+
+export class ServerConfig extends Context.Tag("vibectl/config/ServerConfig")<ServerConfig, Settings>() {
+  /** `secrets`: all of them, or only the one that signs tokens. */
+  static readonly layer = (options: Options & { readonly secrets?: "all" | "signing" }) =>
+    Layer.effect(
+      this,
+      Effect.flatMap(load(options), (loaded) => resolveSecrets(loaded, { providers: options.secrets !== "signing" }))
+    )
+
+  /** The defaults on a free port, without TLS and with the demo provider, and what `overrides` says per section. */
+  static readonly layerTest = (overrides: Overrides = {}) =>
+    Layer.succeed(this, {
+      server: { ...defaults.server, log_level: "INFO", port: 0, drain_seconds: 0, ...overrides.server },
+      tls: { enabled: false, ...overrides.tls },
+      providers: overrides.providers ?? { demo: { kind: "demo" } },
+      model_aliases: overrides.model_aliases ?? defaults.model_aliases
+    })
+}
+
+export interface Overrides {
+  readonly server?: Partial<Settings["server"]>
+  readonly tls?: Partial<Settings["tls"]>
+  readonly providers?: Settings["providers"]
+  readonly model_aliases?: Settings["model_aliases"]
+}
+
+/** The configuration with the source of every value; secrets in files are not read yet. */
+export const load = (
+  options: Options
+): Effect.Effect<Load.Loaded<Settings>, ConfigInvalid, Env | FileSystem.FileSystem> =>
+  Effect.flatMap(fileOf(options.file), (file) =>
+    Load.load(description(options.kinds), {
+      file,
+      named: options.file !== undefined,
+      ...options.flags === undefined ? {} : { flags: options.flags }
+    }))
+
+/** The file that is meant: the one named, else the user's own. */
+export const fileOf = (named: string | undefined): Effect.Effect<string> =>
+  named === undefined ? Effect.map(paths, (found) => found.serverConfig) : Effect.succeed(named)

@@ -1,0 +1,171 @@
+/**
+ * Every setting of `vibectl-server`: its meaning, unit, default and limits.
+ *
+ * The names are those of `server/config.yaml`; the notes are what
+ * `config init` writes and what the error messages say.
+ */
+import { Schema } from "effect"
+import * as Fields from "./Fields.js"
+import type { Description } from "./Load.js"
+import { complete } from "./ProviderDefaults.js"
+import { check } from "./ServerChecks.js"
+import * as Shape from "./Shape.js"
+
+export type Settings = Schema.Schema.Type<ReturnType<typeof schema>>
+type Encoded = Schema.Schema.Encoded<ReturnType<typeof schema>>
+export type ServerSection = Settings["server"]
+export type TlsSection = Settings["tls"]
+/** One provider; its name is its key in `providers`. */
+export type ProviderSettings = Settings["providers"][string]
+
+/** The configuration of a server that knows these kinds of providers. */
+export const description = (kinds: ReadonlyArray<string>): Description<Settings, Encoded> => ({
+  schema: schema(kinds),
+  defaults,
+  foreign: ["proxy"],
+  complete: complete(kinds),
+  check
+})
+
+/** What applies where nothing is set. */
+export const defaults = {
+  server: { host: "127.0.0.1", port: 50051, enable_auth: true, log_level: "INFO", drain_seconds: 10 },
+  tls: { enabled: true },
+  providers: {},
+  model_aliases: {
+    "claude-4-sonnet": "anthropic/claude-sonnet-4-0",
+    "gpt-4": "openai/gpt-4",
+    "gpt-3.5-turbo": "openai/gpt-3.5-turbo"
+  }
+}
+
+export const schema = (kinds: ReadonlyArray<string>) =>
+  Schema.Struct({
+    server,
+    tls,
+    providers: Schema.Record({ key: Schema.String.pipe(Schema.pattern(providerName)), value: provider(kinds) })
+      .annotations(Shape.note(providersNote, {
+        example: "openai",
+        names: "the name of a provider is made of letters, digits, - and _"
+      })),
+    model_aliases: Schema.Record({ key: Schema.String.pipe(Schema.pattern(aliasName)), value: modelName })
+      .annotations(Shape.note("Short names for models. These come beside the ones that are built in.", {
+        example: "fast",
+        names: "the name of an alias is not empty and has no spaces"
+      }))
+  })
+
+// -- internals ---------------------------------------------------------------
+
+const note = Shape.note
+const optional = <A, I>(field: Schema.Schema<A, I>) => Schema.optionalWith(field, { exact: true })
+
+/** `__proto__` cannot be the key of a plain object. */
+const providerName = /^(?!__proto__$)[A-Za-z0-9_-]+$/
+const aliasName = /^(?!__proto__$)\S+$/
+
+const server = Schema.Struct({
+  host: Fields.text.annotations(note("Address to listen on; 0.0.0.0 is every IPv4 address of this machine.")),
+  port: Fields.wholeNumber(0, 65_535).annotations(note("TCP port; 0 lets the system choose a free one.")),
+  enable_auth: Fields.boolean.annotations(note("Whether callers must send a token.")),
+  log_level: Schema.compose(Schema.Uppercase, Fields.oneOf("DEBUG", "INFO", "WARNING", "ERROR"), { strict: false })
+    .annotations(Shape.expects("DEBUG, INFO, WARNING or ERROR", { about: "DEBUG, INFO, WARNING or ERROR." })),
+  log_format: optional(
+    Fields.oneOf("pretty", "json").annotations(
+      note("How log lines look: pretty or json.", { example: "pretty", unset: "pretty on a terminal, else json" })
+    )
+  ),
+  jwt_secret: optional(Fields.secret.annotations(
+    note("Signs the tokens; 32 bytes or more. Best given as a variable or in a file.", {
+      secret: true,
+      example: "\"${JWT_SECRET}\"",
+      unset: "generated once, beside this file"
+    })
+  )),
+  jwt_secret_file: optional(Fields.path.annotations(
+    note("A file that holds the secret, instead of jwt_secret.", { path: true, example: "/run/secrets/jwt" })
+  )),
+  default_model: optional(Fields.text.annotations(
+    note("The model of callers who choose none: provider/model or an alias.", {
+      example: "openai/gpt-4o",
+      unset: "the first provider's own default"
+    })
+  )),
+  drain_seconds: Fields.seconds(3600).annotations(
+    note("Seconds that running calls get when the server stops, 0 to 3600.")
+  )
+}).annotations(note("The server itself."))
+
+const tls = Schema.Struct({
+  enabled: Fields.boolean.annotations(note("false serves plaintext: only for a network that nobody else can read.")),
+  cert_file: optional(Fields.path.annotations(note("PEM file with the certificate and its chain.", {
+    path: true,
+    example: "/etc/vibectl/tls.crt",
+    unset: "a certificate for localhost, of a private CA, both made once"
+  }))),
+  key_file: optional(Fields.path.annotations(
+    note("PEM file with the certificate's private key.", { path: true, example: "/etc/vibectl/tls.key" })
+  ))
+}).annotations(note("Encryption of the connections."))
+
+const model = Schema.Union(
+  Fields.text,
+  Schema.Struct({
+    name: Fields.text,
+    streaming: optional(Fields.boolean),
+    context_length: optional(Fields.wholeNumber(1))
+  })
+).annotations(Shape.expects("a model's name, or { name, streaming, context_length }"))
+
+const provider = (kinds: ReadonlyArray<string>) =>
+  Schema.Struct({
+    kind: Fields.oneOfNames(kinds).annotations(note(`What it speaks: ${kinds.join(", ")}.`, {
+      example: "openai",
+      unset: "the provider's name, if that is a kind"
+    })),
+    api_key: optional(Fields.secret.annotations(
+      note("Its key. Best given as a variable or in a file.", {
+        secret: true,
+        example: "\"${OPENAI_API_KEY}\"",
+        unset: "no key is sent"
+      })
+    )),
+    api_key_file: optional(Fields.path.annotations(
+      note("A file that holds the key, instead of api_key.", { path: true, example: "/run/secrets/openai" })
+    )),
+    base_url: optional(Fields.baseUrl.annotations(
+      note("Where it is.", {
+        private: true,
+        example: "https://api.openai.com/v1",
+        unset: "the vendor's own"
+      })
+    )),
+    models: optional(
+      Schema.Array(model).annotations(Shape.expects("a list of models", {
+        about: "The only models it serves, each a name or { name, streaming, context_length (tokens) }.",
+        example: "[gpt-4o, { name: gpt-4, streaming: true, context_length: 8192 }]",
+        unset: "every model it has"
+      }))
+    ),
+    default_model: optional(Fields.text.annotations(
+      note("Its model when nobody chose one, without the provider's name.", {
+        example: "gpt-4o",
+        unset: "well-known for its kind, else the first of models"
+      })
+    )),
+    max_output_tokens: optional(
+      Fields.wholeNumber(1).annotations(
+        note("Tokens that one answer may have.", { example: "4096", unset: "the vendor's limit" })
+      )
+    ),
+    timeout_seconds: optional(Fields.timeout.annotations(
+      note("Seconds until it must have begun to answer.", { example: "600", unset: "600" })
+    ))
+  })
+
+const modelName = Schema.String.pipe(Schema.pattern(/^[^/\s]+\/\S+$/)).annotations(
+  Shape.expects("provider/model", { example: "openai/gpt-4o-mini" })
+)
+
+const providersNote =
+  "Where models come from, by a name of your choice. With none here, OPENAI_API_KEY and ANTHROPIC_API_KEY are used if set."

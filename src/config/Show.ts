@@ -1,0 +1,41 @@
+/**
+ * The effective configuration, setting by setting, with secrets hidden.
+ */
+import type { Loaded } from "./Load.js"
+import { keyOf } from "./Problem.js"
+import type * as Shape from "./Shape.js"
+
+export interface Row {
+  /** `server.port`. */
+  readonly key: string
+  /** As JSON would have it; undefined when nothing is set. */
+  readonly value: unknown
+  /** `default`, `file:line`, a variable or a flag. */
+  readonly source: string
+}
+
+/** A row for every key there is, set or not, in the order of the schema. */
+export const rows = <A>(shape: Shape.Shape, loaded: Loaded<A>): ReadonlyArray<Row> =>
+  below(shape, loaded.value, [], loaded.sources)
+
+export const redacted = "<redacted>"
+
+// -- internals ---------------------------------------------------------------
+
+const below = (
+  shape: Shape.Shape,
+  value: unknown,
+  path: ReadonlyArray<string>,
+  sources: ReadonlyMap<string, string>
+): ReadonlyArray<Row> => {
+  if (shape._tag === "Leaf") {
+    const key = keyOf(path)
+    const shown = shape.isSecret && value !== undefined ? redacted : value
+    return [{ key, value: shown, source: sources.get(key) ?? "default" }]
+  }
+  const entries = new Map(Object.entries(typeof value === "object" && value !== null ? value : {}))
+  const inner: ReadonlyArray<readonly [string, Shape.Shape]> = shape._tag === "Struct"
+    ? [...shape.fields]
+    : [...entries.keys()].map((key): readonly [string, Shape.Shape] => [key, shape.value])
+  return inner.flatMap(([key, field]) => below(field, entries.get(key), [...path, key], sources))
+}

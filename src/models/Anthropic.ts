@@ -1,0 +1,178 @@
+/**
+ * Anthropic through its own SDK.
+ *
+ * The SDK makes the requests, so that URLs, headers and typed errors are its
+ * own; its retries, its log, its tracing and its view of the environment are
+ * off. Streams are decoded here, as for OpenAI.
+ * Source: Messages, https://docs.claude.com/en/api/messages and …/messages-streaming
+ */
+import Anthropic from "@anthropic-ai/sdk"
+import { transformJSONSchema } from "@anthropic-ai/sdk/lib/transform-json-schema"
+import type { MessageCreateParamsNonStreaming } from "@anthropic-ai/sdk/resources/messages"
+import { Duration, Effect, type Scope } from "effect"
+import type { Completion, Usage } from "../domain/Answer.js"
+import type { ProviderFailure } from "../domain/Errors.js"
+import { type Calls, defaultTimeoutMs, type Endpoint, keyOf, ownHeaders, silent } from "./Endpoint.js"
+import * as EventPieces from "./EventPieces.js"
+import * as HttpBody from "./HttpBody.js"
+import * as Json from "./Json.js"
+import type { Pieces, ProviderRequest } from "./Provider.js"
+import type { ResponseSchema } from "./ResponseSchema.js"
+import * as VendorFailure from "./VendorFailure.js"
+
+/** The vendor's own endpoint. */
+export const home = "https://api.anthropic.com"
+
+export const make = (endpoint: Endpoint): Calls => {
+  const timeout = endpoint.timeout === undefined ? defaultTimeoutMs : Duration.toMillis(endpoint.timeout)
+  const client = new Anthropic({
+    apiKey: keyOf(endpoint),
+    baseURL: endpoint.baseUrl ?? home,
+    timeout,
+    maxRetries: 0,
+    fetch: ownHeaders(keyOf(endpoint)),
+    logLevel: "off",
+    logger: silent,
+    // These, and with no key a chain of files too, are otherwise read from the environment.
+    authToken: null,
+    webhookKey: null,
+    openTelemetry: false
+  })
+  const source: VendorFailure.Source = {
+    provider: endpoint.name,
+    apiKey: endpoint.apiKey,
+    isTimeout: (thrown) => thrown instanceof Anthropic.APIConnectionTimeoutError
+  }
+  const failed = EventPieces.failed(source)
+
+  // Not `client.messages.create`: for some models it writes a warning to the console, on every call.
+  const post = (request: ProviderRequest, stream: boolean, signal: AbortSignal) =>
+    client.post<unknown>("/v1/messages", {
+      body: { ...toBody(endpoint, request), stream },
+      stream,
+      signal,
+      timeout
+    })
+
+  const complete = (request: ProviderRequest): Effect.Effect<Completion, ProviderFailure> =>
+    Effect.tryPromise({
+      try: (signal) => post(request, false, signal),
+      catch: (cause) => new HttpBody.BodyFailed({ cause })
+    }).pipe(Effect.catchAll(failed), Effect.flatMap((answer) => fromAnswer(source, answer)))
+
+  const stream = (request: ProviderRequest): Effect.Effect<Pieces, ProviderFailure, Scope.Scope> =>
+    HttpBody.open((signal) => post(request, true, signal).asResponse()).pipe(
+      Effect.catchAll(failed),
+      Effect.map((body) => EventPieces.make(source, body, reader(source)))
+    )
+
+  return { complete, stream }
+}
+
+// -- internals ---------------------------------------------------------------
+
+/** The API demands a limit. Every model since 3.5 allows this one. */
+const defaultMaxTokens = 8192
+
+const toBody = (endpoint: Endpoint, request: ProviderRequest): MessageCreateParamsNonStreaming => ({
+  model: request.model,
+  max_tokens: endpoint.maxOutputTokens ?? defaultMaxTokens,
+  ...(request.system !== "" && { system: request.system }),
+  messages: [{ role: "user", content: request.user }],
+  ...(request.schema && structured(request.model, request.schema))
+})
+
+/**
+ * An answer that satisfies a schema: `output_config.format`, or for the models
+ * before 4.5, which do not have it, a tool that must be called.
+ *
+ * Neither works everywhere. A forced tool call is an error while the model
+ * thinks, and the newest models always do.
+ * Sources: https://platform.claude.com/docs/en/build-with-claude/structured-outputs
+ * (which models), https://platform.claude.com/docs/en/build-with-claude/thinking-tool-workflows
+ * ("options that force tool use return an error while thinking is on").
+ */
+const structured = (model: string, { json, name }: ResponseSchema): Partial<MessageCreateParamsNonStreaming> =>
+  isBefore45.test(model)
+    ? {
+      tools: [{ name, description: "Gives the answer.", input_schema: { ...json, type: "object" } }],
+      tool_choice: { type: "tool", name }
+    }
+    : { output_config: { format: { type: "json_schema", schema: supported(json) } } }
+
+/** `claude-sonnet-4-20250514`, `claude-sonnet-4-0`, `claude-opus-4-1`, `claude-3-7-sonnet-latest`, `claude-2.1` … */
+const isBefore45 = /^claude-(instant|[123](\D|$)|4-|(opus|sonnet)-4-([01](?!\d)|20\d{6}))/
+
+/**
+ * The API takes a subset of JSON Schema (no open objects, no numeric bounds);
+ * the SDK's own transformation closes objects and turns the rest into
+ * descriptions. What it cannot transform goes as it is, for the API to judge.
+ */
+const supported = (json: ResponseSchema["json"]): { readonly [key: string]: unknown } => {
+  try {
+    return transformJSONSchema({ ...json })
+  } catch {
+    return json
+  }
+}
+
+const fromAnswer = (
+  source: VendorFailure.Source,
+  answer: unknown
+): Effect.Effect<Completion, ProviderFailure> => {
+  const message = Json.object(answer)
+  if (!Array.isArray(message?.["content"])) return VendorFailure.broken(source, "invalid answer")
+  const text = Json.array(message["content"]).map((block) => {
+    const { input, text, type } = Json.object(block) ?? {}
+    return type === "text" ? Json.string(text) ?? "" : type === "tool_use" ? JSON.stringify(input) : ""
+  }).join("")
+  return Effect.succeed({ text, usage: totalOf(Json.object(message["usage"]) ?? {}) })
+}
+
+const reader = (source: VendorFailure.Source): EventPieces.Reader => {
+  let usage: Json.JsonObject = {}
+  /** Later counts are cumulative, so they replace earlier ones; null means not counted again. */
+  const count = (value: unknown): void => {
+    const counted = Object.entries(Json.object(value) ?? {}).filter(([, tokens]) => Json.count(tokens) !== undefined)
+    usage = { ...usage, ...Object.fromEntries(counted) }
+  }
+  return {
+    take: ({ data, event }) => {
+      const parsed = Json.parse(data)
+      if (parsed === undefined) return VendorFailure.broken(source, "invalid event")
+      const { delta, error, message, type, usage: counts } = Json.object(parsed) ?? {}
+      switch (type ?? event) {
+        case "content_block_delta":
+          return textOf(Json.object(delta) ?? {})
+        case "message_start":
+          count(Json.object(message)?.["usage"])
+          return ""
+        case "message_delta":
+          count(counts)
+          return ""
+        case "message_stop":
+          return { _tag: "End", usage: totalOf(usage) }
+        case "error":
+          return VendorFailure.fromEvent(source, error)
+        default:
+          // `ping`, the frames of blocks, and whatever comes to be: new event types are no error.
+          return ""
+      }
+    },
+    bodyEnded: () => VendorFailure.broken(source, "stream ended early")
+  }
+}
+
+/** Thinking, signatures and citations are not the answer; the input of a forced tool is. */
+const textOf = ({ partial_json: json, text, type }: Json.JsonObject): string =>
+  Json.string(type === "text_delta" ? text : type === "input_json_delta" ? json : undefined) ?? ""
+
+/** `input_tokens` does not count what was written to or read from the prompt cache. */
+const totalOf = (usage: Json.JsonObject): Usage | undefined => {
+  const input = Json.count(usage["input_tokens"])
+  const outputTokens = Json.count(usage["output_tokens"])
+  if (input === undefined || outputTokens === undefined) return undefined
+  const cached = (Json.count(usage["cache_creation_input_tokens"]) ?? 0) +
+    (Json.count(usage["cache_read_input_tokens"]) ?? 0)
+  return { inputTokens: input + cached, outputTokens }
+}

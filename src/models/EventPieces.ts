@@ -1,0 +1,59 @@
+/**
+ * A vendor's stream of server-sent events as the pieces of an answer.
+ *
+ * All text that arrives in one chunk of the network leaves as one piece. An
+ * answer ends only when the vendor said so: a body that just stops is a failure.
+ */
+import { Clock, Effect, Either } from "effect"
+import type { ProviderFailure } from "../domain/Errors.js"
+import type { BodyFailed, HttpBody } from "./HttpBody.js"
+import type { Piece, Pieces } from "./Provider.js"
+import * as Sse from "./Sse.js"
+import * as VendorFailure from "./VendorFailure.js"
+
+/** What one event means: its text, empty when it has none; the end of the answer; or a failure. */
+export type Meaning = string | End | ProviderFailure
+
+export type End = Extract<Piece, { readonly _tag: "End" }>
+
+/** Understands the events of one answer; it may remember what it saw. */
+export interface Reader {
+  readonly take: (event: Sse.ServerSentEvent) => Meaning
+  /** What the end of the body means when no event has said that the answer is complete. */
+  readonly bodyEnded: () => End | ProviderFailure
+}
+
+export const make = (source: VendorFailure.Source, body: HttpBody, reader: Reader): Pieces => {
+  const decoder = Sse.make()
+  /** Came in the same bytes as text, and follows it. */
+  let last: End | ProviderFailure | undefined
+
+  const conclude = (last: End | ProviderFailure): Pieces =>
+    last._tag === "End" ? Effect.as(body.finish, last) : Effect.fail(last)
+
+  const take = (bytes: Uint8Array | undefined): Pieces => {
+    if (bytes === undefined) return conclude(reader.bodyEnded())
+    const events = decoder.push(bytes)
+    if (Either.isLeft(events)) return conclude(VendorFailure.broken(source, "event too large"))
+    let text = ""
+    for (const event of events.right) {
+      const meaning = reader.take(event)
+      if (typeof meaning === "string") {
+        text += meaning
+      } else {
+        last = meaning
+        break
+      }
+    }
+    if (text !== "") return Effect.succeed({ _tag: "Text", text })
+    return last === undefined ? next : conclude(last)
+  }
+
+  const next: Pieces = Effect.flatMap(Effect.catchAll(body.read, failed(source)), take)
+
+  return Effect.suspend(() => last === undefined ? next : conclude(last))
+}
+
+/** What a request or a body threw, in the vendor's terms. */
+export const failed = (source: VendorFailure.Source) => (failure: BodyFailed): Effect.Effect<never, ProviderFailure> =>
+  Effect.flatMap(Clock.currentTimeMillis, (now) => VendorFailure.fromThrown(source, failure.cause, now))

@@ -1,0 +1,177 @@
+/**
+ * OpenAI, and every endpoint that speaks its protocol (Ollama, vLLM, Groq …).
+ *
+ * The SDK makes the requests, so that URLs, headers and typed errors are its
+ * own; its retries, its log and its view of the environment are off. Streams
+ * are decoded here, because the SDK's decoder is three times as expensive.
+ * Source: Chat Completions, https://platform.openai.com/docs/api-reference/chat
+ */
+import { Duration, Effect, type Scope } from "effect"
+import OpenAI from "openai"
+import type {
+  ChatCompletionCreateParamsNonStreaming,
+  ChatCompletionMessageParam
+} from "openai/resources/chat/completions"
+import type { Completion, Usage } from "../domain/Answer.js"
+import type { ProviderFailure } from "../domain/Errors.js"
+import { type Calls, defaultTimeoutMs, type Endpoint, keyOf, ownHeaders, silent } from "./Endpoint.js"
+import * as EventPieces from "./EventPieces.js"
+import * as HttpBody from "./HttpBody.js"
+import * as Json from "./Json.js"
+import { type Pieces, type ProviderRequest, StreamingUnsupported } from "./Provider.js"
+import { isStrict } from "./ResponseSchema.js"
+import * as VendorFailure from "./VendorFailure.js"
+
+/** The vendor's own endpoint. */
+export const home = "https://api.openai.com/v1"
+
+export const make = (endpoint: Endpoint): Calls => {
+  const client = new OpenAI({
+    apiKey: keyOf(endpoint),
+    baseURL: endpoint.baseUrl ?? home,
+    timeout: endpoint.timeout === undefined ? defaultTimeoutMs : Duration.toMillis(endpoint.timeout),
+    maxRetries: 0,
+    fetch: ownHeaders(keyOf(endpoint)),
+    logLevel: "off",
+    logger: silent,
+    // Each of these is otherwise read from the environment.
+    adminAPIKey: null,
+    organization: null,
+    project: null,
+    webhookSecret: null
+  })
+  const source: VendorFailure.Source = {
+    provider: endpoint.name,
+    apiKey: endpoint.apiKey,
+    isTimeout: (thrown) => thrown instanceof OpenAI.APIConnectionTimeoutError
+  }
+  const failed = EventPieces.failed(source)
+
+  const complete = (request: ProviderRequest): Effect.Effect<Completion, ProviderFailure> =>
+    Effect.tryPromise({
+      try: (signal) => client.chat.completions.create(toBody(endpoint, request), { signal }),
+      catch: (cause) => new HttpBody.BodyFailed({ cause })
+    }).pipe(Effect.catchAll(failed), Effect.flatMap((answer) => fromAnswer(source, answer)))
+
+  const stream = (
+    request: ProviderRequest
+  ): Effect.Effect<Pieces, ProviderFailure | StreamingUnsupported, Scope.Scope> =>
+    HttpBody.open((signal) =>
+      client.chat.completions.create(
+        { ...toBody(endpoint, request), stream: true, stream_options: { include_usage: true } },
+        { signal }
+      ).asResponse()
+    ).pipe(
+      Effect.catchAll((failure): Effect.Effect<never, ProviderFailure | StreamingUnsupported> =>
+        refusesStreaming(failure.cause)
+          ? new StreamingUnsupported({ provider: endpoint.name, answer: undefined })
+          : failed(failure)
+      ),
+      Effect.flatMap((body) =>
+        isJson(body.response)
+          ? Effect.flatMap(wholeAnswer(source, body), (answer) =>
+            new StreamingUnsupported({ provider: endpoint.name, answer }))
+          : Effect.succeed(EventPieces.make(source, body, reader(source)))
+      )
+    )
+
+  return { complete, stream }
+}
+
+// -- internals ---------------------------------------------------------------
+
+const toBody = (endpoint: Endpoint, request: ProviderRequest): ChatCompletionCreateParamsNonStreaming => {
+  const system: ReadonlyArray<ChatCompletionMessageParam> = request.system === ""
+    ? []
+    : [{ role: "system", content: request.system }]
+  return {
+    model: request.model,
+    messages: [...system, { role: "user", content: request.user }],
+    ...(request.schema && {
+      response_format: {
+        type: "json_schema",
+        json_schema: {
+          name: request.schema.name,
+          schema: request.schema.json,
+          strict: isStrict(request.schema.json)
+        }
+      }
+    }),
+    ...limitOf(endpoint)
+  }
+}
+
+/** OpenAI's newer models refuse `max_tokens`; most others that speak its protocol know nothing else. */
+const limitOf = ({ baseUrl, maxOutputTokens }: Endpoint) =>
+  maxOutputTokens === undefined
+    ? {}
+    : baseUrl === undefined
+    ? { max_completion_tokens: maxOutputTokens }
+    : { max_tokens: maxOutputTokens }
+
+const fromAnswer = (
+  source: VendorFailure.Source,
+  answer: unknown
+): Effect.Effect<Completion, ProviderFailure> => {
+  const root = Json.object(answer)
+  // Some gateways report a failure with status 200.
+  if (root?.["error"] !== undefined && root["error"] !== null) return VendorFailure.fromEvent(source, root["error"])
+  const message = Json.object(Json.object(Json.array(root?.["choices"])[0])?.["message"])
+  return message === undefined
+    ? VendorFailure.broken(source, "invalid answer")
+    : Effect.succeed({ text: textOf(message), usage: usageOf(root?.["usage"]) })
+}
+
+const wholeAnswer = (
+  source: VendorFailure.Source,
+  body: HttpBody.HttpBody
+): Effect.Effect<Completion, ProviderFailure> =>
+  body.text.pipe(
+    Effect.catchAll(EventPieces.failed(source)),
+    Effect.flatMap((text) => fromAnswer(source, Json.parse(text)))
+  )
+
+const isJson = (response: Response): boolean => /^application\/json\b/i.test(response.headers.get("content-type") ?? "")
+
+const reader = (source: VendorFailure.Source): EventPieces.Reader => {
+  let usage: Usage | undefined
+  let finished = false
+  return {
+    take: ({ data, event }) => {
+      if (data === "[DONE]") return { _tag: "End", usage }
+      const parsed = Json.parse(data)
+      if (parsed === undefined) return VendorFailure.broken(source, "invalid event")
+      const chunk = Json.object(parsed)
+      if (chunk === undefined) return ""
+      if (event === "error" || chunk["error"] !== undefined && chunk["error"] !== null) {
+        return VendorFailure.fromEvent(source, chunk["error"] ?? chunk)
+      }
+      usage = usageOf(chunk["usage"]) ?? usage
+      const choice = Json.object(Json.array(chunk["choices"])[0])
+      if (choice === undefined) return ""
+      if (Json.string(choice["finish_reason"]) !== undefined) finished = true
+      const delta = Json.object(choice["delta"])
+      return delta === undefined ? "" : textOf(delta)
+    },
+    bodyEnded: () => finished ? { _tag: "End", usage } : VendorFailure.broken(source, "stream ended early")
+  }
+}
+
+/** A refusal is the model's answer. */
+const textOf = (message: Json.JsonObject): string =>
+  Json.string(message["content"]) ?? Json.string(message["refusal"]) ?? ""
+
+const usageOf = (value: unknown): Usage | undefined => {
+  const usage = Json.object(value)
+  const inputTokens = Json.count(usage?.["prompt_tokens"])
+  const outputTokens = Json.count(usage?.["completion_tokens"])
+  return inputTokens === undefined || outputTokens === undefined ? undefined : { inputTokens, outputTokens }
+}
+
+/** No code is agreed on; some endpoints name the parameter, the others say it in a sentence. */
+const refusesStreaming = (thrown: unknown): boolean =>
+  thrown instanceof OpenAI.APIError && (thrown.status === 400 || thrown.status === 422) &&
+  (thrown.param === "stream" || saysUnsupported.test(`${thrown.code ?? ""} ${thrown.message}`))
+
+const saysUnsupported =
+  /\bstream(ing)?\b.*(unsupported|not (be )?(supported|available|allowed))|(unsupported|n[o']t support).*\bstream(ing)?\b/i

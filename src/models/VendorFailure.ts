@@ -1,0 +1,177 @@
+/**
+ * What a vendor's SDK, socket or stream threw, as a {@link ProviderFailure}.
+ *
+ * What a client may see is our own words and the vendor's short code. The
+ * `cause` is for the log, and even it holds neither the SDK's error, which
+ * carries headers and the whole body, nor the API key.
+ */
+import { DateTime, Duration, Option, Redacted } from "effect"
+import { ProviderFailure } from "../domain/Errors.js"
+import { isRecord } from "./Json.js"
+
+export interface Source {
+  /** The provider's name in the configuration. */
+  readonly provider: string
+  readonly apiKey: Redacted.Redacted | undefined
+  /** Whether the SDK's error says that its own timer ran out. */
+  readonly isTimeout: (thrown: unknown) => boolean
+}
+
+/** What stays of a vendor's error. */
+export interface VendorError {
+  readonly name: string
+  readonly status: number | undefined
+  readonly code: string | undefined
+  readonly requestId: string | undefined
+  readonly message: string
+}
+
+/** `now` in milliseconds since the epoch: a `Retry-After` may be a date. */
+export const fromThrown = (source: Source, thrown: unknown, now: number): ProviderFailure => {
+  const status = isRecord(thrown) && typeof thrown["status"] === "number" ? thrown["status"] : undefined
+  const headers = isRecord(thrown) && thrown["headers"] instanceof Headers ? thrown["headers"] : undefined
+  const code = status === undefined ? systemCode(thrown) : shortCode(source, thrown)
+  return new ProviderFailure({
+    provider: source.provider,
+    reason: status === undefined ? reasonOfConnection(source, thrown, code) : reasonOfStatus(status),
+    detail: code ?? (status === undefined ? undefined : `HTTP ${status}`),
+    retryAfter: headers && retryAfter(headers, now),
+    cause: {
+      name: nameOf(thrown),
+      status,
+      code,
+      requestId: headers?.get("x-request-id") ?? headers?.get("request-id") ?? undefined,
+      message: withoutSecrets(source, messageOf(thrown, status))
+    } satisfies VendorError
+  })
+}
+
+/** `error` is the object that a vendor sends inside a stream or in place of an answer. */
+export const fromEvent = (source: Source, error: unknown): ProviderFailure => {
+  const code = shortCode(source, error)
+  const status = isRecord(error) && typeof error["code"] === "number" ? error["code"] : undefined
+  return new ProviderFailure({
+    provider: source.provider,
+    reason: status !== undefined && status >= 400 ? reasonOfStatus(status) : reasonOfCode(kindsOf(error)),
+    detail: code ?? (status === undefined ? undefined : `HTTP ${status}`),
+    retryAfter: undefined,
+    cause: {
+      name: "ErrorEvent",
+      status,
+      code,
+      requestId: undefined,
+      message: withoutSecrets(source, stringIn(error, "message") ?? "no message")
+    } satisfies VendorError
+  })
+}
+
+/** The vendor did not keep to its own protocol; `detail` is our word for it. */
+export const broken = (
+  source: Source,
+  detail: "stream ended early" | "invalid event" | "event too large" | "invalid answer"
+): ProviderFailure =>
+  new ProviderFailure({
+    provider: source.provider,
+    reason: "PROVIDER_UNAVAILABLE",
+    detail,
+    retryAfter: undefined,
+    cause: undefined
+  })
+
+/** Milliseconds, seconds or a date (RFC 9110, 10.2.3); never negative. */
+export const retryAfter = (headers: Headers, now: number): Duration.Duration | undefined => {
+  const milliseconds = amount(headers.get("retry-after-ms"))
+  if (milliseconds !== undefined) return Duration.millis(milliseconds)
+  const header = headers.get("retry-after")
+  const seconds = amount(header)
+  if (seconds !== undefined) return Duration.seconds(seconds)
+  // A date names its day and month; anything shorter is not one, whatever the parser makes of it.
+  if (header === null || !/^[A-Za-z]{3,9},? /.test(header)) return undefined
+  return Option.getOrUndefined(
+    Option.map(DateTime.make(header), (at) => Duration.millis(Math.max(0, DateTime.toEpochMillis(at) - now)))
+  )
+}
+
+// -- internals ---------------------------------------------------------------
+
+type Reason = ProviderFailure["reason"]
+
+const reasonOfStatus = (status: number): Reason =>
+  status === 429
+    ? "PROVIDER_RATE_LIMITED"
+    : status === 408
+    ? "PROVIDER_TIMEOUT"
+    : status >= 500
+    ? "PROVIDER_UNAVAILABLE"
+    : "PROVIDER_REJECTED"
+
+const reasonOfConnection = (source: Source, thrown: unknown, code: string | undefined): Reason =>
+  source.isTimeout(thrown) || code !== undefined && timeoutCodes.has(code) ? "PROVIDER_TIMEOUT" : "PROVIDER_UNAVAILABLE"
+
+const timeoutCodes = new Set([
+  "ETIMEDOUT",
+  "UND_ERR_CONNECT_TIMEOUT",
+  "UND_ERR_HEADERS_TIMEOUT",
+  "UND_ERR_BODY_TIMEOUT"
+])
+
+/**
+ * The first that names one wins; the rest is the vendor's own trouble.
+ * Sources: https://platform.openai.com/docs/guides/error-codes, https://docs.claude.com/en/api/errors
+ */
+const reasonOfCode = (codes: ReadonlyArray<string>): Reason => {
+  for (const code of codes) {
+    if (/rate_?limit|too_many_requests|insufficient_quota/i.test(code)) return "PROVIDER_RATE_LIMITED"
+    if (/timeout/i.test(code)) return "PROVIDER_TIMEOUT"
+    if (/invalid|authentication|permission|not_found|too_large|billing|content_filter|context_length/i.test(code)) {
+      return "PROVIDER_REJECTED"
+    }
+  }
+  return "PROVIDER_UNAVAILABLE"
+}
+
+const kindsOf = (error: unknown): ReadonlyArray<string> =>
+  ["code", "errorCode", "type"].flatMap((key) => stringIn(error, key) ?? [])
+
+/** A code is short and of few characters, so that no prompt, URL or body can pass for one. */
+const shortCode = (source: Source, error: unknown): string | undefined =>
+  kindsOf(error).find((code) => /^[A-Za-z0-9_.:-]{1,64}$/.test(code) && withoutSecrets(source, code) === code)
+
+/** `ECONNREFUSED` and the like, from the chain of causes. */
+const systemCode = (thrown: unknown): string | undefined =>
+  chain(thrown).flatMap((error) => stringIn(error, "code") ?? []).find((code) => /^[A-Z][A-Z0-9_]{2,63}$/.test(code))
+
+const chain = (thrown: unknown): ReadonlyArray<unknown> => {
+  const errors: Array<unknown> = []
+  for (let error = thrown; isRecord(error) && errors.length < 8; error = error["cause"]) errors.push(error)
+  return errors
+}
+
+const nameOf = (thrown: unknown): string => thrown instanceof Error ? thrown.constructor.name : typeof thrown
+
+/** The vendor's sentence where it sent one; without it, an SDK's message is the raw body. */
+const messageOf = (thrown: unknown, status: number | undefined): string => {
+  if (status === undefined) return chain(thrown).flatMap((error) => stringIn(error, "message") ?? []).join(": ")
+  const body = isRecord(thrown) ? thrown["error"] : undefined
+  const error = isRecord(body) && isRecord(body["error"]) ? body["error"] : body
+  return stringIn(error, "message") ?? `HTTP ${status}`
+}
+
+const stringIn = (value: unknown, key: string): string | undefined => {
+  const found = isRecord(value) ? value[key] : undefined
+  return typeof found === "string" && found !== "" ? found : undefined
+}
+
+const withoutSecrets = (source: Source, text: string): string => {
+  const key = source.apiKey && Redacted.value(source.apiKey)
+  return (key === undefined || key === "" ? text : text.replaceAll(key, redacted))
+    // Vendors quote a wrong key with its middle starred out; URLs may carry a password.
+    .replace(/\b(sk|pk|gsk)[-_][A-Za-z0-9_*-]{6,}/g, redacted)
+    .replace(/\/\/[^/@\s]*@/g, `//${redacted}@`)
+    .slice(0, 500)
+}
+
+const redacted = "<redacted>"
+
+const amount = (header: string | null): number | undefined =>
+  header !== null && /^\d+(\.\d+)?$/.test(header.trim()) ? Number(header) : undefined

@@ -1,0 +1,45 @@
+/**
+ * The `vibectl-server` command line.
+ */
+import { CliConfig, Command } from "@effect/cli"
+import { Effect } from "effect"
+import { packageVersion } from "../domain/PackageVersion.js"
+import { kindNames } from "../models/Kinds.js"
+import * as Config from "./commands/config.js"
+import * as GenerateToken from "./commands/generateToken.js"
+import * as Serve from "./commands/serve.js"
+
+/** Runs a command line as Node gives it: the runtime, the script, then what the user typed. */
+export const run = (argv: ReadonlyArray<string>, terminal: Effect.Effect<boolean>) =>
+  Command.run(
+    Command.make("vibectl-server").pipe(
+      Command.withDescription("LLM proxy server; `vibectl-server` alone serves, with the options of `serve`"),
+      Command.withSubcommands([
+        Serve.make(kindNames, terminal),
+        GenerateToken.make(kindNames),
+        Config.make(kindNames)
+      ])
+    ),
+    { name: "vibectl-server", version: packageVersion }
+  )(normalize(argv)).pipe(Effect.provide(CliConfig.layer({ showBuiltIns: false, showTypes: false })))
+
+/**
+ * `serve` is the default command, and `--log-level` takes any case.
+ *
+ * The framework has a `--log-level` of its own that takes lower-case names and keeps them from the command,
+ * so ours is always handed over in upper case.
+ */
+export const normalize = (argv: ReadonlyArray<string>): ReadonlyArray<string> => {
+  const [runtime = "", script = "", ...words] = argv
+  const [first] = words
+  const serves = first === undefined || (first.startsWith("-") && !["--help", "-h", "--version"].includes(first))
+  const typed = serves ? ["serve", ...words] : words
+  return [
+    runtime,
+    script,
+    ...typed.map((word, index) => {
+      if (typed[index - 1] === "--log-level") return word.toUpperCase()
+      return word.startsWith("--log-level=") ? `--log-level=${word.slice("--log-level=".length).toUpperCase()}` : word
+    })
+  ]
+}

@@ -1,0 +1,124 @@
+/**
+ * The one layer graph of the server.
+ *
+ * Everything is settled before the port is opened: a bad setting, secret,
+ * certificate or model name stops the start with one clear error, and nothing
+ * is left half-started.
+ */
+import type { FileSystem } from "@effect/platform"
+import { Context, Duration, Effect, Layer } from "effect"
+import * as Os from "node:os"
+import * as SigningKey from "../auth/SigningKey.js"
+import * as Tokens from "../auth/Tokens.js"
+import { ServerConfig } from "../config/ServerConfig.js"
+import type { ProviderSettings, TlsSection } from "../config/ServerSettings.js"
+import * as Credentials from "../grpc/Credentials.js"
+import * as Server from "../grpc/Server.js"
+import * as Catalog from "../models/Catalog.js"
+import * as Kinds from "../models/Kinds.js"
+import { LlmProxy } from "../proxy/LlmProxy.js"
+import * as Certificate from "../tls/Certificate.js"
+import * as LocalCa from "../tls/LocalCa.js"
+
+/** Where the server can be called, for as long as the layer lives. */
+export class Listening extends Context.Tag("vibectl/server/Listening")<Listening, {
+  readonly host: string
+  /** The port in use, also when the settings asked for any free one. */
+  readonly port: number
+  readonly tls: boolean
+  readonly auth: boolean
+  /** PEM file of the CA to trust, when the server made its own certificate. */
+  readonly caFile: string | undefined
+}>() {}
+
+/** Why a server did not start. */
+export type StartFailed =
+  | SigningKey.SigningKeyInvalid
+  | Certificate.CertificateInvalid
+  | LocalCa.LocalCaFailed
+  | Catalog.CatalogInvalid
+  | Server.BindFailed
+
+/** The models that the configuration names. */
+export const catalog: Layer.Layer<Catalog.Catalog, Catalog.CatalogInvalid, ServerConfig> = Layer.effect(
+  Catalog.Catalog,
+  Effect.flatMap(ServerConfig, ({ model_aliases, providers, server }) =>
+    Effect.flatMap(
+      Effect.forEach(Object.entries(providers), ([name, settings]) => Kinds.make(settings.kind, options(name, settings))),
+      (providers) =>
+        Catalog.make({
+          providers,
+          aliases: new Map(Object.entries(model_aliases)),
+          defaultModel: server.default_model
+        })
+    ))
+)
+
+/** Listens with whatever proxy it is given. */
+export const listening: Layer.Layer<
+  Listening,
+  StartFailed,
+  ServerConfig | LlmProxy | FileSystem.FileSystem
+> = Layer.scoped(
+  Listening,
+  Effect.gen(function*() {
+    const { server, tls } = yield* ServerConfig
+    const tokens = server.enable_auth
+      ? Tokens.make(yield* SigningKey.resolve({ secret: server.jwt_secret }))
+      : undefined
+    const certificate = tls.enabled ? yield* certificateOf(tls, server.host) : undefined
+    const port = yield* Server.serve({
+      host: server.host,
+      port: server.port,
+      credentials: Credentials.server(certificate),
+      proxy: yield* LlmProxy,
+      tokens,
+      drain: Duration.seconds(server.drain_seconds)
+    })
+    return {
+      host: server.host,
+      port,
+      tls: tls.enabled,
+      auth: server.enable_auth,
+      caFile: certificate?.caFile
+    }
+  })
+)
+
+/** A whole server, as the configuration says. */
+export const layer: Layer.Layer<
+  Listening | LlmProxy | Catalog.Catalog,
+  StartFailed,
+  ServerConfig | FileSystem.FileSystem
+> = listening.pipe(Layer.provideMerge(LlmProxy.layer), Layer.provideMerge(catalog))
+
+// -- internals ---------------------------------------------------------------
+
+const certificateOf = (
+  tls: TlsSection,
+  host: string
+): Effect.Effect<
+  Certificate.Certificate & { readonly caFile: string | undefined },
+  Certificate.CertificateInvalid | LocalCa.LocalCaFailed,
+  FileSystem.FileSystem
+> =>
+  tls.cert_file === undefined || tls.key_file === undefined
+    ? LocalCa.ensure({ names: isWildcard(host) ? [Os.hostname()] : [Os.hostname(), host] })
+    : Effect.map(Certificate.fromFiles(tls.cert_file, tls.key_file), (given) => ({ ...given, caFile: undefined }))
+
+/** These stand for every address of the machine and name none. */
+const isWildcard = (host: string): boolean => host === "0.0.0.0" || host === "::"
+
+const options = (name: string, settings: ProviderSettings): Kinds.ProviderOptions => ({
+  name,
+  apiKey: settings.api_key,
+  baseUrl: settings.base_url,
+  models: settings.models?.map((model) =>
+    typeof model === "string"
+      ? { name: model }
+      : { name: model.name, streams: model.streaming, contextLength: model.context_length }
+  ),
+  defaultModel: settings.default_model,
+  maxOutputTokens: settings.max_output_tokens,
+  timeout: settings.timeout_seconds === undefined ? undefined : Duration.seconds(settings.timeout_seconds)
+})

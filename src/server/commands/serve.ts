@@ -1,0 +1,106 @@
+/**
+ * `vibectl-server [serve]`: serves until it is told to stop.
+ */
+import { Command, Options } from "@effect/cli"
+import { Effect, Layer, Option } from "effect"
+import type { Flags } from "../../config/Load.js"
+import { ServerConfig } from "../../config/ServerConfig.js"
+import type { Settings } from "../../config/ServerSettings.js"
+import * as Logging from "../Logging.js"
+
+/** `kinds` are the kinds of providers that the server knows; `terminal` is whether people read its log. */
+export const make = (kinds: ReadonlyArray<string>, terminal: Effect.Effect<boolean>) =>
+  Command.make("serve", options, (input) =>
+    Effect.gen(function*() {
+      // gRPC and all that goes with it is loaded now that it is needed, and not for `--help`.
+      const { Listening, layer } = yield* Effect.promise(() => import("../ServerLayer.js"))
+      const { Catalog } = yield* Effect.promise(() => import("../../models/Catalog.js"))
+      const settings = ServerConfig.layer({
+        file: Option.getOrUndefined(input.config),
+        flags: flags(input),
+        kinds
+      })
+      const logging = Layer.unwrapEffect(Effect.flatMap(ServerConfig, ({ server }) =>
+        Effect.map(terminal, (isTerminal) =>
+          Logging.layer({ level: server.log_level, format: server.log_format ?? (isTerminal ? "pretty" : "json") }))))
+
+      const serving = Effect.gen(function*() {
+        const listening = yield* Listening
+        const catalog = yield* Catalog
+        yield* warn(yield* ServerConfig)
+        yield* Effect.annotateLogs(Effect.logInfo("listening"), {
+          address: `${listening.host.includes(":") ? `[${listening.host}]` : listening.host}:${listening.port}`,
+          tls: listening.tls,
+          auth: listening.auth,
+          defaultModel: catalog.defaultModel === "" ? "none" : catalog.defaultModel,
+          models: catalog.models.length,
+          ...(listening.caFile === undefined ? {} : { ca: listening.caFile })
+        })
+        return yield* Effect.onInterrupt(Effect.never, () => Effect.logInfo("shutting down"))
+      })
+      return yield* Effect.provide(
+        serving,
+        layer.pipe(Layer.provide(logging), Layer.provideMerge(logging), Layer.provideMerge(settings))
+      )
+    })).pipe(Command.withDescription("Serve (the default command)"))
+
+// -- internals ---------------------------------------------------------------
+
+const optional = <A>(option: Options.Options<A>, description: string) =>
+  Options.optional(Options.withDescription(option, description))
+
+const options = {
+  host: optional(Options.text("host"), "Address to listen on (default 127.0.0.1)"),
+  port: optional(Options.integer("port"), "TCP port (default 50051); 0 for any free one"),
+  config: optional(Options.text("config").pipe(Options.withPseudoName("FILE")), "The configuration file"),
+  enableAuth: Options.boolean("enable-auth").pipe(Options.withDescription("Callers must send a token (default)")),
+  noEnableAuth: Options.boolean("no-enable-auth").pipe(
+    Options.withDescription("Anybody who reaches the port may call")
+  ),
+  insecure: Options.boolean("insecure").pipe(Options.withDescription("Serve plaintext instead of TLS")),
+  tlsCert: optional(
+    Options.text("tls-cert").pipe(Options.withPseudoName("FILE")),
+    "PEM certificate with its chain (default: one of a private CA, made once)"
+  ),
+  tlsKey: optional(Options.text("tls-key").pipe(Options.withPseudoName("FILE")), "PEM key of --tls-cert"),
+  model: optional(Options.text("model"), "The model of callers who choose none: provider/model or an alias"),
+  logLevel: optional(Options.text("log-level"), "DEBUG, INFO (default), WARNING or ERROR"),
+  logFormat: optional(Options.text("log-format"), "pretty (default on a terminal) or json")
+}
+
+type Input = Command.Command.ParseConfig<typeof options>
+
+const flags = (input: Input): Flags => {
+  const auth = input.noEnableAuth
+    ? { flag: "--no-enable-auth", value: false }
+    : { flag: "--enable-auth", value: input.enableAuth ? true : undefined }
+  const given = <A extends string | number>(flag: string, value: Option.Option<A>) => ({
+    flag,
+    value: Option.getOrUndefined(value)
+  })
+  return new Map([
+    ["server.host", given("--host", input.host)],
+    ["server.port", given("--port", input.port)],
+    ["server.enable_auth", auth],
+    ["server.default_model", given("--model", input.model)],
+    ["server.log_level", given("--log-level", input.logLevel)],
+    ["server.log_format", given("--log-format", input.logFormat)],
+    ["tls.enabled", { flag: "--insecure", value: input.insecure ? false : undefined }],
+    ["tls.cert_file", given("--tls-cert", input.tlsCert)],
+    ["tls.key_file", given("--tls-key", input.tlsKey)]
+  ])
+}
+
+/** What works, and should not be left so unknowingly. */
+const warn = ({ server, tls }: Settings) =>
+  Effect.gen(function*() {
+    const exposed = !/^(127\.|::1$|localhost$)/.test(server.host)
+    if (!server.enable_auth) {
+      yield* Effect.logWarning(
+        `authentication is off: anybody who reaches ${server.host} can use the provider keys of this server`
+      )
+    }
+    if (!tls.enabled && exposed) {
+      yield* Effect.logWarning(`plaintext on ${server.host}: tokens and answers can be read on the network`)
+    }
+  })

@@ -1,0 +1,257 @@
+import * as Grpc from "@grpc/grpc-js"
+import { assert, describe, it } from "@effect/vitest"
+import { Chunk, Clock, Duration, Effect, Fiber, Redacted, Stream } from "effect"
+import * as Http from "node:http"
+import type * as Net from "node:net"
+import * as Connection from "../../src/client/Connection.js"
+import type { AnswerRequest, Caller } from "../../src/domain/Answer.js"
+import type { ClientError } from "../../src/domain/ClientErrors.js"
+import { ModelNotFound, ShuttingDown } from "../../src/domain/Errors.js"
+import { packageVersion } from "../../src/domain/PackageVersion.js"
+import type { ServerInfo } from "../../src/domain/ServerInfo.js"
+import * as Proto from "../../src/grpc/Proto.js"
+import * as Loopback from "../support/Loopback.js"
+
+const info: ServerInfo = {
+  name: "vibectl-llm-proxy",
+  version: packageVersion,
+  defaultModel: "fake/one",
+  models: [{
+    id: "fake/one",
+    displayName: "one",
+    provider: "fake",
+    streams: true,
+    contextLength: 8192,
+    aliases: ["one", "uno"]
+  }],
+  aliases: new Map([["uno", "fake/one"]]),
+  limits: {
+    maxRequestsPerMinute: 60,
+    maxConcurrentRequests: undefined,
+    maxInputLength: undefined,
+    requestTimeoutSeconds: undefined
+  },
+  features: ["start", "restart"]
+}
+const serverInfo = Effect.succeed(info)
+
+const connect = (port: number, options: Partial<Connection.Options> = {}) =>
+  Connection.make({ host: "127.0.0.1", port, tls: false, retryAttempts: 0, ...options })
+
+const collect = <A, E>(stream: Stream.Stream<A, E>) => Effect.map(Stream.runCollect(stream), Chunk.toReadonlyArray)
+
+describe("Connection", () => {
+  it.scopedLive("carries a request and its answer, unary and streamed, unchanged", () =>
+    Effect.gen(function*() {
+      const seen: Array<[AnswerRequest, Caller]> = []
+      const execute = (request: AnswerRequest, caller: Caller) =>
+        Effect.sync(() => {
+          seen.push([request, caller])
+          return { text: "whole", model: "fake/one", metrics }
+        })
+      const metrics = { ...Loopback.metrics, costUsd: 0.25, estimated: true }
+      const events = [Loopback.text("hel"), Loopback.text("lo"), Loopback.done, metrics]
+      const open = Loopback.script(...events.map((event) => Effect.succeed(event)))
+      const port = yield* Loopback.serve({ proxy: Loopback.proxy({ execute, open, serverInfo }) })
+      const client = yield* connect(port)
+      const request = { system: ["be brief"], user: ["a", "b"], model: "uno", responseSchema: "{}", requestId: "r9" }
+
+      assert.deepStrictEqual(yield* client.execute(request), { text: "whole", model: "fake/one", metrics })
+      assert.deepStrictEqual(seen[0]![0], request)
+      assert.deepStrictEqual([...seen[0]![1].features], ["start", "restart"])
+      assert.deepStrictEqual(yield* collect(client.stream(request)), events)
+      assert.deepStrictEqual(yield* client.serverInfo, info)
+    }))
+
+  it.scopedLive("sends the token as a bearer token", () =>
+    Effect.gen(function*() {
+      const tokens = {
+        issue: () => Effect.dieMessage("unused"),
+        verify: (token: Redacted.Redacted) =>
+          Effect.succeed({ subject: Redacted.value(token), tokenId: "j", expiresAt: 4_102_444_800 })
+      }
+      const execute = (_: AnswerRequest, caller: Caller) =>
+        Effect.succeed({ text: caller.subject, model: "fake/one", metrics: Loopback.metrics })
+      const port = yield* Loopback.serve({ proxy: Loopback.proxy({ execute, serverInfo }), tokens })
+      const client = yield* connect(port, { token: Redacted.make("canary-token") })
+      assert.strictEqual((yield* client.execute({ user: ["x"] })).text, "canary-token")
+    }))
+
+  it.scopedLive("tells a failure with the server's own words", () =>
+    Effect.gen(function*() {
+      const missing = new ModelNotFound({ requested: "x", available: ["fake/one"], closest: [], because: undefined })
+      const port = yield* Loopback.serve({
+        proxy: Loopback.proxy({ serverInfo, execute: () => missing, open: () => missing })
+      })
+      const client = yield* connect(port)
+      for (const call of [client.execute({ user: ["x"] }), Stream.runDrain(client.stream({ user: ["x"] }))]) {
+        const error = yield* Effect.flip(Effect.asVoid<unknown, ClientError, never>(call))
+        assert.strictEqual(error._tag, "CallFailed")
+        assert.strictEqual(error._tag === "CallFailed" && error.reason, "MODEL_NOT_FOUND")
+        assert.strictEqual(error.message, missing.message)
+      }
+    }))
+
+  it.scopedLive("gives up at its deadline", () =>
+    Effect.gen(function*() {
+      const port = yield* Loopback.serve({
+        proxy: Loopback.proxy({ serverInfo, execute: () => Effect.never, open: () => Effect.never })
+      })
+      const client = yield* connect(port, { timeout: "100 millis", infoTimeout: "5 seconds" })
+      for (const call of [client.execute({ user: ["x"] }), Stream.runDrain(client.stream({ user: ["x"] }))]) {
+        const error = yield* Effect.flip(Effect.timeout(Effect.asVoid<unknown, ClientError, never>(call), "5 seconds"))
+        assert.strictEqual(error._tag === "CallFailed" && error.status, "DEADLINE_EXCEEDED")
+      }
+    }))
+
+  it.scopedLive("cancels the call when its reader stops", () =>
+    Effect.gen(function*() {
+      let interrupted = false
+      const open = Loopback.script(
+        Effect.succeed(Loopback.text("a")),
+        Effect.onInterrupt(Effect.never, () =>
+          Effect.sync(() => {
+            interrupted = true
+          }))
+      )
+      const port = yield* Loopback.serve({ proxy: Loopback.proxy({ serverInfo, open }) })
+      const client = yield* connect(port)
+      assert.strictEqual((yield* collect(Stream.take(client.stream({ user: ["x"] }), 1))).length, 1)
+      yield* Effect.repeat(Effect.sleep("10 millis"), { until: () => interrupted }).pipe(Effect.timeout("5 seconds"))
+    }))
+
+  it.scopedLive("tries again while nothing listens, and only as often as it was told", () =>
+    Effect.gen(function*() {
+      const probe = yield* Loopback.cable(1)
+      probe.close()
+      const refused = yield* Effect.flip((yield* connect(probe.port)).serverInfo)
+      assert.deepInclude(refused, { _tag: "Unreachable", reason: "REFUSED", address: `127.0.0.1:${probe.port}` })
+
+      const patient = yield* connect(probe.port, { retryAttempts: 5 })
+      const answer = yield* Effect.fork(patient.serverInfo)
+      yield* Effect.sleep("300 millis")
+      yield* Loopback.serve({ proxy: Loopback.proxy({ serverInfo }), port: probe.port })
+      assert.deepStrictEqual(yield* Fiber.join(answer), info)
+    }))
+
+  it.scopedLive("sends a call again that met a server shutting down, but no other failure", () =>
+    Effect.gen(function*() {
+      let calls = 0
+      const open = () => {
+        calls += 1
+        if (calls === 1) return new ShuttingDown()
+        return Loopback.script(...[Loopback.text("a"), Loopback.done, Loopback.metrics].map((e) => Effect.succeed(e)))(
+          {} as AnswerRequest,
+          {} as Caller
+        )
+      }
+      const port = yield* Loopback.serve({ proxy: Loopback.proxy({ serverInfo, open }) })
+      const client = yield* connect(port, { retryAttempts: 1 })
+      assert.strictEqual((yield* collect(client.stream({ user: ["x"] }))).length, 3)
+      assert.strictEqual(calls, 2)
+    }))
+
+  it.scopedLive("notices by keepalive that a silent network is dead", () =>
+    Effect.gen(function*() {
+      const open = Loopback.script(Effect.succeed(Loopback.text("a")))
+      const port = yield* Loopback.serve({ proxy: Loopback.proxy({ serverInfo, open }) })
+      const cable = yield* Loopback.cable(port)
+      const client = yield* connect(cable.port, { keepaliveTime: "200 millis", keepaliveTimeout: "200 millis" })
+      const began = yield* Clock.currentTimeMillis
+      const error = yield* Effect.flip(Stream.runForEach(client.stream({ user: ["x"] }), () =>
+        Effect.sync(() => cable.silence())))
+      assert.strictEqual(error._tag, "Unreachable")
+      assert.isBelow((yield* Clock.currentTimeMillis) - began, Duration.toMillis("15 seconds"))
+    }))
+
+  for (const [version, features, fine] of [
+    ["0.9.7", ["start", "restart"], true],
+    ["0.9.1", [], true],
+    ["0.11.6", [], true],
+    ["0.11.6", ["start"], false],
+    ["0.12.0", [], false],
+    ["1.0.0", [], false],
+    ["what?", [], false]
+  ] as const) {
+    it.scopedLive(`${fine ? "works with" : "refuses"} a server ${version} that declares [${features.join(",")}]`, () =>
+      Effect.gen(function*() {
+        const execute = () => Effect.succeed({ text: "fine", model: "m", metrics: Loopback.metrics })
+        const port = yield* Loopback.serve({
+          proxy: Loopback.proxy({ execute, serverInfo: Effect.succeed({ ...info, version, features }) })
+        })
+        const call = (yield* connect(port)).execute({ user: ["x"] })
+        if (fine) assert.strictEqual((yield* call).text, "fine")
+        else {
+          const error = yield* Effect.flip(call)
+          assert.strictEqual(error._tag, "VersionMismatch")
+          assert.include(error.message, `Client version ${packageVersion} is incompatible with server version ${version}`)
+        }
+      }))
+  }
+
+  it.scopedLive("does not take a stream for complete that was only cut off politely", () =>
+    Effect.gen(function*() {
+      const port = yield* bareServer({
+        StreamExecute: (call: Grpc.ServerWritableStream<unknown, unknown>) => {
+          call.write({ request_id: "r", text_chunk: "half" })
+          call.end()
+        }
+      })
+      const error = yield* Effect.flip(collect((yield* connect(port)).stream({ user: ["x"] })))
+      assert.strictEqual(error._tag === "CallFailed" && error.reason, "STREAM_INTERRUPTED")
+    }))
+
+  it.scopedLive("understands an error inside an OK answer, as older servers send it", () =>
+    Effect.gen(function*() {
+      const failure = { error_code: "EXECUTION_FAILED", error_message: "Failed to execute prompt: boom" }
+      const port = yield* bareServer({
+        Execute: (_call: unknown, respond: Grpc.sendUnaryData<unknown>) => respond(null, { error: failure }),
+        StreamExecute: (call: Grpc.ServerWritableStream<unknown, unknown>) => {
+          call.write({ error: failure })
+          call.end()
+        }
+      })
+      const client = yield* connect(port)
+      for (const call of [client.execute({ user: ["x"] }), Stream.runDrain(client.stream({ user: ["x"] }))]) {
+        const error = yield* Effect.flip(Effect.asVoid<unknown, ClientError, never>(call))
+        assert.deepInclude(error, { _tag: "CallFailed", reason: "EXECUTION_FAILED", summary: failure.error_message })
+      }
+    }))
+
+  it.scopedLive("says what it is that is not a vibectl server", () =>
+    Effect.gen(function*() {
+      const port = yield* httpServer
+      const plain = yield* Effect.flip((yield* connect(port)).serverInfo)
+      assert.deepInclude(plain, { _tag: "Unreachable", reason: "NOT_GRPC" })
+      const tls = yield* Effect.flip((yield* connect(port, { tls: true })).serverInfo)
+      assert.deepInclude(tls, { _tag: "Unreachable", reason: "SERVER_IS_PLAINTEXT" })
+      const nowhere = yield* Effect.flip(
+        (yield* Connection.make({ host: "no-such-host.invalid", port: 1, tls: false, retryAttempts: 0 })).serverInfo
+      )
+      assert.deepInclude(nowhere, { _tag: "Unreachable", reason: "NAME_NOT_FOUND" })
+    }))
+})
+
+/** A grpc-js server without any of our code, for what ours would never do. */
+const bareServer = (handlers: Record<string, Grpc.UntypedHandleCall>) =>
+  Effect.acquireRelease(
+    Effect.async<{ readonly server: Grpc.Server; readonly port: number }>((resume) => {
+      const server = new Grpc.Server()
+      server.addService(Proto.service, {
+        GetServerInfo: (_call: unknown, respond: Grpc.sendUnaryData<unknown>) =>
+          respond(null, { server_version: packageVersion, server_name: "bare" }),
+        ...handlers
+      })
+      server.bindAsync("127.0.0.1:0", Grpc.ServerCredentials.createInsecure(), (_, port) =>
+        resume(Effect.succeed({ server, port })))
+    }),
+    ({ server }) => Effect.sync(() => server.forceShutdown())
+  ).pipe(Effect.map(({ port }) => port))
+
+const httpServer = Effect.acquireRelease(
+  Effect.async<Http.Server>((resume) => {
+    const server = Http.createServer((_, response) => response.end("hello"))
+    server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
+  }),
+  (server) => Effect.sync(() => server.close())
+).pipe(Effect.map((server) => (server.address() as Net.AddressInfo).port))

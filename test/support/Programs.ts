@@ -1,0 +1,116 @@
+/**
+ * The built programs as a person runs them: on PATH, with a home directory of their own.
+ */
+import { type ChildProcess, spawn } from "node:child_process"
+import { once } from "node:events"
+import * as Fs from "node:fs"
+import * as Net from "node:net"
+import * as Os from "node:os"
+import * as Path from "node:path"
+
+const dist = new URL("../../dist", import.meta.url).pathname
+
+export interface Ran {
+  readonly code: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+export interface Serving {
+  readonly port: number
+  readonly log: () => string
+  readonly process: ChildProcess
+  /** Sends SIGTERM and waits for the exit code. */
+  readonly stop: () => Promise<number | null>
+}
+
+export interface Home {
+  readonly directory: string
+  /** Runs a line of shell. */
+  readonly sh: (line: string, variables?: Record<string, string>) => Promise<Ran>
+  /** Starts a server with this line of shell and waits until it listens. */
+  readonly serve: (line: string, variables?: Record<string, string>) => Promise<Serving>
+  /** Stops what still runs and removes the directory. */
+  readonly close: () => Promise<void>
+}
+
+/** A new, empty home directory. */
+export const home = (): Home => {
+  const directory = Fs.mkdtempSync(Path.join(Os.tmpdir(), "vibectl-home-"))
+  const bin = Path.join(directory, "bin")
+  Fs.mkdirSync(bin)
+  if (!Fs.existsSync(Path.join(dist, "cli/main.js"))) throw new Error("run `npm run build` first")
+  Fs.symlinkSync(Path.join(dist, "cli/main.js"), Path.join(bin, "vibectl"))
+  Fs.symlinkSync(Path.join(dist, "server/main.js"), Path.join(bin, "vibectl-server"))
+  const running = new Set<ChildProcess>()
+
+  const start = (line: string, variables: Record<string, string>) => {
+    // Nothing of the environment but PATH: no key of the person who runs the tests, no configuration of theirs.
+    const child = spawn("sh", ["-c", line], {
+      cwd: directory,
+      env: { HOME: directory, PATH: `${bin}:${process.env["PATH"] ?? ""}`, ...variables },
+      stdio: ["ignore", "pipe", "pipe"]
+    })
+    running.add(child)
+    child.once("exit", () => running.delete(child))
+    return child
+  }
+
+  const sh: Home["sh"] = async (line, variables = {}) => {
+    const child = start(line, variables)
+    const [stdout, stderr] = [gather(child.stdout), gather(child.stderr)]
+    const [code] = await once(child, "close") as [number | null]
+    return { code, stdout: stdout(), stderr: stderr() }
+  }
+
+  const serve: Home["serve"] = async (line, variables = {}) => {
+    const child = start(`exec ${line}`, variables)
+    const log = gather(child.stderr)
+    const port = await new Promise<number>((resolve, reject) => {
+      const look = () => {
+        const found = /"listening".*?"address":"[^"]*:(\d+)"/.exec(log())
+        if (found !== null) resolve(Number(found[1]))
+      }
+      child.stderr.on("data", look)
+      child.once("exit", (code) => reject(new Error(`the server ended with ${code}:\n${log()}`)))
+    })
+    const stop = async () => {
+      const ended = once(child, "exit")
+      child.kill("SIGTERM")
+      const [code] = await ended as [number | null]
+      return code
+    }
+    return { port, log, process: child, stop }
+  }
+
+  const close = async () => {
+    await Promise.all([...running].map((child) => {
+      const ended = once(child, "exit")
+      child.kill("SIGKILL")
+      return ended
+    }))
+    Fs.rmSync(directory, { recursive: true, force: true })
+  }
+
+  return { directory, sh, serve, close }
+}
+
+/** A port nobody listens on at this moment. */
+export const freePort = async (): Promise<number> => {
+  const probe = Net.createServer()
+  probe.listen(0, "127.0.0.1")
+  await once(probe, "listening")
+  const { port } = probe.address() as Net.AddressInfo
+  probe.close()
+  await once(probe, "close")
+  return port
+}
+
+const gather = (stream: NodeJS.ReadableStream): () => string => {
+  let text = ""
+  stream.setEncoding("utf8")
+  stream.on("data", (piece: string) => {
+    text += piece
+  })
+  return () => text
+}
