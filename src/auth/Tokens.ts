@@ -45,6 +45,12 @@ export class Tokens extends Context.Tag("vibectl/auth/Tokens")<Tokens, {
   readonly verify: (token: Redacted.Redacted) => Effect.Effect<Claims, Unauthenticated>
 }>() {
   static readonly layer = (key: SigningKey) => Layer.sync(this, () => make(key))
+
+  /** Trusts no token and issues none: for a server that asks for none. */
+  static readonly layerNone = Layer.succeed(this, {
+    issue: () => Effect.dieMessage("a server without authentication issues no tokens"),
+    verify: () => new Unauthenticated({ reason: "TOKEN_UNTRUSTED" })
+  })
 }
 
 export const make = ({ kid, secret }: Pick<SigningKey, "kid" | "secret">): Tokens["Type"] => {

@@ -38,7 +38,7 @@ export const interpolate = (source: string, variables: Variables): Interpolated 
 }
 
 /** `text` written so that {@link interpolate} gives it back. */
-export const escape = (text: string): string => text.replaceAll("${", "$${")
+export const escape = (text: string): string => text.replaceAll("${", () => "$${")
 
 // -- internals ---------------------------------------------------------------
 

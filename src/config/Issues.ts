@@ -2,13 +2,13 @@
  * A schema's complaints as problems that name the place, the key, what was
  * found and what is allowed.
  */
-import { Array as Arr, type ParseResult, SchemaAST } from "effect"
+import { Array as Arr, Order, type ParseResult, SchemaAST } from "effect"
 import { nearest } from "../domain/Nearest.js"
 import * as Problem from "./Problem.js"
 import * as Shape from "./Shape.js"
 import * as Tree from "./Tree.js"
 
-/** In the order of the schema; at most one per key. */
+/** In the order of the file, then of the schema; at most one per key. */
 export const toProblems = (
   issue: ParseResult.ParseIssue,
   shape: Shape.Shape,
@@ -16,14 +16,14 @@ export const toProblems = (
 ): ReadonlyArray<Problem.Problem> => {
   const faults = faultsOf(issue, [])
   const seen = new Set<string>()
-  const problems: Array<Problem.Problem> = []
-  for (const fault of faults) {
+  const own = faults.filter((fault) => {
     const id = JSON.stringify(fault.path)
-    if (seen.has(id) || isMistyped(fault, faults, shape)) continue
+    if (seen.has(id) || isMistyped(fault, faults, shape)) return false
     seen.add(id)
-    problems.push(toProblem(fault, shape, root))
-  }
-  return problems
+    return true
+  })
+  return Arr.sortWith(own, ({ path }) => orderOf(Tree.nearestAt(root, path)), Order.tuple(Order.number, Order.number))
+    .map((fault) => toProblem(fault, shape, root))
 }
 
 /** The value at a key as it may be shown. */
@@ -99,5 +99,9 @@ const isMistyped = (missing: Fault, faults: ReadonlyArray<Fault>, shape: Shape.S
       nearest(path.at(-1) ?? "", struct.fields.keys()).includes(missing.path.at(-1) ?? "")
     )
 }
+
+/** Line and column of the key; what is not from the file comes last. */
+const orderOf = ({ keySource }: Tree.Node): readonly [number, number] =>
+  keySource._tag === "File" ? [keySource.line, keySource.column] : [Number.MAX_SAFE_INTEGER, 0]
 
 const shortened = (text: string, most = 60): string => text.length <= most ? text : `${text.slice(0, most)}…`

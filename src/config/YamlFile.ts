@@ -142,12 +142,10 @@ const build = (document: Yaml.Document, sourceAt: (offset: number) => Problem.So
     // An empty value has no place of its own worth showing: its key's is better.
     const isEmpty = !Yaml.isNode(value) || Yaml.isScalar(value) && value.value === null && value.source === ""
     const source = isEmpty ? keySource : sourceAt(value.range?.[0] ?? 0)
-    if (Yaml.isAlias(value)) {
-      const target = ++aliases > mostAliases ? undefined : value.resolve(document)
+    if (Yaml.isAlias(value) && ++aliases <= mostAliases) {
+      const target = value.resolve(document)
       if (target !== undefined) return { ...node(target, path, keySource), source }
-      problems.push(
-        Problem.make(Problem.place(source), path, "found an alias without its anchor, or too many aliases.")
-      )
+      problems.push(Problem.make(Problem.place(source), path, "found an alias (`*…`) that has no anchor (`&…`)."))
     }
     if (Yaml.isMap(value)) return { content: mapping(value, path), source, keySource, shown: undefined }
     if (Yaml.isSeq(value)) {
@@ -159,7 +157,10 @@ const build = (document: Yaml.Document, sourceAt: (offset: number) => Problem.So
       : { content: null, source, keySource, shown: undefined }
   }
 
-  return { root: node(document.contents, [], sourceAt(0)), problems }
+  const root = node(document.contents, [], sourceAt(0))
+  if (aliases <= mostAliases) return { root, problems }
+  const text = `the file uses aliases (\`*…\`) more than ${mostAliases} times.`
+  return { root: undefined, problems: [Problem.make(Problem.place(root.source), [], text)] }
 }
 
 type Leaf = Pick<Tree.Node, "content" | "shown"> & { readonly content: Tree.Scalar }

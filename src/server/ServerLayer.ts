@@ -44,7 +44,10 @@ export const catalog: Layer.Layer<Catalog.Catalog, Catalog.CatalogInvalid, Serve
   Catalog.Catalog,
   Effect.flatMap(ServerConfig, ({ model_aliases, providers, server }) =>
     Effect.flatMap(
-      Effect.forEach(Object.entries(providers), ([name, settings]) => Kinds.make(settings.kind, options(name, settings))),
+      Effect.forEach(
+        Object.entries(providers),
+        ([name, settings]) => Kinds.make(settings.kind, options(name, settings))
+      ),
       (providers) =>
         Catalog.make({
           providers,
@@ -54,25 +57,34 @@ export const catalog: Layer.Layer<Catalog.Catalog, Catalog.CatalogInvalid, Serve
     ))
 )
 
-/** Listens with whatever proxy it is given. */
+/** The tokens this server trusts; none at all when authentication is off. */
+export const tokens: Layer.Layer<
+  Tokens.Tokens,
+  SigningKey.SigningKeyInvalid,
+  ServerConfig | FileSystem.FileSystem
+> = Layer.unwrapEffect(Effect.gen(function*() {
+  const { server } = yield* ServerConfig
+  return server.enable_auth
+    ? Tokens.Tokens.layer(yield* SigningKey.resolve({ secret: server.jwt_secret }))
+    : Tokens.Tokens.layerNone
+}))
+
+/** Listens with whatever proxy and tokens it is given. */
 export const listening: Layer.Layer<
   Listening,
   StartFailed,
-  ServerConfig | LlmProxy | FileSystem.FileSystem
+  ServerConfig | LlmProxy | Tokens.Tokens | FileSystem.FileSystem
 > = Layer.scoped(
   Listening,
   Effect.gen(function*() {
     const { server, tls } = yield* ServerConfig
-    const tokens = server.enable_auth
-      ? Tokens.make(yield* SigningKey.resolve({ secret: server.jwt_secret }))
-      : undefined
     const certificate = tls.enabled ? yield* certificateOf(tls, server.host) : undefined
     const port = yield* Server.serve({
       host: server.host,
       port: server.port,
       credentials: Credentials.server(certificate),
       proxy: yield* LlmProxy,
-      tokens,
+      tokens: server.enable_auth ? yield* Tokens.Tokens : undefined,
       drain: Duration.seconds(server.drain_seconds)
     })
     return {
@@ -90,7 +102,7 @@ export const layer: Layer.Layer<
   Listening | LlmProxy | Catalog.Catalog,
   StartFailed,
   ServerConfig | FileSystem.FileSystem
-> = listening.pipe(Layer.provideMerge(LlmProxy.layer), Layer.provideMerge(catalog))
+> = listening.pipe(Layer.provide(tokens), Layer.provideMerge(LlmProxy.layer), Layer.provideMerge(catalog))
 
 // -- internals ---------------------------------------------------------------
 

@@ -1,8 +1,8 @@
 /**
  * `vibectl/server`: the server as Layers.
  */
-export * as Tokens from "../auth/Tokens.js"
 export * as SigningKey from "../auth/SigningKey.js"
+export * as Tokens from "../auth/Tokens.js"
 export { Env } from "../config/Environment.js"
 export { ServerConfig } from "../config/ServerConfig.js"
 export * as Catalog from "../models/Catalog.js"

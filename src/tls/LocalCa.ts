@@ -152,8 +152,8 @@ const decode = Option.liftThrowable((text: string): Pair => {
     certificate,
     key: Redacted.make(key),
     x509,
-    notBefore: DateTime.unsafeMake(x509.validFrom),
-    notAfter: DateTime.unsafeMake(x509.validTo)
+    notBefore: time(x509.validFrom),
+    notAfter: time(x509.validTo)
   }
 })
 
@@ -179,6 +179,9 @@ const validity = (now: DateTime.Utc, length: Partial<DateTime.DateTime.PartsForM
   notBefore: DateTime.subtract(now, { hours: 1 }),
   notAfter: DateTime.add(now, length)
 })
+
+/** Node writes `Nov  4 09:57:46 2027 GMT`; DateTime does not know GMT for a zone. */
+const time = (text: string) => DateTime.unsafeMake(text.replace(/ GMT$/, "Z"))
 
 const readFile = (path: string) => Effect.flatMap(FileSystem.FileSystem, (files) => files.readFileString(path))
 

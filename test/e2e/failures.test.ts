@@ -39,13 +39,25 @@ describe("vibectl setup-proxy test", () => {
 
   it("a dead port", async () => {
     const port = await Programs.freePort()
-    await fails(home, `vibectl-server://${token}@localhost:${port}`, 5, /^Error: Nothing listens on/, /^Solution: Start the server/)
+    await fails(
+      home,
+      `vibectl-server://${token}@localhost:${port}`,
+      5,
+      /^Error: Nothing listens on/,
+      /^Solution: Start the server/
+    )
   })
 
   it("a token of another server", async () => {
     const foreign = (await elsewhere.sh("vibectl-server generate-token t")).stdout.trim()
     const url = `vibectl-server://${foreign}@localhost:${server.port}`
-    await fails(home, url, 3, /^Error: The bearer token was not issued for this server/, /^Solution: Use a token made by/)
+    await fails(
+      home,
+      url,
+      3,
+      /^Error: The bearer token was not issued for this server/,
+      /^Solution: Use a token made by/
+    )
   })
 
   it("an expired token", async () => {
@@ -54,7 +66,13 @@ describe("vibectl setup-proxy test", () => {
   })
 
   it("no token", async () => {
-    await fails(home, `vibectl-server://localhost:${server.port}`, 3, /^Error: No bearer token/, /^Solution: Create one/)
+    await fails(
+      home,
+      `vibectl-server://localhost:${server.port}`,
+      3,
+      /^Error: No bearer token/,
+      /^Solution: Create one/
+    )
   })
 
   it("an untrusted certificate", async () => {
@@ -64,7 +82,13 @@ describe("vibectl setup-proxy test", () => {
 
   it("a plaintext server", async () => {
     const url = `vibectl-server://${token}@localhost:${plaintext.port}`
-    await fails(home, url, 5, /^Error: The server on .* does not speak TLS/, /^Solution: .*vibectl-server-insecure:\/\//)
+    await fails(
+      home,
+      url,
+      5,
+      /^Error: The server on .* does not speak TLS/,
+      /^Solution: .*vibectl-server-insecure:\/\//
+    )
   })
 
   it("a TLS server spoken to in plaintext", async () => {
@@ -108,17 +132,19 @@ describe("vibectl-server", () => {
     await home.close()
   })
 
-  for (const [line, code, words] of [
-    ["vibectl-server --config nowhere.yaml", 1, /nowhere\.yaml/],
-    ["vibectl-server --tls-cert a.pem --tls-key b.pem", 1, /a\.pem/],
-    ["vibectl-server --model openai/x", 1, /openai\/x/],
-    ["vibectl-server --prot 1", 2, /--prot/],
-    ["vibectl-server frobnicate", 2, /frobnicate|subcommand/],
-    ["vibectl-server generate-token", 2, /subject/],
-    ["vibectl-server generate-token x --expires-in 0d", 2, /0d/],
-    ["vibectl frobnicate", 2, /frobnicate|subcommand/],
-    ["vibectl vibe hello", 1, /setup-proxy configure/]
-  ] as const) {
+  for (
+    const [line, code, words] of [
+      ["vibectl-server --config nowhere.yaml", 1, /nowhere\.yaml/],
+      ["vibectl-server --tls-cert a.pem --tls-key b.pem", 1, /a\.pem/],
+      ["vibectl-server --model openai/x", 1, /openai\/x/],
+      ["vibectl-server --prot 1", 2, /--prot/],
+      ["vibectl-server frobnicate", 2, /frobnicate|subcommand/],
+      ["vibectl-server generate-token", 2, /subject/],
+      ["vibectl-server generate-token x --expires-in 0d", 2, /0d/],
+      ["vibectl frobnicate", 2, /frobnicate|subcommand/],
+      ["vibectl vibe hello", 1, /setup-proxy configure/]
+    ] as const
+  ) {
     it(`${line}: exit code ${code} and a reason`, async () => {
       const home = Programs.home()
       const failed = await home.sh(line)
@@ -141,7 +167,9 @@ describe("--help", () => {
       assert.include(helped.stdout, program)
       const loaded = helped.stderr.split("\n").filter((line) => line.startsWith("loaded "))
       assert.isAbove(loaded.length, 50, "the recorder works")
-      const heavy = loaded.filter((line) => /node_modules\/(@grpc|openai|@anthropic-ai|protobufjs|@peculiar)\//.test(line))
+      const heavy = loaded.filter((line) =>
+        /node_modules\/(@grpc|openai|@anthropic-ai|protobufjs|@peculiar)\//.test(line)
+      )
       assert.deepStrictEqual(heavy, [])
       await home.close()
     })
@@ -183,6 +211,10 @@ const incompatible = async (): Promise<number> => {
       respond(null, { server_version: "2.0.0", server_name: "vibectl-llm-proxy" })
   })
   return new Promise((resolve, reject) =>
-    server.bindAsync("127.0.0.1:0", Grpc.ServerCredentials.createInsecure(), (error, port) =>
-      error === null ? resolve(port) : reject(error)))
+    server.bindAsync(
+      "127.0.0.1:0",
+      Grpc.ServerCredentials.createInsecure(),
+      (error, port) => error === null ? resolve(port) : reject(error)
+    )
+  )
 }

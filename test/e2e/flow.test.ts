@@ -11,7 +11,8 @@ beforeEach(() => {
 })
 afterEach(() => home.close())
 
-const mode = (...path: ReadonlyArray<string>) => (Fs.statSync(Path.join(home.directory, ...path)).mode & 0o777).toString(8)
+const mode = (...path: ReadonlyArray<string>) =>
+  (Fs.statSync(Path.join(home.directory, ...path)).mode & 0o777).toString(8)
 const token = () => Fs.readFileSync(Path.join(home.directory, "token.jwt"), "utf8").trim()
 
 /** The seed's four commands, on a port that is free. */

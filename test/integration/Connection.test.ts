@@ -1,5 +1,5 @@
-import * as Grpc from "@grpc/grpc-js"
 import { assert, describe, it } from "@effect/vitest"
+import * as Grpc from "@grpc/grpc-js"
 import { Chunk, Clock, Duration, Effect, Fiber, Redacted, Stream } from "effect"
 import * as Http from "node:http"
 import type * as Net from "node:net"
@@ -158,21 +158,24 @@ describe("Connection", () => {
       const cable = yield* Loopback.cable(port)
       const client = yield* connect(cable.port, { keepaliveTime: "200 millis", keepaliveTimeout: "200 millis" })
       const began = yield* Clock.currentTimeMillis
-      const error = yield* Effect.flip(Stream.runForEach(client.stream({ user: ["x"] }), () =>
-        Effect.sync(() => cable.silence())))
+      const error = yield* Effect.flip(
+        Stream.runForEach(client.stream({ user: ["x"] }), () => Effect.sync(() => cable.silence()))
+      )
       assert.strictEqual(error._tag, "Unreachable")
       assert.isBelow((yield* Clock.currentTimeMillis) - began, Duration.toMillis("15 seconds"))
     }))
 
-  for (const [version, features, fine] of [
-    ["0.9.7", ["start", "restart"], true],
-    ["0.9.1", [], true],
-    ["0.11.6", [], true],
-    ["0.11.6", ["start"], false],
-    ["0.12.0", [], false],
-    ["1.0.0", [], false],
-    ["what?", [], false]
-  ] as const) {
+  for (
+    const [version, features, fine] of [
+      ["0.9.7", ["start", "restart"], true],
+      ["0.9.1", [], true],
+      ["0.11.6", [], true],
+      ["0.11.6", ["start"], false],
+      ["0.12.0", [], false],
+      ["1.0.0", [], false],
+      ["what?", [], false]
+    ] as const
+  ) {
     it.scopedLive(`${fine ? "works with" : "refuses"} a server ${version} that declares [${features.join(",")}]`, () =>
       Effect.gen(function*() {
         const execute = () => Effect.succeed({ text: "fine", model: "m", metrics: Loopback.metrics })
@@ -184,7 +187,10 @@ describe("Connection", () => {
         else {
           const error = yield* Effect.flip(call)
           assert.strictEqual(error._tag, "VersionMismatch")
-          assert.include(error.message, `Client version ${packageVersion} is incompatible with server version ${version}`)
+          assert.include(
+            error.message,
+            `Client version ${packageVersion} is incompatible with server version ${version}`
+          )
         }
       }))
   }
@@ -245,7 +251,10 @@ const bareServer = (handlers: Record<string, Grpc.UntypedHandleCall>) =>
       server.bindAsync("127.0.0.1:0", Grpc.ServerCredentials.createInsecure(), (_, port) =>
         resume(Effect.succeed({ server, port })))
     }),
-    ({ server }) => Effect.sync(() => server.forceShutdown())
+    ({ server }) =>
+      Effect.sync(() =>
+        server.forceShutdown()
+      )
   ).pipe(Effect.map(({ port }) => port))
 
 const httpServer = Effect.acquireRelease(

@@ -54,7 +54,12 @@ describe.skipIf(found === undefined)(`a Python peer${why}`, () => {
       ])
       assert.strictEqual(seen.info.aliases["claude-4-sonnet"], "anthropic/claude-sonnet-4-0")
 
-      assert.deepInclude(seen.unary, { request_id: "from-python", result: "success", model: "demo/echo", has_cost: true })
+      assert.deepInclude(seen.unary, {
+        request_id: "from-python",
+        result: "success",
+        model: "demo/echo",
+        has_cost: true
+      })
       assert.strictEqual(seen.unary["total"], seen.unary["sum"])
       assert.isAbove(seen.unary["total"] as number, 0)
       assert.isAbove(seen.unary["timestamp"] as number, 1_700_000_000)
@@ -94,7 +99,10 @@ describe.skipIf(found === undefined)(`a Python peer${why}`, () => {
         const token = (await home.sh("vibectl-server generate-token t")).stdout.trim()
         const configured = await home.sh(`vibectl setup-proxy configure ${url(`${token}@`)}`)
         assert.strictEqual(configured.code, 0, configured.stderr)
-        assert.include((await home.sh("vibectl setup-proxy test")).stdout, `│ Version          │ ${version.padEnd(17)} │`)
+        assert.include(
+          (await home.sh("vibectl setup-proxy test")).stdout,
+          `│ Version          │ ${version.padEnd(17)} │`
+        )
 
         const asked = await home.sh("vibectl vibe \"what is a pod?\"")
         assert.deepStrictEqual([asked.code, asked.stdout], [0, "deployed answer\n"])

@@ -22,13 +22,11 @@ interface Given {
 const load = (given: Given) =>
   Effect.gen(function*() {
     const files = yield* FileSystem.FileSystem
-    const directory = yield* files.makeTempDirectoryScoped()
+    const directory = yield* Effect.orDie(files.makeTempDirectoryScoped())
     const file = `${directory}/c.yaml`
     const here = (text: string) => text.replaceAll("%", directory)
-    yield* files.writeFileString(file, here(given.yaml ?? ""))
-    for (const [name, text] of Object.entries(given.files ?? {})) {
-      yield* files.writeFileString(`${directory}/${name}`, text)
-    }
+    const written = Object.entries({ "c.yaml": here(given.yaml ?? ""), ...given.files })
+    for (const [name, text] of written) yield* Effect.orDie(files.writeFileString(`${directory}/${name}`, text))
     const env = Object.fromEntries(Object.entries(given.env ?? {}).map(([name, value]) => [name, here(value)]))
     const loaded = yield* ServerConfig.load({ file, kinds, flags: given.flags ?? new Map() }).pipe(
       Effect.provide(Env.layerTest({ HOME: directory, ...env }))
@@ -40,8 +38,10 @@ const failure = (given: Given) => Effect.flip(load(given))
 
 /** Messages with the file as `c.yaml`. */
 const messages = (given: Given) =>
-  Effect.map(Effect.flip(load(given)), (error: ConfigInvalid) =>
-    error.problems.map((problem) => problem.message.replace(/\/[^ :]*\/c\.yaml/g, "c.yaml")))
+  Effect.map(
+    Effect.flip(load(given)),
+    (error: ConfigInvalid) => error.problems.map((problem) => problem.message.replace(/\/[^ :]*\/c\.yaml/g, "c.yaml"))
+  )
 
 const says = (name: string, given: Given, ...expected: ReadonlyArray<string>) =>
   it.effect(name, () => Effect.map(messages(given), (found) => assert.deepStrictEqual(found, expected)))
@@ -99,7 +99,8 @@ describe("precedence", () => {
 })
 
 describe("unknown keys", () => {
-  const server = "host, port, enable_auth, log_level, log_format, jwt_secret, jwt_secret_file, default_model, drain_seconds"
+  const server =
+    "host, port, enable_auth, log_level, log_format, jwt_secret, jwt_secret_file, default_model, drain_seconds"
   says(
     "at every level, all at once, with the nearest",
     {
@@ -122,7 +123,7 @@ describe("unknown keys", () => {
     "c.yaml:5:8: tls.enabeld: unknown key. Did you mean \"enabled\"? Allowed: enabled, cert_file, key_file.",
     "c.yaml:9:5: providers.a.api_kye: unknown key. Did you mean \"api_key\"? " +
       "Allowed: kind, api_key, api_key_file, base_url, models, default_model, max_output_tokens, timeout_seconds.",
-    "c.yaml:10:27: providers.a.models.1.streamin: unknown key. Did you mean \"streaming\"? " +
+    "c.yaml:10:28: providers.a.models.1.streamin: unknown key. Did you mean \"streaming\"? " +
       "Allowed: name, streaming, context_length."
   )
   says(
@@ -168,8 +169,8 @@ describe("wrong values", () => {
     "c.yaml:8:6: tls: found a boolean, expected a mapping of keys to values.",
     "c.yaml:10:3: providers.a/b: the name of a provider is made of letters, digits, - and _.",
     "c.yaml:11:14: providers.b.kind: found \"opnai\", expected openai, anthropic or demo. Did you mean \"openai\"?",
+    "c.yaml:11:40: providers.b.max_output_tokens: found 0, expected a whole number, at least 1.",
     "c.yaml:11:51: providers.b.models: found \"x\", expected a list of models.",
-    "c.yaml:11:23: providers.b.max_output_tokens: found 0, expected a whole number, at least 1.",
     "c.yaml:11:71: providers.b.timeout_seconds: found 0, expected a number of seconds above 0, at most 86400.",
     "c.yaml:12:3: providers.c.kind: is missing, expected openai, anthropic or demo.",
     "c.yaml:12:18: providers.c.base_url: found <redacted>, expected an http or https URL without user name, password, query and fragment.",
@@ -196,18 +197,22 @@ describe("wrong values", () => {
   it.effect("are one error with a summary and a remedy", () =>
     Effect.gen(function*() {
       const error = yield* failure({ yaml: "server: { port: -1, host: '' }" })
-      assert.match(error.summary, /^The configuration has 2 problems:\n {2}.*server\.host.*\n {2}.*server\.port/)
+      assert.match(error.summary, /^The configuration has 2 problems:\n {2}.*server\.port.*\n {2}.*server\.host/)
       assert.isNotEmpty(error.remedy)
-      assert.include(error.problems[1], { key: "server.port", found: "-1", allowed: "a whole number from 0 to 65535" })
+      assert.include(error.problems[0], { key: "server.port", found: "-1", allowed: "a whole number from 0 to 65535" })
     }))
 })
 
 describe("the file", () => {
-  says("with a tab", { yaml: "server:\n\tport: 1" }, "c.yaml:2:1: this is not valid YAML: tabs cannot indent; use spaces.")
+  says(
+    "with a tab",
+    { yaml: "server:\n\tport: 1" },
+    "c.yaml:2:1: this is not valid YAML: tabs cannot indent; use spaces."
+  )
   says(
     "with an open quote",
     { yaml: `server:\n  jwt_secret: "${canary}` },
-    `c.yaml:2:${17 + canary.length - 1 + 1}: this is not valid YAML: a quote, bracket or comma is missing.`
+    `c.yaml:2:${16 + canary.length}: this is not valid YAML: a quote, bracket or comma is missing.`
   )
   says(
     "with an unquoted variable in braces",
@@ -220,11 +225,15 @@ describe("the file", () => {
     "c.yaml:4:3: server.port: the key is already set at c.yaml:2.",
     "c.yaml:5:1: server: the key is already set at c.yaml:1."
   )
-  says("that is a list", { yaml: "[1]" }, "c.yaml:1:1: the file must hold a mapping of keys to values, such as `server:`.")
+  says(
+    "that is a list",
+    { yaml: "[1]" },
+    "c.yaml:1:1: the file must hold a mapping of keys to values, such as `server:`."
+  )
   says(
     "with an alias that never ends",
     { yaml: "model_aliases: &a\n  x: *a\n" },
-    "c.yaml:2:6: " + "model_aliases" + ".x".repeat(101) + ": found an alias without its anchor, or too many aliases."
+    "c.yaml:1:1: the file uses aliases (`*…`) more than 100 times."
   )
   it.effect("may be empty, or hold comments only", () =>
     Effect.gen(function*() {
@@ -257,7 +266,6 @@ describe("variables in the file", () => {
           "  default_model: ${PORT}",
           "  jwt_secret: ${SECRET}",
           "  log_level: ${LEVEL:-ERROR}",
-          "tls: { enabled: \"$${X}\" }".replace("\"$${X}\"", "false"),
           "model_aliases: { a: \"x/$${Y}\", b: \"${P}/${EMPTY:-m}\" }"
         ].join("\n"),
         env: { PORT: "0080", SECRET: "007 #: x", P: "p", EMPTY: "" }
@@ -289,7 +297,7 @@ describe("the environment", () => {
   it.effect("names every key, in records by the file's own names", () =>
     Effect.gen(function*() {
       const { source, value } = yield* load({
-        yaml: "providers:\n  My-LLM.x: {}\n  my-llm: { kind: openai }\n  a__b: { kind: demo }\n".replace("  My-LLM.x: {}\n", ""),
+        yaml: "providers:\n  my-llm: { kind: openai }\n  a__b: { kind: demo }\n",
         env: {
           VIBECTL_PROVIDERS__MY_LLM__API_KEY: "0123 # x",
           VIBECTL_PROVIDERS__MY_LLM__MODELS: "[a, { name: b }]",
@@ -313,7 +321,7 @@ describe("the environment", () => {
   says(
     "mistyped, broken, ambiguous or twice",
     {
-      yaml: "providers: { a-b: { kind: demo }, a.b: { kind: demo } }".replace("a.b", "a_B-c").replace("a-b:", "a-b-c:"),
+      yaml: "providers: { a-b-c: { kind: demo }, a_B-c: { kind: demo } }",
       env: {
         VIBECTL_SERVR__PORT: canary,
         VIBECTL_SERVER__PROT: canary,
@@ -328,7 +336,15 @@ describe("the environment", () => {
         VIBECTL_JWT_SECRET: "not a key"
       }
     },
-    "VIBECTL_PROVIDERS__A_B_C__API_KEY: providers.a-b-c.api_key: PLACEHOLDER"
+    "VIBECTL_PROVIDERS__A_B_C__API_KEY: providers.a-b-c: " +
+      "the variable may mean a-b-c or a_B-c; set it in the file instead.",
+    "VIBECTL_PROVIDERS__OPENAI__API_KYE: unknown variable. Did you mean \"VIBECTL_PROVIDERS__OPENAI__API_KEY\"?",
+    "VIBECTL_SERVER__PORT__X: unknown variable. Did you mean \"VIBECTL_SERVER__PORT\"?",
+    "VIBECTL_SERVER__PROT: unknown variable. Did you mean \"VIBECTL_SERVER__PORT\"?",
+    "VIBECTL_SERVR__PORT: unknown variable. Did you mean \"VIBECTL_SERVER__PORT\"?",
+    "VIBECTL_TLS__ENABLED: this is not valid YAML: a quote, bracket or comma is missing.",
+    "VIBECTL_server__host: server.host: VIBECTL_SERVER__HOST sets the same key; keep one of them.",
+    "VIBECTL_SERVER__PORT: server.port: found \"abc\", expected a whole number from 0 to 65535."
   )
   says(
     "of the client's sections is ignored",
@@ -371,9 +387,16 @@ describe("the usual variables of providers", () => {
   says(
     "that contradict each other",
     {
-      env: { OPENAI_API_KEY: "a", OPENAI_API_KEY_FILE: "/b", OPENAI_BASE_URL: "http://u:p@x", OPENAI_BASE_URL_FILE: "/none" }
+      env: {
+        OPENAI_API_KEY: "a",
+        OPENAI_API_KEY_FILE: "/b",
+        OPENAI_BASE_URL: "http://u:p@x",
+        OPENAI_BASE_URL_FILE: "/none"
+      }
     },
     "OPENAI_BASE_URL_FILE: providers.openai.base_url: the file /none cannot be read.",
+    "OPENAI_BASE_URL: providers.openai.base_url: found <redacted>, " +
+      "expected an http or https URL without user name, password, query and fragment.",
     "OPENAI_API_KEY_FILE: providers.openai.api_key_file: it is set together with api_key (OPENAI_API_KEY); keep one of them."
   )
 })

@@ -182,7 +182,7 @@ describe("Tokens", () => {
     await Effect.runPromise(tokens.verify(token))
     assert.strictEqual(Effect.runSync(tokens.verify(token)).subject, "ci")
     // A token that is only like one that it knows is not known.
-    const other = Redacted.make(Redacted.value(token).replace(/..$/, "AA"))
+    const other = Redacted.make(Redacted.value(token).replace(/.$/, (last) => last === "A" ? "E" : "A"))
     assert.throws(() => Effect.runSync(tokens.verify(other)))
   })
 

@@ -36,7 +36,8 @@ export const make = (kinds: ReadonlyArray<string>, terminal: Effect.Effect<boole
           models: catalog.models.length,
           ...(listening.caFile === undefined ? {} : { ca: listening.caFile })
         })
-        return yield* Effect.onInterrupt(Effect.never, () => Effect.logInfo("shutting down"))
+        return yield* Effect.onInterrupt(Effect.never, () =>
+          Effect.logInfo("shutting down"))
       })
       return yield* Effect.provide(
         serving,
@@ -78,7 +79,7 @@ const flags = (input: Input): Flags => {
     flag,
     value: Option.getOrUndefined(value)
   })
-  return new Map([
+  return new Map<string, { readonly flag: string; readonly value: string | number | boolean | undefined }>([
     ["server.host", given("--host", input.host)],
     ["server.port", given("--port", input.port)],
     ["server.enable_auth", auth],

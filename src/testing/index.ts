@@ -1,0 +1,5 @@
+/**
+ * `vibectl/testing`: a provider and a server for tests.
+ */
+export * as FakeProvider from "./FakeProvider.js"
+export * as TestServer from "./TestServer.js"

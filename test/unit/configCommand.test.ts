@@ -1,0 +1,144 @@
+import { Command } from "@effect/cli"
+import { FileSystem } from "@effect/platform"
+import { NodeContext } from "@effect/platform-node"
+import { assert, describe, it } from "@effect/vitest"
+import { Console, Effect, Layer } from "effect"
+import { Env } from "../../src/config/Environment.js"
+import * as Config from "../../src/server/commands/config.js"
+
+const canary = "sk-canary-0123456789"
+const run = Command.run(Config.make(["openai", "anthropic", "demo"]), { name: "t", version: "0" })
+
+/** What a command printed, and its error. */
+const execute = (...args: ReadonlyArray<string>) =>
+  Effect.gen(function*() {
+    const [stdout, stderr]: [Array<string>, Array<string>] = [[], []]
+    const error = yield* Effect.withConsole(
+      Effect.match(run(["node", "t", ...args]), {
+        onFailure: (failure) => failure instanceof Error ? failure.message : JSON.stringify(failure),
+        onSuccess: () => undefined
+      }),
+      {
+        ...yield* Console.consoleWith(Effect.succeed),
+        log: (text: unknown) => Effect.sync(() => void stdout.push(String(text))),
+        error: (text: unknown) => Effect.sync(() => void stderr.push(String(text)))
+      }
+    )
+    return { stdout: stdout.join("\n"), stderr: stderr.join("\n"), error }
+  })
+
+const inDirectory = <A, E>(
+  use: (file: string, files: FileSystem.FileSystem) => Effect.Effect<A, E, Env | NodeContext.NodeContext>,
+  env: Record<string, string> = {}
+) =>
+  Effect.gen(function*() {
+    const files = yield* FileSystem.FileSystem
+    const directory = yield* files.makeTempDirectoryScoped()
+    return yield* Effect.provide(
+      use(`${directory}/server/config.yaml`, files),
+      Layer.merge(Env.layerTest({ VIBECTL_CONFIG_DIR: directory, ...env }), NodeContext.layer)
+    )
+  }).pipe(Effect.scoped, Effect.provide(NodeContext.layer))
+
+describe("config init", () => {
+  it.effect("writes a file for its owner only, that validates and changes nothing", () =>
+    inDirectory((file, files) =>
+      Effect.gen(function*() {
+        const before = yield* execute("show", "--output", "json")
+        assert.deepStrictEqual(yield* execute("init"), { stdout: "", stderr: `Wrote ${file}.`, error: undefined })
+        assert.strictEqual((yield* files.stat(file)).mode & 0o777, 0o600)
+        const valid = yield* execute("validate")
+        assert.deepStrictEqual(valid, {
+          stdout: `OK: the configuration ${file} is valid.`,
+          stderr: "",
+          error: undefined
+        })
+        assert.strictEqual((yield* execute("show", "--output", "json")).stdout, before.stdout)
+      })
+    ))
+
+  it.effect("explains every key; each can be taken out of its comment", () =>
+    inDirectory((file, files) =>
+      Effect.gen(function*() {
+        yield* execute("init")
+        const template = yield* files.readFileString(file)
+        const keys = ["host", "port", "enable_auth", "log_level", "log_format", "jwt_secret", "jwt_secret_file"].concat(
+          ["default_model", "drain_seconds", "enabled", "cert_file", "key_file", "kind", "api_key", "api_key_file"],
+          ["base_url", "models", "max_output_tokens", "timeout_seconds", "gpt-4"]
+        )
+        for (const key of keys) assert.match(template, new RegExp(`^ {2}# +${key}: \\S`, "m"))
+        assert.include(template, "Default: 50051.")
+        const all = template.split("\n")
+          .filter((line) => !/_file: /.test(line) || /cert_file|key_file: \/etc/.test(line))
+          .map((line) => line.replace(/^ {2}# (?! *#)/, "  "))
+        yield* files.writeFileString(file, all.join("\n"))
+        const { error, stdout } = yield* execute("validate")
+        assert.isUndefined(error, error ?? "")
+        assert.match(stdout, /^OK/)
+        assert.include((yield* execute("show", "--output", "json")).stdout, "\"value\": \"https://api.openai.com/v1\"")
+      }), { OPENAI_API_KEY: "x", JWT_SECRET: "y" }))
+
+  it.effect("replaces no file unless it is forced to", () =>
+    inDirectory((file, files) =>
+      Effect.gen(function*() {
+        const other = `${file}.other`
+        yield* execute("init", "--config", other)
+        const template = yield* files.readFileString(other)
+        for (const content of ["server: {}", template]) {
+          yield* files.writeFileString(other, content, { mode: 0o644 })
+          const { error, stdout } = yield* execute("init", "--config", other)
+          assert.match(error ?? "", /The file .*\.other exists already\. Replace it with --force/)
+          assert.strictEqual(stdout, "")
+          assert.strictEqual(yield* files.readFileString(other), content)
+        }
+        yield* files.writeFileString(other, "x", { mode: 0o644 })
+        yield* execute("init", "--force", "--config", other)
+        assert.strictEqual(yield* files.readFileString(other), template)
+        assert.strictEqual((yield* files.stat(other)).mode & 0o777, 0o600)
+        const bad = yield* execute("init", "--config", `${other}/below/x`)
+        assert.match(bad.error ?? "", /could not be written/)
+      })
+    ))
+})
+
+describe("config show", () => {
+  it.effect("has every setting with its source, and no secret", () =>
+    inDirectory((file, files) =>
+      Effect.gen(function*() {
+        yield* execute("init")
+        yield* files.writeFileString(file, `server:\n  port: 1\n  jwt_secret: ${canary}\n`)
+        const { stdout } = yield* execute("show", "--output", "json")
+        const shown = JSON.parse(stdout) as { settings: ReadonlyArray<{ key: string; value: unknown; source: string }> }
+        const by = new Map(shown.settings.map((row) => [row.key, row]))
+        assert.deepInclude(by.get("server.port"), { value: 1, source: `${file}:2` })
+        assert.deepInclude(by.get("server.jwt_secret"), { value: "<redacted>", source: `${file}:3` })
+        assert.deepInclude(by.get("server.log_format"), { value: null, source: "default" })
+        assert.deepInclude(by.get("server.host"), { value: "::", source: "VIBECTL_SERVER__HOST" })
+        assert.deepInclude(by.get("providers.openai.api_key"), { value: "<redacted>", source: "OPENAI_API_KEY" })
+        const table = (yield* execute("show")).stdout
+        assert.match(table, /│ server\.port +│ 1 +│ .*config\.yaml:2 +│/)
+        assert.notInclude(stdout + table, "canary")
+      }), { OPENAI_API_KEY: canary, VIBECTL_SERVER__HOST: "::" }))
+})
+
+describe("config validate and path", () => {
+  it.effect("reports the problems as the error, for the file that is named", () =>
+    inDirectory((file, files) =>
+      Effect.gen(function*() {
+        yield* execute("init")
+        const wrong = `${file}.wrong`
+        yield* files.writeFileString(wrong, "server:\n  port: x\n  jwt_secret_file: none\n")
+        for (const args of [[wrong], ["--config", wrong]]) {
+          const { error, stdout } = yield* execute("validate", ...args)
+          assert.strictEqual(stdout, "")
+          assert.include(error ?? "", `${wrong}:2:9: server.port: found "x"`)
+        }
+        yield* files.writeFileString(wrong, "server:\n  jwt_secret_file: none\n")
+        const { error } = yield* execute("validate", wrong)
+        assert.include(error ?? "", `${wrong}:2:20: server.jwt_secret_file: the file`)
+        assert.include((yield* execute("validate", `${wrong}.not`)).error ?? "", "does not exist")
+        assert.strictEqual((yield* execute("path")).stdout, file)
+        assert.strictEqual((yield* execute("path", "--config", "/x")).stdout, "/x")
+      })
+    ))
+})
