@@ -2,7 +2,7 @@
  * Where the secret that signs tokens comes from.
  *
  * In this order: `VIBECTL_JWT_SECRET`, `VIBECTL_JWT_SECRET_FILE`, the config's
- * `server.jwt_secret` and `server.jwt_secret_file`, else one that is generated
+ * `server.jwt_secret_file` or `server.jwt_secret`, else one that is generated
  * once into the config directory. Whichever of `vibectl-server` and
  * `generate-token` runs first makes that one; both then use the same. The
  * first source that is set counts, even when it is wrong: falling through to
@@ -24,7 +24,7 @@ export interface SigningKey {
   readonly source: string
 }
 
-/** What the config file says. */
+/** What the config file says: one of the two; with a file named, its secret may have been read already. */
 export interface Options {
   readonly secret?: Redacted.Redacted | undefined
   readonly secretFile?: string | undefined
@@ -48,10 +48,10 @@ export const resolve = (
     if (secret !== undefined) return yield* make(secret, "the variable VIBECTL_JWT_SECRET")
     const secretFile = yield* variable(Config.string("VIBECTL_JWT_SECRET_FILE"))
     if (secretFile !== undefined) return yield* fromFile(secretFile, "the variable VIBECTL_JWT_SECRET_FILE")
-    if (options.secret !== undefined) return yield* make(options.secret, "the setting server.jwt_secret")
     if (options.secretFile !== undefined) {
       return yield* fromFile(options.secretFile, "the setting server.jwt_secret_file")
     }
+    if (options.secret !== undefined) return yield* make(options.secret, "the setting server.jwt_secret")
     return yield* generated
   })
 

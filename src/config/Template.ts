@@ -14,13 +14,13 @@ export const render = (shape: Shape.Shape, defaults: Tree.Plain, header: Readonl
 
 const comment = (text: string): string => text === "" ? "#" : `# ${text}`
 
-/** The sections stand uncommented: an empty section is valid, and a key below it only loses its `# `. */
+/** `##` explains, `#` hides a setting. The sections stand uncommented: an empty section is valid, and a key below it only loses its `# `. */
 const body = (shape: Shape.Shape, defaults: Tree.Plain): ReadonlyArray<string> =>
   shape._tag !== "Struct" ? [] : [...shape.fields].flatMap(([key, section], index) => [
     ...index === 0 ? [] : [""],
     ...section.about === "" ? [] : [comment(section.about)],
     `${key}:`,
-    ...entries(section, below(defaults, key)).map((line) => line === "" ? "" : `  # ${line}`)
+    ...entries(section, below(defaults, key)).map((line) => line.startsWith("#") ? `  #${line}` : `  # ${line}`)
   ])
 
 /** The keys of a section, not commented yet. */

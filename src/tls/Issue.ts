@@ -7,7 +7,6 @@
 import type * as X509 from "@peculiar/x509"
 import { DateTime, Effect, Redacted } from "effect"
 import * as Crypto from "node:crypto"
-import { createRequire } from "node:module"
 import * as Net from "node:net"
 
 /** A certificate and its key, both PEM. */
@@ -24,7 +23,7 @@ export interface Validity {
 /** A new CA: self-signed, and good for signing server certificates only. */
 export const authority = (validity: Validity): Effect.Effect<Issued> =>
   Effect.promise(async () => {
-    const x509 = library()
+    const x509 = await library()
     const keys = await generateKeys()
     const certificate = await x509.X509CertificateGenerator.createSelfSigned({
       name: "CN=vibectl local CA",
@@ -43,7 +42,7 @@ export const authority = (validity: Validity): Effect.Effect<Issued> =>
 /** A server certificate for `names` (host names and IP addresses), signed by `ca`. */
 export const server = (ca: Issued, names: ReadonlyArray<string>, validity: Validity): Effect.Effect<Issued> =>
   Effect.promise(async () => {
-    const x509 = library()
+    const x509 = await library()
     const keys = await generateKeys()
     const parent = new x509.X509Certificate(ca.certificate)
     const certificate = await x509.X509CertificateGenerator.create({
@@ -92,24 +91,8 @@ const issued = (certificate: X509.X509Certificate, keys: Crypto.webcrypto.Crypto
   key: Redacted.make(Crypto.KeyObject.from(keys.privateKey).export({ type: "pkcs8", format: "pem" }).toString())
 })
 
-/**
- * Loads the library, whose dependency tsyringe refuses to load without the
- * metadata functions of `reflect-metadata`. All that it asks them, once, is
- * what the constructors of the library's classes take, and they take nothing:
- * so these two say "nothing known" for as long as the loading lasts. It is
- * synchronous (`require`, not `import`), so no other module meets them and
- * takes them for the real ones.
- */
-const library = (): typeof X509 => {
-  const require = createRequire(import.meta.url)
-  // `require` is untyped; the package's own declarations say what comes.
-  const load = () => require("@peculiar/x509") as typeof X509
-  if ("getMetadata" in Reflect) return load()
-  Object.assign(Reflect, { getMetadata: () => undefined, getOwnMetadata: () => undefined })
-  try {
-    return load()
-  } finally {
-    Reflect.deleteProperty(Reflect, "getMetadata")
-    Reflect.deleteProperty(Reflect, "getOwnMetadata")
-  }
+/** The library's own dependency tsyringe refuses to load before `reflect-metadata`. */
+const library = async (): Promise<typeof X509> => {
+  await import("reflect-metadata")
+  return import("@peculiar/x509")
 }

@@ -85,7 +85,7 @@ const check = <A, I>(name: string, description: Description<A, I>, text: string)
           Effect.provide(Layer.merge(Env.layerTest({}), NodeContext.layer))
         )
       yield* load(text)
-      for (const sample of FastCheck.sample(typo, { numRuns: 500, seed: 42 })) {
+      for (const sample of FastCheck.sample(typo, { numRuns: 300, seed: 42 })) {
         const { column, key, line } = keys[sample.key % keys.length]!
         const wrong = mistype(key, sample)
         if (wrong === key) continue

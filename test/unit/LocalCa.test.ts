@@ -219,7 +219,19 @@ describe("LocalCa.ensure", () => {
           const foreign = yield* other.files.readFileString(`${other.tlsDir}/server.pem`)
           const key = /-----BEGIN PRIVATE[^]+/
           const foreignKey = key.exec(foreign)?.[0] ?? ""
-          const damages = ["", "x", good.slice(0, 700), foreign, good.replace(key, ""), good.replace(key, foreignKey)]
+          const forged = good.replace(
+            /\n(.)(.*\n-----END CERTIFICATE)/,
+            (_, first: string, rest: string) => `\n${first === "A" ? "B" : "A"}${rest}`
+          )
+          const damages = [
+            "",
+            "x",
+            forged,
+            good.slice(0, 700),
+            foreign,
+            good.replace(key, ""),
+            good.replace(key, foreignKey)
+          ]
           for (const damaged of [undefined, ...damages]) {
             yield* damaged === undefined ? machine.files.remove(path) : machine.files.writeFileString(path, damaged)
             const made = yield* machine.ensure()

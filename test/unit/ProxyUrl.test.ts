@@ -148,6 +148,9 @@ describe("ProxyUrl.parse", () => {
         `vibectl-server://${token}@${token}@h`,
         `vibectl-server://user:${token}@h`,
         `vibectl-server://h:${token}`,
+        `vibectl-server://h:${token.slice(0, 20)}`,
+        `vibectl-server://h!${token.slice(0, 20)}`,
+        `${token.slice(0, 20)}://h`,
         `vibectl-server://h:1/${token}`,
         `vibectl-server://[${token}]`,
         `vibectl-server://${token}=@h`

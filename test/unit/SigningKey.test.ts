@@ -39,8 +39,8 @@ describe("SigningKey.resolve", () => {
         const cases = [
           ["a", "VIBECTL_JWT_SECRET", { ...inVariable, ...inVariableFile }, { ...inConfig, ...inConfigFile }],
           ["b", "VIBECTL_JWT_SECRET_FILE", inVariableFile, { ...inConfig, ...inConfigFile }],
-          ["c", "server.jwt_secret", {}, { ...inConfig, ...inConfigFile }],
-          ["d", "server.jwt_secret_file", {}, inConfigFile]
+          ["d", "server.jwt_secret_file", {}, { ...inConfig, ...inConfigFile }],
+          ["c", "server.jwt_secret", {}, inConfig]
         ] as const
         for (const [letter, source, environment, options] of cases) {
           const key = yield* resolve(directory, environment, options)

@@ -103,7 +103,7 @@ const path = Command.make(
 const header = [
   "Configuration of vibectl-server.",
   "",
-  "Every setting is commented out and shows its default or an example: take away the `# ` to set it.",
+  "Every setting is commented out and shows its default or an example: take away its `# ` to set it.",
   "`${NAME}` and `${NAME:-default}` stand for variables of the environment; `$${` is a literal `${`.",
   "VIBECTL_SERVER__PORT and the like override this file; flags override both.",
   "Check with `vibectl-server config validate`, see the result with `vibectl-server config show`."
