@@ -1,0 +1,186 @@
+/**
+ * The models this process can reach, and every name they answer to.
+ *
+ * A name is an alias, `provider/model`, or a model's bare name that exactly one
+ * provider lists; an alias wins over the others. No name is the default model.
+ */
+import { Context, Data, Effect, Layer } from "effect"
+import { InvalidRequest, ModelNotFound } from "../domain/Errors.js"
+import type { ModelInfo } from "../domain/ModelInfo.js"
+import { nearest } from "../domain/Nearest.js"
+import type { ModelSpec, Provider } from "./Provider.js"
+
+/** Where a name leads. */
+export interface Resolved {
+  readonly provider: Provider
+  /** The model's name at the provider. */
+  readonly model: string
+  /** `provider/model`. */
+  readonly fullName: string
+  /** What is known of the model; undefined for one that the provider takes but does not list. */
+  readonly spec: ModelSpec | undefined
+}
+
+export class Catalog extends Context.Tag("vibectl/models/Catalog")<Catalog, {
+  /** Undefined and `""` are the default model. */
+  readonly resolve: (name: string | undefined) => Effect.Effect<Resolved, ModelNotFound | InvalidRequest>
+  /** What can be called now and is worth naming; the default model among them. */
+  readonly models: ReadonlyArray<ModelInfo>
+  /** Alias to `provider/model`, also for aliases whose provider is not configured. */
+  readonly aliases: ReadonlyMap<string, string>
+  /** `provider/model`; `""` when there is none. */
+  readonly defaultModel: string
+}>() {
+  static readonly layer = (options: Options) => Layer.effect(this, make(options))
+}
+
+export interface Options {
+  readonly providers: ReadonlyArray<Provider>
+  /** Alias to `provider/model`. */
+  readonly aliases: ReadonlyMap<string, string>
+  /** Any name that resolves; undefined means the first provider's own default. */
+  readonly defaultModel: string | undefined
+}
+
+/** The models do not fit together; a server must not start with them. */
+export class CatalogInvalid extends Data.TaggedError("CatalogInvalid")<{
+  readonly summary: string
+  readonly remedy: string
+}> {
+  override get message() {
+    return `${this.summary} ${this.remedy}`
+  }
+}
+
+export const make = (options: Options): Effect.Effect<Catalog["Type"], CatalogInvalid> =>
+  Effect.gen(function*() {
+    const { aliases, providers } = options
+    yield* check(options)
+    const byName = new Map(providers.map((provider) => [provider.name, provider]))
+    const bare = bareNames(providers)
+    const listed = providers.flatMap((provider) => provider.models.map((spec) => ({ provider, spec })))
+    const names = listed.map(({ provider, spec }) => `${provider.name}/${spec.name}`)
+
+    const full = (name: string): Resolved | undefined => {
+      const slash = name.indexOf("/")
+      const provider = byName.get(name.slice(0, slash))
+      const model = name.slice(slash + 1)
+      if (slash < 0 || provider === undefined || model === "") return undefined
+      const spec = provider.models.find((candidate) => candidate.name === model)
+      return spec === undefined && !provider.open ? undefined : { provider, model, fullName: name, spec }
+    }
+
+    const find = (name: string): Resolved | undefined => {
+      const target = aliases.get(name)
+      if (target !== undefined) return full(target)
+      const owners = bare.get(name) ?? []
+      return full(name) ?? (owners.length === 1 ? full(`${owners[0]}/${name}`) : undefined)
+    }
+
+    const missing = (name: string) =>
+      new ModelNotFound({
+        requested: name,
+        available: names,
+        closest: nearest(name, [...aliases.keys(), ...bare.keys(), ...names].filter((other) => find(other) !== undefined)),
+        because: reason(name, aliases, byName, bare.get(name) ?? [])
+      })
+
+    const fallback = options.defaultModel ?? ownDefault(providers)
+    const standard = fallback === undefined ? undefined : find(fallback)
+    if (fallback !== undefined && standard === undefined) {
+      return yield* new CatalogInvalid({
+        summary: `The default model cannot be used: ${missing(fallback).summary}`,
+        remedy: `${missing(fallback).remedy} Set server.default_model (--model) to one of them.`
+      })
+    }
+
+    const advertised = standard === undefined || names.includes(standard.fullName)
+      ? listed
+      : [{ provider: standard.provider, spec: standard.spec ?? unknown(standard.model) }, ...listed]
+    const models = advertised.map(({ provider, spec }): ModelInfo => {
+      const id = `${provider.name}/${spec.name}`
+      const own = [...aliases].filter(([, target]) => target === id).map(([alias]) => alias)
+      const unique = find(spec.name)?.fullName === id && !own.includes(spec.name)
+      return {
+        id,
+        displayName: spec.name,
+        provider: provider.name,
+        streams: spec.streams,
+        contextLength: spec.contextLength,
+        aliases: unique ? [...own, spec.name] : own
+      }
+    })
+
+    return {
+      resolve: (name) => {
+        if (name === undefined || name === "") return standard === undefined ? noModel : Effect.succeed(standard)
+        const found = find(name)
+        return found === undefined ? missing(name) : Effect.succeed(found)
+      },
+      models,
+      aliases,
+      defaultModel: standard?.fullName ?? ""
+    }
+  })
+
+// -- internals ---------------------------------------------------------------
+
+const check = ({ aliases, providers }: Options): Effect.Effect<void, CatalogInvalid> => {
+  const names = providers.map(({ name }) => name)
+  const twice = names.find((name, index) => names.indexOf(name) !== index)
+  if (twice !== undefined) {
+    return new CatalogInvalid({
+      summary: `Two providers are called '${twice}'.`,
+      remedy: "Give each provider a name of its own."
+    })
+  }
+  const [alias, target] = [...aliases].find(([, target]) => !/^[^/]+\/./.test(target)) ?? []
+  return alias === undefined ? Effect.void : new CatalogInvalid({
+    summary: `The alias '${alias}' leads to '${target}', which is not of the form provider/model.`,
+    remedy: "Write the provider's name and a slash before the model, e.g. openai/gpt-4o."
+  })
+}
+
+/** Model names without a provider, and who lists them. */
+const bareNames = (providers: ReadonlyArray<Provider>): ReadonlyMap<string, ReadonlyArray<string>> => {
+  const owners = new Map<string, Array<string>>()
+  for (const provider of providers) {
+    for (const { name } of provider.models) owners.set(name, [...owners.get(name) ?? [], provider.name])
+  }
+  return owners
+}
+
+const ownDefault = (providers: ReadonlyArray<Provider>): string | undefined => {
+  const first = providers.find(({ defaultModel }) => defaultModel !== undefined)
+  return first && `${first.name}/${first.defaultModel}`
+}
+
+/** A model that a provider takes without listing it: assumed to stream until it says otherwise. */
+const unknown = (name: string): ModelSpec => ({ name, streams: true, contextLength: undefined, price: undefined })
+
+const noModel = new InvalidRequest({
+  reason: "NO_MODEL",
+  field: "model_name",
+  summary: "The request names no model, and this server has no default model.",
+  remedy: "Name a model, or ask the operator to set server.default_model."
+})
+
+const reason = (
+  name: string,
+  aliases: ReadonlyMap<string, string>,
+  providers: ReadonlyMap<string, Provider>,
+  owners: ReadonlyArray<string>
+): string | undefined => {
+  const target = aliases.get(name) ?? name
+  const provider = target.includes("/") ? target.slice(0, target.indexOf("/")) : undefined
+  const alias = target === name ? "" : `it is an alias of ${target}, and `
+  if (owners.length > 1 && target === name) {
+    return `several providers have it: ${owners.map((owner) => `${owner}/${name}`).join(", ")}`
+  }
+  if (provider === undefined) return undefined
+  return providers.has(provider)
+    ? `${alias}the provider '${provider}' does not serve it`
+    : alias === "" && owners.length === 0
+    ? `no provider is called '${provider}'`
+    : `${alias}no provider '${provider}' is configured`
+}

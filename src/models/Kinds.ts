@@ -1,0 +1,87 @@
+/**
+ * The kinds of providers that a configuration may name. A new kind is a file
+ * beside this one and a line in {@link kinds}.
+ *
+ * A kind's file, and with it the vendor's SDK, is loaded when the first
+ * provider of that kind is made.
+ */
+import { type Duration, Effect, type Redacted } from "effect"
+import type { Calls, Endpoint } from "./Endpoint.js"
+import * as KnownModels from "./KnownModels.js"
+import type { ModelSpec, Provider } from "./Provider.js"
+
+/** A provider as it is configured. */
+export interface ProviderOptions {
+  readonly name: string
+  readonly apiKey: Redacted.Redacted | undefined
+  /** Undefined means the vendor's own. */
+  readonly baseUrl: string | undefined
+  /** The only models it serves; undefined means every model it has. */
+  readonly models: ReadonlyArray<ConfiguredModel> | undefined
+  /** Without the provider's name. */
+  readonly defaultModel: string | undefined
+  /** Tokens that one answer may have. */
+  readonly maxOutputTokens: number | undefined
+  readonly timeout: Duration.Duration | undefined
+}
+
+export interface ConfiguredModel {
+  readonly name: string
+  readonly streams?: boolean | undefined
+  /** Tokens. */
+  readonly contextLength?: number | undefined
+}
+
+type Make = (options: ProviderOptions) => Promise<Provider>
+
+const kinds = {
+  openai: vendor(() => import("./OpenAi.js"), KnownModels.openai, "gpt-4o"),
+  anthropic: vendor(() => import("./Anthropic.js"), KnownModels.anthropic, "claude-sonnet-5-5"),
+  demo: (options) => import("./Demo.js").then(({ make }) => make(options.name))
+} satisfies Record<string, Make>
+
+export type Kind = keyof typeof kinds
+
+export const kindNames: ReadonlyArray<string> = Object.keys(kinds)
+
+export const isKind = (name: string): name is Kind => Object.hasOwn(kinds, name)
+
+/** The provider of a kind that {@link kindNames} lists; another name is a defect, as the configuration was checked. */
+export const make = (kind: string, options: ProviderOptions): Effect.Effect<Provider> =>
+  isKind(kind)
+    ? Effect.promise(() => kinds[kind](options))
+    : Effect.dieMessage(`there is no kind of provider called '${kind}'`)
+
+// -- internals ---------------------------------------------------------------
+
+interface Vendor {
+  /** The vendor's own endpoint. */
+  readonly home: string
+  readonly make: (endpoint: Endpoint) => Calls
+}
+
+function vendor(load: () => Promise<Vendor>, known: ReadonlyArray<ModelSpec>, favourite: string): Make {
+  return async (options) => {
+    const { home, make } = await load()
+    const own = options.baseUrl === undefined || new URL(options.baseUrl).host === new URL(home).host
+    const models = options.models?.map((model) => specOf(model, own ? known : [])) ?? (own ? known : [])
+    return {
+      name: options.name,
+      models,
+      open: options.models === undefined,
+      defaultModel: options.defaultModel ?? (own && options.models === undefined ? favourite : models[0]?.name),
+      ...make({ ...options, baseUrl: options.baseUrl })
+    }
+  }
+}
+
+/** What the configuration says of a model, and what is known of it otherwise. */
+const specOf = (model: ConfiguredModel, known: ReadonlyArray<ModelSpec>): ModelSpec => {
+  const fact = known.find(({ name }) => name === model.name)
+  return {
+    name: model.name,
+    streams: model.streams ?? fact?.streams ?? true,
+    contextLength: model.contextLength ?? fact?.contextLength,
+    price: fact?.price
+  }
+}
