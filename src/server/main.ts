@@ -1,0 +1,20 @@
+#!/usr/bin/env node
+/**
+ * `vibectl-server`.
+ */
+import * as NodeContext from "@effect/platform-node/NodeContext"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import { Effect } from "effect"
+import { Env } from "../config/Environment.js"
+import * as Program from "../terminal/Program.js"
+import { run } from "./Cli.js"
+
+/** People read the log where stderr is a terminal. */
+const terminal = Effect.sync(() => process.stderr.isTTY)
+
+run(process.argv, terminal).pipe(
+  Effect.provide([NodeContext.layer, Env.layer]),
+  Program.explained,
+  // A server that is told to stop has done nothing wrong.
+  NodeRuntime.runMain({ disableErrorReporting: true, disablePrettyLogger: true, teardown: Program.teardown(0) })
+)
