@@ -65,10 +65,12 @@ export const tokens: Layer.Layer<
 > = Layer.unwrapEffect(Effect.gen(function*() {
   const { server } = yield* ServerConfig
   return server.enable_auth
-    ? Tokens.Tokens.layer(yield* SigningKey.resolve({
-      secret: server.jwt_secret,
-      secretFile: server.jwt_secret_file
-    }))
+    ? Tokens.Tokens.layer(
+      yield* SigningKey.resolve({
+        secret: server.jwt_secret,
+        secretFile: server.jwt_secret_file
+      })
+    )
     : Tokens.Tokens.layerNone
 }))
 

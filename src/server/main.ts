@@ -4,8 +4,9 @@
  */
 import * as NodeContext from "@effect/platform-node/NodeContext"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
-import { Effect } from "effect"
+import { Effect, Layer } from "effect"
 import { Env } from "../config/Environment.js"
+import { consoleLayer } from "../terminal/Output.js"
 import * as Program from "../terminal/Program.js"
 import { run } from "./Cli.js"
 
@@ -13,8 +14,8 @@ import { run } from "./Cli.js"
 const terminal = Effect.sync(() => process.stderr.isTTY)
 
 run(process.argv, terminal).pipe(
-  Effect.provide([NodeContext.layer, Env.layer]),
   Program.explained,
+  Effect.provide(Layer.provideMerge(Layer.merge(NodeContext.layer, Env.layer), consoleLayer(process))),
   // A server that is told to stop has done nothing wrong.
   NodeRuntime.runMain({ disableErrorReporting: true, disablePrettyLogger: true, teardown: Program.teardown(0) })
 )

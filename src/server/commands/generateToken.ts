@@ -18,10 +18,12 @@ export const make = (kinds: ReadonlyArray<string>) =>
     Effect.gen(function*() {
       const lifetime = yield* Lifetime.parse(input.expiresIn)
       const { server } = yield* ServerConfig
-      const tokens = Tokens.make(yield* SigningKey.resolve({
-      secret: server.jwt_secret,
-      secretFile: server.jwt_secret_file
-    }))
+      const tokens = Tokens.make(
+        yield* SigningKey.resolve({
+          secret: server.jwt_secret,
+          secretFile: server.jwt_secret_file
+        })
+      )
       const token = Redacted.value(yield* tokens.issue(input.subject, lifetime))
       if (Option.isNone(input.output)) return yield* Console.log(token)
       const file = input.output.value

@@ -1,0 +1,48 @@
+/**
+ * What `setup-proxy test` and `configure` show of a server.
+ */
+import type { ServerInfo } from "../domain/ServerInfo.js"
+import * as Table from "../terminal/Table.js"
+
+/** The table of the documentation: name, version, and the first models. */
+export const render = (info: ServerInfo): string => {
+  const shown = info.models.slice(0, most).map(({ id }) => id)
+  const models = info.models.length > most ? [...shown, "..."] : shown
+  return Table.render(["Property", "Value"], [
+    ["Server Name", info.name],
+    ["Version", info.version],
+    ["Supported Models", models.length === 0 ? "none" : models.join(", ")]
+  ])
+}
+
+/** Everything, for programs. */
+export const toJson = (info: ServerInfo): string =>
+  JSON.stringify(
+    {
+      server_name: info.name,
+      server_version: info.version,
+      default_model: info.defaultModel,
+      models: info.models.map((model) => ({
+        model_id: model.id,
+        display_name: model.displayName,
+        provider: model.provider,
+        supports_streaming: model.streams,
+        max_context_length: model.contextLength ?? null,
+        aliases: model.aliases
+      })),
+      model_aliases: Object.fromEntries(info.aliases),
+      limits: {
+        max_requests_per_minute: info.limits.maxRequestsPerMinute ?? null,
+        max_concurrent_requests: info.limits.maxConcurrentRequests ?? null,
+        max_input_length: info.limits.maxInputLength ?? null,
+        request_timeout_seconds: info.limits.requestTimeoutSeconds ?? null
+      },
+      features: info.features
+    },
+    undefined,
+    2
+  )
+
+// -- internals ---------------------------------------------------------------
+
+const most = 3

@@ -1,0 +1,131 @@
+/**
+ * Which server a command talks to, and with what: from a profile or a URL.
+ */
+import { FileSystem } from "@effect/platform"
+import { Data, Duration, Effect, Redacted } from "effect"
+import * as Os from "node:os"
+import * as NodeTls from "node:tls"
+import type { Options } from "../client/Connection.js"
+import { ClientConfig } from "../config/ClientConfig.js"
+import { activeProfile, type ClientSettings, type Profile, ProfileNotFound } from "../config/ClientSettings.js"
+import { paths } from "../config/Paths.js"
+import type { ConfigInvalid } from "../config/Problem.js"
+import * as ProxyUrl from "../domain/ProxyUrl.js"
+import * as LocalCa from "../tls/LocalCa.js"
+
+/** No server is configured. */
+export class NotConfigured extends Data.TaggedError("NotConfigured")<{ readonly summary: string }> {
+  readonly remedy = "Configure one with `vibectl setup-proxy configure vibectl-server://TOKEN@HOST:PORT`; "
+    + "`vibectl-server generate-token <subject>` makes the token."
+  override get message() {
+    return `${this.summary} ${this.remedy}`
+  }
+}
+
+/** A file that a profile names cannot be used. */
+export class ProfileFileInvalid extends Data.TaggedError("ProfileFileInvalid")<{
+  readonly summary: string
+  readonly remedy: string
+}> {
+  override get message() {
+    return `${this.summary} ${this.remedy}`
+  }
+}
+
+/** The profile called `name`, or the active one. */
+export const profile = (
+  name: string | undefined
+): Effect.Effect<
+  { readonly name: string; readonly profile: Profile; readonly settings: ClientSettings },
+  ConfigInvalid | ProfileNotFound | NotConfigured,
+  ClientConfig
+> =>
+  Effect.gen(function*() {
+    const { value: settings } = yield* (yield* ClientConfig).load
+    const { profiles } = settings.proxy
+    if (name !== undefined) {
+      const found = profiles[name]
+      if (found === undefined) return yield* new ProfileNotFound({ name, profiles: Object.keys(profiles) })
+      return { name, profile: found, settings }
+    }
+    const active = yield* activeProfile(settings)
+    if (active !== undefined) return { ...active, settings }
+    const names = Object.keys(profiles)
+    return yield* new NotConfigured({
+      summary: names.length === 0
+        ? "No proxy server is configured."
+        : `The proxy is disabled; \`vibectl setup-proxy use NAME\` turns it on (${names.join(", ")}).`
+    })
+  })
+
+/** How to reach a profile's server. */
+export const ofProfile = (
+  { profile, settings }: { readonly profile: Profile; readonly settings: ClientSettings }
+): Effect.Effect<Options, ProxyUrl.ProxyUrlInvalid | ProfileFileInvalid, FileSystem.FileSystem> =>
+  Effect.gen(function*() {
+    const url = yield* ProxyUrl.parse(profile.server_url)
+    const token = profile.jwt_path === undefined ? url.token : yield* tokenOf(profile.jwt_path)
+    return yield* ofUrl({ ...url, token }, profile.ca_bundle_path, settings)
+  })
+
+/** How to reach the server of a URL. */
+export const ofUrl = (
+  url: ProxyUrl.ProxyUrl,
+  caBundle: string | undefined,
+  { proxy }: ClientSettings
+): Effect.Effect<Options, ProfileFileInvalid, FileSystem.FileSystem> =>
+  Effect.map(url.tls ? rootsOf(url.host, caBundle) : Effect.succeed(undefined), (roots) => ({
+    host: url.host,
+    port: url.port,
+    tls: url.tls,
+    roots,
+    token: url.token,
+    timeout: Duration.seconds(proxy.timeout_seconds),
+    retryAttempts: proxy.retry_attempts
+  }))
+
+/** The PEM text of a CA bundle that holds at least one certificate. */
+export const readCaBundle = (path: string): Effect.Effect<string, ProfileFileInvalid, FileSystem.FileSystem> =>
+  Effect.flatMap(FileSystem.FileSystem, (files) => files.readFileString(path)).pipe(
+    Effect.filterOrFail((text) => text.includes("-----BEGIN CERTIFICATE-----")),
+    Effect.mapError(() =>
+      new ProfileFileInvalid({
+        summary: `The CA bundle ${path} cannot be read or holds no PEM certificate.`,
+        remedy: "Name the CA certificate of the server, e.g. a copy of its server/tls/ca.crt."
+      })
+    )
+  )
+
+/** Whether a host is this machine, whichever way it is written. */
+export const isLocal = (host: string): boolean =>
+  /^(localhost|127(\.\d+){3}|::1)$/.test(host) || host === Os.hostname().toLowerCase()
+
+// -- internals ---------------------------------------------------------------
+
+const tokenOf = (path: string): Effect.Effect<Redacted.Redacted, ProfileFileInvalid, FileSystem.FileSystem> =>
+  Effect.flatMap(FileSystem.FileSystem, (files) => files.readFileString(path)).pipe(
+    Effect.map((text) => text.trim()),
+    // It goes into an HTTP header, where other characters are a defect of the transport.
+    Effect.filterOrFail((text) => /^[\x21-\x7e]+$/.test(text)),
+    Effect.mapBoth({
+      onSuccess: (text) => Redacted.make(text),
+      onFailure: () =>
+        new ProfileFileInvalid({
+          summary: `The token file ${path} cannot be read or holds no token.`,
+          remedy: "Configure the profile again with `vibectl setup-proxy configure vibectl-server://TOKEN@HOST:PORT`."
+        })
+    })
+  )
+
+/**
+ * The CAs to trust: the profile's bundle and no others; else those of Node, and for this machine's own names also
+ * the CA that a server of this user made here. A server elsewhere cannot be vouched for by a file of this machine.
+ */
+const rootsOf = (host: string, caBundle: string | undefined) =>
+  Effect.gen(function*() {
+    if (caBundle !== undefined) return yield* readCaBundle(caBundle)
+    if (!isLocal(host)) return undefined
+    const files = yield* FileSystem.FileSystem
+    const local = yield* Effect.option(files.readFileString(LocalCa.caFile(yield* paths)))
+    return local._tag === "None" ? undefined : [...NodeTls.rootCertificates, local.value].join("\n")
+  })

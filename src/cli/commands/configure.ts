@@ -1,0 +1,96 @@
+/**
+ * `vibectl setup-proxy configure [PROFILE] URL`: adds or changes a profile and makes it the active one.
+ *
+ * The token of the URL goes to a private file and is never shown. The server is asked first: a profile that does
+ * not work is not stored, unless `--no-test` says so.
+ */
+import { Args, Command, Options } from "@effect/cli"
+import { Effect, Option, Redacted } from "effect"
+import * as NodePath from "node:path"
+import { ClientConfig } from "../../config/ClientConfig.js"
+import * as Files from "../../config/Files.js"
+import { paths } from "../../config/Paths.js"
+import { ConfigNotWritten } from "../../config/Problem.js"
+import * as ProxyUrl from "../../domain/ProxyUrl.js"
+import { Output } from "../../terminal/Output.js"
+import { Connector } from "../Connector.js"
+import * as ServerTable from "../ServerTable.js"
+import * as Target from "../Target.js"
+import { UsageInvalid } from "../UsageInvalid.js"
+
+export const configure = Command.make("configure", {
+  words: Args.text({ name: "[PROFILE] URL" }).pipe(
+    Args.withDescription("The profile's name (default: default), and vibectl-server://TOKEN@HOST:PORT"),
+    Args.repeated
+  ),
+  caBundle: Options.text("ca-bundle").pipe(
+    Options.withPseudoName("FILE"),
+    Options.withDescription("PEM file of the CA to trust for this server, instead of the system's"),
+    Options.optional
+  ),
+  noTest: Options.boolean("no-test").pipe(Options.withDescription("Store the profile without asking the server"))
+}, (input) =>
+  Effect.scoped(Effect.gen(function*() {
+    const [name, text] = yield* wordsOf(input.words)
+    const url = yield* ProxyUrl.parse(text)
+    const output = yield* Output
+    const config = yield* ClientConfig
+    const { value: settings } = yield* config.load
+    const caBundle = Option.getOrUndefined(Option.map(input.caBundle, (path) => NodePath.resolve(path)))
+    if (caBundle !== undefined) yield* Target.readCaBundle(caBundle)
+
+    // A token stays with the server it was given for.
+    const previous = settings.proxy.profiles[name]
+    const kept = url.token === undefined && previous?.server_url === ProxyUrl.format(url)
+      ? previous.jwt_path
+      : undefined
+    const profile = {
+      server_url: ProxyUrl.format(url),
+      ...(caBundle === undefined ? {} : { ca_bundle_path: caBundle }),
+      ...(kept === undefined ? {} : { jwt_path: kept })
+    }
+    const options = kept === undefined
+      ? yield* Target.ofUrl(url, caBundle, settings)
+      : yield* Target.ofProfile({ profile, settings })
+    if (!url.tls && options.token !== undefined && !Target.isLocal(url.host)) {
+      yield* output.note(`Warning: Without TLS, anybody on the way to ${url.host} can read the token.`)
+    }
+    const info = input.noTest ? undefined : yield* Effect.tapError(
+      (yield* (yield* Connector).connect(options)).serverInfo,
+      () => output.note("Nothing was stored; --no-test stores a profile without asking its server.")
+    )
+
+    const jwtPath = url.token === undefined ? kept : yield* storeToken(name, url.token)
+    yield* config.saveProfile(
+      name,
+      { ...profile, ...(jwtPath === undefined ? {} : { jwt_path: jwtPath }) },
+      { activate: true }
+    )
+    yield* output.note(`✓ Profile '${name}' is configured for ${ProxyUrl.format(url)} and active.`)
+    if (info !== undefined) yield* output.line(ServerTable.render(info))
+  }))).pipe(Command.withDescription("Add or change a server, and use it"))
+
+// -- internals ---------------------------------------------------------------
+
+const wordsOf = (words: ReadonlyArray<string>): Effect.Effect<readonly [string, string], UsageInvalid> => {
+  const [first, second, ...rest] = words
+  if (first === undefined || rest.length > 0) {
+    return new UsageInvalid({
+      summary:
+        `\`configure\` takes a URL, with or without the name of a profile before it; it was given ${words.length} words.`,
+      remedy: "Example: vibectl setup-proxy configure vibectl-server://TOKEN@llm.example.com:50051"
+    })
+  }
+  return Effect.succeed(second === undefined ? ["default", first] : [first, second])
+}
+
+const storeToken = (name: string, token: Redacted.Redacted) =>
+  Effect.gen(function*() {
+    const file = NodePath.join((yield* paths).tokensDir, `${name}.jwt`)
+    yield* Effect.mapError(Files.writePrivate(file, `${Redacted.value(token)}\n`), (error) =>
+      new ConfigNotWritten({
+        summary: `The token could not be written to ${file}: ${error.message}.`,
+        remedy: "Make its directory writable, or set VIBECTL_CONFIG_DIR to one that is."
+      }))
+    return file
+  })

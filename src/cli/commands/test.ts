@@ -1,0 +1,51 @@
+/**
+ * `vibectl setup-proxy test [URL]`: asks a server what it is.
+ */
+import { Args, Command, Options } from "@effect/cli"
+import { Duration, Effect, Option } from "effect"
+import { ClientConfig } from "../../config/ClientConfig.js"
+import * as ProxyUrl from "../../domain/ProxyUrl.js"
+import { Output } from "../../terminal/Output.js"
+import { Connector } from "../Connector.js"
+import * as ServerTable from "../ServerTable.js"
+import * as Target from "../Target.js"
+import { UsageInvalid } from "../UsageInvalid.js"
+import { output, proxy } from "./options.js"
+
+export const test = Command.make("test", {
+  url: Args.text({ name: "URL" }).pipe(
+    Args.withDescription("The server to ask, instead of the active profile's"),
+    Args.optional
+  ),
+  timeout: Options.float("timeout").pipe(
+    Options.withPseudoName("SECONDS"),
+    Options.withDescription("How long to wait for the answer (default 10)"),
+    Options.optional
+  ),
+  proxy,
+  output
+}, (input) =>
+  Effect.scoped(Effect.gen(function*() {
+    const screen = yield* Output
+    const seconds = Option.getOrUndefined(input.timeout)
+    if (seconds !== undefined && !(seconds > 0)) {
+      return yield* new UsageInvalid({
+        summary: `--timeout ${seconds} is not a time to wait.`,
+        remedy: "Give a number of seconds above 0, e.g. --timeout 30."
+      })
+    }
+    const options = yield* Option.match(input.url, {
+      onNone: () => Effect.flatMap(Target.profile(Option.getOrUndefined(input.proxy)), Target.ofProfile),
+      onSome: (text) =>
+        Effect.gen(function*() {
+          const { value: settings } = yield* (yield* ClientConfig).load
+          return yield* Target.ofUrl(yield* ProxyUrl.parse(text), undefined, settings)
+        })
+    })
+    const client = yield* (yield* Connector).connect(
+      seconds === undefined ? options : { ...options, infoTimeout: Duration.seconds(seconds) }
+    )
+    const info = yield* client.serverInfo
+    if (input.output === "json") return yield* screen.line(ServerTable.toJson(info))
+    yield* screen.line(`✓ Connection successful!\n${ServerTable.render(info)}`)
+  }))).pipe(Command.withDescription("Ask a server what it is"))
