@@ -22,8 +22,10 @@ const bin = Path.join(scratch, "bin")
 Fs.mkdirSync(bin)
 Fs.symlinkSync(Path.join(dist, "cli/main.js"), Path.join(bin, "vibectl"))
 Fs.symlinkSync(Path.join(dist, "server/main.js"), Path.join(bin, "vibectl-server"))
+// Provider keys may come from the environment; nothing that configures vibectl itself may.
+const inherited = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("VIBECTL_")))
 const environment = {
-  ...process.env,
+  ...inherited,
   PATH: `${bin}${Path.delimiter}${process.env.PATH}`,
   VIBECTL_CONFIG_DIR: Path.join(scratch, "config")
 }
@@ -48,24 +50,37 @@ const freePort = async () => {
   throw new Error("no free port between 50051 and 50150")
 }
 
-/** Starts the server, shows its log, and waits until it listens. */
+/** Starts the server and waits until its log says that it listens. */
 const serve = (command) =>
   new Promise((resolve, reject) => {
-    typed(`${command} &`)
+    typed(`${command} 2> server.log &`)
     const server = shell(`exec ${command}`, ["ignore", "pipe"])
     server.stderr.setEncoding("utf8")
     server.stderr.on("data", (text) => {
-      process.stdout.write(text.replace(/^(?=.)/gm, "  "))
-      if (text.includes("listening")) resolve(server)
+      log += text
+      Fs.appendFileSync(Path.join(scratch, "server.log"), text)
+      if (text.includes("\"listening\"")) resolve(server)
     })
-    server.once("exit", (code) => reject(new Error(`the server ended with exit code ${code}`)))
+    server.once("exit", (code) => reject(new Error(`the server ended with exit code ${code}:\n${log}`)))
   })
+
+/** What the server logged since the last look, one event a line. */
+let log = ""
+const showLog = () => {
+  for (const line of log.trimEnd().split("\n").filter((line) => line !== "")) {
+    const { annotations, message } = JSON.parse(line)
+    const facts = Object.entries(annotations).map(([name, value]) => `${name}=${value}`).join(" ")
+    console.log(paint("2", `  ${message} ${facts}`))
+  }
+  log = ""
+}
 
 let server
 try {
   const port = await freePort()
   say("1. Start the server. It makes its signing secret, a private CA and a certificate for localhost.")
   server = await serve(`vibectl-server --enable-auth --port ${port}`)
+  showLog()
 
   say("2. Make a token for a client. It is written to a file that only you can read.")
   await run("vibectl-server generate-token my-client --expires-in 30d --output token.jwt")
@@ -78,6 +93,9 @@ try {
 
   say("4. Use it. The answer is shown as it is produced.")
   await run("vibectl vibe \"explain kubernetes pods\"")
+
+  say("What the server logged meanwhile: who called what, how it ended, how long it took; no prompt, no token.")
+  showLog()
 
   say("Stop the server: it refuses new calls, lets running ones finish, and goes.")
   typed("kill %1")

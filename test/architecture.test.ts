@@ -70,7 +70,7 @@ describe("architecture", () => {
       if (file !== "grpc/Bridge.ts") {
         assert.notMatch(
           text,
-          /FiberSet\.(makeRuntime|runtime)|Runtime\.run/,
+          /FiberSet\.(makeRuntime|runtime)|\bRuntime\.run/,
           "fibers of calls start in the bridge only"
         )
       }

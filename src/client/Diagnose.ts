@@ -57,7 +57,7 @@ const handshake = (target: Target, settle: (finding: Finding) => void): Net.Sock
     socket.destroy()
     settle({ reason: socket.alpnProtocol === "h2" ? "CONNECTION_LOST" : "NOT_GRPC" })
   })
-  socket.once("error", (error) => {
+  socket.once("error", (error: NodeJS.ErrnoException) => {
     const code = codeOf(error)
     settle(
       certificateFaults[code]
@@ -78,7 +78,7 @@ const preface = (target: Target, settle: (finding: Finding) => void): Net.Socket
     socket.destroy()
     settle({ reason: firstBytes(bytes) })
   })
-  socket.once("error", (error) => {
+  socket.once("error", (error: NodeJS.ErrnoException) => {
     const code = codeOf(error)
     settle({ reason: connectFaults[code] ?? "CONNECTION_LOST", detail: code })
   })

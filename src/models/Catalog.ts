@@ -81,7 +81,10 @@ export const make = (options: Options): Effect.Effect<Catalog["Type"], CatalogIn
       new ModelNotFound({
         requested: name,
         available: names,
-        closest: nearest(name, [...aliases.keys(), ...bare.keys(), ...names].filter((other) => find(other) !== undefined)),
+        closest: nearest(
+          name,
+          [...aliases.keys(), ...bare.keys(), ...names].filter((other) => find(other) !== undefined)
+        ),
         because: reason(name, aliases, byName, bare.get(name) ?? [])
       })
 

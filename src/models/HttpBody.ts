@@ -36,7 +36,7 @@ export const open = (
     })
 
     const body = (response: Response): HttpBody => {
-      const reader = response.body?.getReader()
+      const reader: ReadableStreamDefaultReader<Uint8Array> | undefined = response.body?.getReader()
       const next = async (): Promise<Uint8Array | undefined> => {
         const chunk = await reader?.read()
         if (chunk?.value === undefined) state = "ended"

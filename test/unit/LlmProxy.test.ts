@@ -16,7 +16,9 @@ const request: AnswerRequest = {
 }
 const layer = (...providers: ReadonlyArray<Provider>) =>
   LlmProxy.layer.pipe(
-    Layer.provide(Catalog.Catalog.layer({ providers, aliases: new Map([["uno", "fake/one"]]), defaultModel: undefined }))
+    Layer.provide(
+      Catalog.Catalog.layer({ providers, aliases: new Map([["uno", "fake/one"]]), defaultModel: undefined })
+    )
   )
 const priced = [{ name: "one", streams: true, contextLength: undefined, price: { input: 2, output: 10 } }]
 
@@ -96,7 +98,9 @@ describe("LlmProxy.stream", () => {
       const provider = FakeProvider.make({
         models: priced,
         stream: () =>
-          Effect.sync(() => FakeProvider.pieces([FakeProvider.text("a"), FakeProvider.text("b"), FakeProvider.end(usage)]))
+          Effect.sync(() =>
+            FakeProvider.pieces([FakeProvider.text("a"), FakeProvider.text("b"), FakeProvider.end(usage)])
+          )
       })
       const proxy = yield* Effect.provide(LlmProxy, layer(provider))
       const events = Chunk.toReadonlyArray(yield* Stream.runCollect(proxy.stream(request, caller)))
@@ -127,7 +131,10 @@ describe("LlmProxy.serverInfo", () => {
       const proxy = yield* Effect.provide(LlmProxy, layer(FakeProvider.make()))
       const info = yield* proxy.serverInfo
       assert.strictEqual(info.defaultModel, "fake/one")
-      assert.deepStrictEqual(info.models.map(({ aliases, id }) => [id, [...aliases].sort()]), [["fake/one", ["one", "uno"]]])
+      assert.deepStrictEqual(info.models.map(({ aliases, id }) => [id, [...aliases].sort()]), [["fake/one", [
+        "one",
+        "uno"
+      ]]])
       assert.strictEqual(info.aliases.get("uno"), "fake/one")
       assert.deepStrictEqual(info.features, ["start", "restart"])
     }))
