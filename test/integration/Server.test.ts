@@ -3,6 +3,8 @@ import * as Grpc from "@grpc/grpc-js"
 import * as ProtoLoader from "@grpc/proto-loader"
 import { Deferred, Duration, Effect, Exit, Fiber, Scope } from "effect"
 import * as Health from "grpc-health-check"
+import { createRequire } from "node:module"
+import * as Path from "node:path"
 import { ProviderFailure } from "../../src/domain/Errors.js"
 import * as Status from "../../src/grpc/Status.js"
 import * as Loopback from "../support/Loopback.js"
@@ -187,6 +189,35 @@ describe("Server.serve", () => {
       assert.deepStrictEqual(chunks.map(Loopback.kind), ["text_chunk", "error"])
     }))
 })
+
+describe("reflection", () => {
+  it.scopedLive("lists the services, ours and the health check's", () =>
+    Effect.gen(function*() {
+      const port = yield* Loopback.serve({ proxy: Loopback.proxy({}) })
+      const client = yield* Loopback.client(port)
+      const root = createRequire(import.meta.url).resolve("@grpc/reflection")
+      const proto = Path.join(Path.dirname(root), "../proto/grpc/reflection/v1/reflection.proto")
+      const loaded = ProtoLoader.loadSync(proto, { keepCase: true })["grpc.reflection.v1.ServerReflection"]
+      const method = (loaded as Grpc.ServiceDefinition)["ServerReflectionInfo"]!
+      const services = yield* Effect.async<ReadonlyArray<string>>((resume) => {
+        const call = client.makeBidiStreamRequest<object, Listing>(
+          method.path,
+          method.requestSerialize,
+          method.responseDeserialize
+        )
+        call.on("data", (answer: Listing) => {
+          resume(Effect.succeed(answer.list_services_response.service.map(({ name }) => name)))
+          call.end()
+        })
+        call.write({ list_services: "" })
+      })
+      assert.includeMembers([...services], ["vibectl.llm_proxy.VibectlLLMProxy", "grpc.health.v1.Health"])
+    }))
+})
+
+interface Listing {
+  readonly list_services_response: { readonly service: ReadonlyArray<{ readonly name: string }> }
+}
 
 describe("authentication", () => {
   const refuse = {
