@@ -87,8 +87,12 @@ export const retryAfter = (headers: Headers, now: number): Duration.Duration | u
   if (seconds !== undefined) return Duration.seconds(seconds)
   // A date names its day and month; anything shorter is not one, whatever the parser makes of it.
   if (header === null || !/^[A-Za-z]{3,9},? /.test(header)) return undefined
+  // HTTP dates end in GMT, which DateTime does not take for a zone.
   return Option.getOrUndefined(
-    Option.map(DateTime.make(header), (at) => Duration.millis(Math.max(0, DateTime.toEpochMillis(at) - now)))
+    Option.map(
+      DateTime.make(header.replace(/ GMT$/, " Z")),
+      (at) => Duration.millis(Math.max(0, DateTime.toEpochMillis(at) - now))
+    )
   )
 }
 

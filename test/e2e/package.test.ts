@@ -28,7 +28,7 @@ describe("the published package", () => {
       "SigningKey",
       "Tokens"
     ])
-    assert.deepStrictEqual(await load("vibectl/testing"), ["FakeProvider", "TestServer"])
+    assert.deepStrictEqual(await load("vibectl/testing"), ["FakeProvider", "FakeVendor", "TestServer"])
   })
 
   it("brings the wire contract along", () => {

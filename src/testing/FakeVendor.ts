@@ -1,0 +1,221 @@
+/**
+ * A model provider on a real port: speaks the wire of OpenAI and of Anthropic,
+ * does per request what a script says, and counts what happens to it.
+ */
+import { Effect, type Scope } from "effect"
+import * as Http from "node:http"
+import * as VendorWire from "./VendorWire.js"
+
+/** What the provider does with one request. Without any of it: a good answer of three pieces. */
+export interface Behaviour {
+  /** Refuses with this status; `error` is the type it gives. */
+  readonly status?: number
+  readonly error?: string
+  /** `Retry-After` of the refusal: seconds or an HTTP date. */
+  readonly retryAfter?: string
+  /** Refuses requests for a stream, and answers others. */
+  readonly refusesStreaming?: boolean
+  /** Answers a request for a stream with the whole answer. */
+  readonly whole?: boolean
+  readonly pieces?: ReadonlyArray<string>
+  readonly usage?: VendorWire.Answer["usage"]
+  /** Puts a piece without text before each piece. */
+  readonly emptyDeltas?: boolean
+  /** Bytes per write; undefined writes event by event. Every write leaves in a packet of its own, if it can. */
+  readonly split?: number
+  /** Milliseconds between two writes. */
+  readonly pace?: number
+  /** What goes wrong, and when: before the head of the response, or after so many pieces. */
+  readonly fault?: { readonly after: "request" | number; readonly how: Fault }
+}
+
+/** `end` closes the body properly, but without the wire's own last event. */
+export type Fault = "hang" | "reset" | "end" | "garbage" | "error"
+
+export interface Seen {
+  readonly method: string
+  readonly path: string
+  readonly headers: Http.IncomingHttpHeaders
+  readonly body: unknown
+}
+
+export interface FakeVendor {
+  /** Base URL for kind `openai`. */
+  readonly openai: string
+  /** Base URL for kind `anthropic`. */
+  readonly anthropic: string
+  readonly port: number
+  /** What to do with the next requests, one each; after them, with all further ones. */
+  readonly script: (...behaviours: ReadonlyArray<Behaviour>) => void
+  readonly otherwise: (behaviour: Behaviour) => void
+  readonly requests: ReadonlyArray<Seen>
+  readonly counts: Counts
+}
+
+export interface Counts {
+  /** Bytes of bodies given to the operating system. */
+  readonly bytesSent: number
+  /** Answers that were sent whole. */
+  readonly answered: number
+  /** Requests whose client went away before the answer was whole. */
+  readonly abandoned: number
+  /** Requests that are neither answered nor abandoned yet. */
+  readonly open: number
+}
+
+/** Listens on a free port of this machine, or on `port`, until the scope closes. */
+export const make = (port = 0): Effect.Effect<FakeVendor, never, Scope.Scope> =>
+  Effect.map(
+    Effect.acquireRelease(listen(port), ({ server }) =>
+      Effect.sync(() => {
+        server.close()
+        server.closeAllConnections()
+      })),
+    ({ vendor }) => vendor
+  )
+
+// -- internals ---------------------------------------------------------------
+
+const listen = (port: number) =>
+  Effect.async<{ readonly server: Http.Server; readonly vendor: FakeVendor }>((resume) => {
+    const requests: Array<Seen> = []
+    const counts = { bytesSent: 0, answered: 0, abandoned: 0, open: 0 }
+    let queue: Array<Behaviour> = []
+    let standard: Behaviour = {}
+
+    const server = Http.createServer((request, response) => {
+      counts.open += 1
+      response.once("close", () => {
+        counts.open -= 1
+        if (response.writableFinished) counts.answered += 1
+        else counts.abandoned += 1
+      })
+      const chunks: Array<Buffer> = []
+      request.on("data", (chunk: Buffer) => chunks.push(chunk))
+      request.on("end", () => {
+        const body = parse(Buffer.concat(chunks).toString("utf8"))
+        const path = request.url ?? ""
+        requests.push({ method: request.method ?? "", path, headers: request.headers, body })
+        const send = writer(response, (bytes) => {
+          counts.bytesSent += bytes
+        })
+        respond(queue.shift() ?? standard, { path, body, response, send })
+      })
+      // A client that goes away is what these tests are about, not an error.
+      request.on("error", () => {})
+      response.on("error", () => {})
+    })
+    server.on("connection", (socket) => socket.setNoDelay(true))
+    server.listen(port, "127.0.0.1", () => {
+      const address = server.address()
+      const bound = typeof address === "object" && address !== null ? address.port : port
+      const base = `http://127.0.0.1:${bound}`
+      const vendor: FakeVendor = {
+        openai: `${base}/v1`,
+        anthropic: base,
+        port: bound,
+        script: (...behaviours) => {
+          queue = [...behaviours]
+        },
+        otherwise: (behaviour) => {
+          standard = behaviour
+        },
+        requests,
+        counts
+      }
+      resume(Effect.succeed({ server, vendor }))
+    })
+  })
+
+interface Exchange {
+  readonly path: string
+  readonly body: { readonly [key: string]: unknown }
+  readonly response: Http.ServerResponse
+  /** Writes, and goes on when the client has room for more; what a client that went away misses is dropped. */
+  readonly send: (text: string, behaviour: Behaviour) => Promise<boolean>
+}
+
+const respond = (behaviour: Behaviour, exchange: Exchange): void => {
+  const { body, path, response } = exchange
+  const wire = VendorWire.ofPath(path) ?? "openai"
+  const json = (status: number, value: unknown, headers: Record<string, string> = {}) => {
+    response.writeHead(status, { "content-type": "application/json", ...headers })
+    void exchange.send(JSON.stringify(value), {}).then(() => response.end())
+  }
+  const { error, fault, refusesStreaming, retryAfter, status } = behaviour
+  if (fault?.after === "request") return fault.how === "hang" ? undefined : void response.destroy()
+  const streamed = body["stream"] === true
+  if (status !== undefined) {
+    const headers = retryAfter === undefined ? {} : { "retry-after": retryAfter }
+    return json(status, VendorWire.errorBody(wire, { type: error ?? `error_${status}` }), headers)
+  }
+  if (streamed && refusesStreaming === true) {
+    return json(400, VendorWire.errorBody(wire, { type: "unsupported_value", param: "stream" }))
+  }
+  const answer = {
+    model: typeof body["model"] === "string" ? body["model"] : "fake",
+    pieces: behaviour.pieces ?? ["Hello", ", ", "world"],
+    usage: behaviour.usage ?? "late",
+    tokens: { inputTokens: 7, outputTokens: 3 }
+  }
+  if (!streamed || behaviour.whole === true) return json(200, VendorWire.whole(wire, answer))
+  response.writeHead(200, { "content-type": "text/event-stream" })
+  // A head without a body would wait for the first bytes of it.
+  response.flushHeaders()
+  void stream(wire, VendorWire.events(wire, answer), behaviour, exchange)
+}
+
+const stream = async (wire: VendorWire.Wire, events: VendorWire.Events, behaviour: Behaviour, exchange: Exchange) => {
+  const { emptyDeltas, fault } = behaviour
+  const { response, send } = exchange
+  const until = typeof fault?.after === "number" ? fault.after : events.pieces.length
+  if (fault === undefined || until > 0) {
+    for (const event of events.head) if (!await send(event, behaviour)) return
+  }
+  for (const piece of events.pieces.slice(0, until)) {
+    if (!await send(emptyDeltas === true ? events.empty + piece : piece, behaviour)) return
+  }
+  if (fault === undefined) {
+    for (const event of events.tail) if (!await send(event, behaviour)) return
+    response.end()
+    return
+  }
+  if (fault.how === "hang") return
+  if (fault.how === "reset") {
+    response.socket?.resetAndDestroy()
+    return
+  }
+  if (fault.how === "garbage") await send("data: {\"choices\": [oops\n\n", behaviour)
+  if (fault.how === "error") await send(VendorWire.errorEvent(wire, "overloaded_error"), behaviour)
+  response.end()
+}
+
+const writer = (response: Http.ServerResponse, count: (bytes: number) => void): Exchange["send"] => {
+  const write = (bytes: Buffer) =>
+    new Promise<boolean>((resolve) => {
+      if (response.destroyed) return resolve(false)
+      count(bytes.length)
+      const more = () => resolve(!response.destroyed)
+      if (response.write(bytes)) return setImmediate(more)
+      response.once("drain", more)
+      response.once("close", more)
+    })
+  return async (text, { pace, split }) => {
+    const bytes = Buffer.from(text)
+    const size = split ?? bytes.length
+    for (let at = 0; at < bytes.length; at += size) {
+      if (!await write(bytes.subarray(at, at + size))) return false
+      if (pace !== undefined) await new Promise((resolve) => setTimeout(resolve, pace))
+    }
+    return true
+  }
+}
+
+const parse = (text: string): { readonly [key: string]: unknown } => {
+  try {
+    const value: unknown = JSON.parse(text)
+    return typeof value === "object" && value !== null ? { ...value } : {}
+  } catch {
+    return {}
+  }
+}

@@ -1,0 +1,290 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Duration, Effect, Either, Exit, Fiber, Redacted, Scope } from "effect"
+import { inspect } from "node:util"
+import type { Usage } from "../../src/domain/Answer.js"
+import { ProviderFailure } from "../../src/domain/Errors.js"
+import * as Kinds from "../../src/models/Kinds.js"
+import type { Provider, ProviderRequest } from "../../src/models/Provider.js"
+import * as FakeVendor from "../../src/testing/FakeVendor.js"
+
+const canary = "sk-canary-0123456789abcdef"
+const kinds = ["openai", "anthropic"] as const
+type Kind = typeof kinds[number]
+
+const request: ProviderRequest = { model: "some-model", system: "be brief", user: "what is it?", schema: undefined }
+const schema = {
+  name: "plan",
+  json: {
+    type: "object",
+    properties: { verb: { type: "string" } },
+    required: ["verb"],
+    additionalProperties: false
+  }
+}
+
+const provider = (kind: Kind, vendor: FakeVendor.FakeVendor, options: Partial<Kinds.ProviderOptions> = {}) =>
+  Kinds.make(kind, {
+    name: "p",
+    apiKey: Redacted.make(canary),
+    baseUrl: vendor[kind],
+    models: undefined,
+    defaultModel: undefined,
+    maxOutputTokens: undefined,
+    timeout: undefined,
+    ...options
+  })
+
+/** Every piece, the usage at the end, or the failure that came instead of it. */
+const drain = (provider: Provider, prompt = request) =>
+  Effect.scoped(Effect.gen(function*() {
+    const texts: Array<string> = []
+    const opened = yield* Effect.either(provider.stream(prompt))
+    if (Either.isLeft(opened)) return { texts, usage: undefined, failure: opened.left }
+    for (;;) {
+      const piece = yield* Effect.either(opened.right)
+      if (Either.isLeft(piece)) return { texts, usage: undefined, failure: piece.left }
+      if (piece.right._tag === "End") return { texts, usage: piece.right.usage, failure: undefined }
+      texts.push(piece.right.text)
+    }
+  }))
+
+const usage: Usage = { inputTokens: 7, outputTokens: 3 }
+const eventually = (condition: () => boolean) =>
+  Effect.repeat(Effect.sleep("5 millis"), { until: condition }).pipe(Effect.timeout("5 seconds"))
+
+for (const kind of kinds) {
+  describe(kind, () => {
+    const test = (
+      name: string,
+      body: (vendor: FakeVendor.FakeVendor, provider: Provider) => Effect.Effect<void, unknown, Scope.Scope>
+    ) =>
+      it.scopedLive(name, () =>
+        Effect.gen(function*() {
+          const vendor = yield* FakeVendor.make()
+          yield* body(vendor, yield* provider(kind, vendor))
+        }))
+
+    test("gives the whole answer, with the usage as reported", (_, provider) =>
+      Effect.gen(function*() {
+        assert.deepStrictEqual(yield* provider.complete(request), { text: "Hello, world", usage })
+      }))
+
+    test(
+      "sends system and user in their own roles, and the key where the vendor wants it",
+      (vendor, provider) =>
+        Effect.gen(function*() {
+          yield* provider.complete(request)
+          yield* provider.complete({ ...request, system: "" })
+          const [first, second] = vendor.requests
+          const body = first!.body as Record<string, unknown>
+          const user = { role: "user", content: "what is it?" }
+          assert.strictEqual(first!.headers.authorization, `Bearer ${canary}`)
+          assert.strictEqual(body["model"], "some-model")
+          if (kind === "openai") {
+            assert.deepStrictEqual(body["messages"], [{ role: "system", content: "be brief" }, user])
+            assert.notProperty(body, "max_tokens")
+            assert.deepStrictEqual((second!.body as Record<string, unknown>)["messages"], [user])
+          } else {
+            assert.deepStrictEqual(body["messages"], [user])
+            assert.deepInclude(body, { system: "be brief", max_tokens: 8192 })
+            assert.notProperty(second!.body, "system")
+          }
+        })
+    )
+
+    test(
+      "asks for an answer that satisfies a schema in the vendor's own way",
+      (vendor, provider) =>
+        Effect.gen(function*() {
+          yield* provider.complete({ ...request, schema })
+          yield* drain(provider, { ...request, schema })
+          for (const { body } of vendor.requests) {
+            if (kind === "openai") {
+              assert.deepInclude(body, {
+                response_format: {
+                  type: "json_schema",
+                  json_schema: { name: "plan", schema: schema.json, strict: true }
+                }
+              })
+            } else assert.deepInclude(body, { output_config: { format: { type: "json_schema", schema: schema.json } } })
+          }
+        })
+    )
+
+    for (
+      const [name, behaviour, expected] of [
+        ["plainly", {}, usage],
+        ["without usage", { usage: "absent" }, undefined],
+        ["with early usage", { usage: "early" }, usage],
+        ["with empty deltas", { emptyDeltas: true }, usage],
+        ["split at every byte", { split: 1 }, usage],
+        ["split inside characters", { split: 7, pieces: ["Grüße, ", "世界 ", "👩‍🚀"] }, usage]
+      ] as const
+    ) {
+      test(`streams ${name}`, (vendor, provider) =>
+        Effect.gen(function*() {
+          vendor.script(behaviour)
+          const { failure, texts, usage } = yield* drain(provider)
+          assert.isUndefined(failure)
+          const pieces = "pieces" in behaviour ? behaviour.pieces : ["Hello", ", ", "world"]
+          assert.strictEqual(texts.join(""), pieces.join(""))
+          assert.isTrue(texts.every((text) => text !== ""))
+          assert.deepStrictEqual(usage, expected)
+        }))
+    }
+
+    test("uses the connection again after a whole answer", (vendor, provider) =>
+      Effect.gen(function*() {
+        for (let i = 0; i < 3; i++) yield* drain(provider)
+        yield* eventually(() => vendor.counts.answered === 3)
+        assert.strictEqual(vendor.counts.abandoned, 0)
+      }))
+
+    for (
+      const [how, detail] of [
+        ["reset", undefined],
+        ["end", "stream ended early"],
+        ["garbage", "invalid event"],
+        ["error", "overloaded_error"]
+      ] as const
+    ) {
+      test(`does not take a stream for whole that ends by ${how}`, (vendor, provider) =>
+        Effect.gen(function*() {
+          vendor.script({ fault: { after: 2, how } })
+          const { failure, texts } = yield* drain(provider)
+          assert.strictEqual(texts.join(""), "Hello, ")
+          assert.instanceOf(failure, ProviderFailure)
+          assert.strictEqual(failure.reason, "PROVIDER_UNAVAILABLE")
+          if (detail !== undefined) assert.strictEqual(failure.detail, detail)
+        }))
+    }
+
+    for (
+      const [status, reason] of [
+        [400, "PROVIDER_REJECTED"],
+        [401, "PROVIDER_REJECTED"],
+        [403, "PROVIDER_REJECTED"],
+        [404, "PROVIDER_REJECTED"],
+        [408, "PROVIDER_TIMEOUT"],
+        [429, "PROVIDER_RATE_LIMITED"],
+        [500, "PROVIDER_UNAVAILABLE"],
+        [503, "PROVIDER_UNAVAILABLE"],
+        [529, "PROVIDER_UNAVAILABLE"]
+      ] as const
+    ) {
+      test(
+        `says ${reason} of a ${status}, once, and keeps the vendor's words and our key to itself`,
+        (vendor, provider) =>
+          Effect.gen(function*() {
+            vendor.otherwise({ status, error: "some_code", retryAfter: "7" })
+            const whole = yield* Effect.flip(provider.complete(request))
+            const { failure } = yield* drain(provider)
+            for (const error of [whole, failure as ProviderFailure]) {
+              assert.deepInclude(error, { _tag: "ProviderFailure", reason, provider: "p", detail: "some_code" })
+              assert.strictEqual(error.retryAfter && Duration.toSeconds(error.retryAfter), 7)
+              assert.notInclude(inspect(error, { depth: 20, showHidden: true }), canary)
+              assert.notInclude(error.message, "refused:")
+            }
+            assert.lengthOf(vendor.requests, 2, "no retries of the SDK's own")
+          })
+      )
+    }
+
+    test("reads Retry-After as a date", (vendor, provider) =>
+      Effect.gen(function*() {
+        vendor.script({ status: 429, retryAfter: new Date(Date.now() + 60_000).toUTCString() })
+        const { retryAfter } = yield* Effect.flip(provider.complete(request))
+        assert.closeTo(Duration.toSeconds(retryAfter!), 60, 2)
+      }))
+
+    test("says PROVIDER_UNAVAILABLE where nobody listens, without the key", (vendor) =>
+      Effect.gen(function*() {
+        const scope = yield* Scope.make()
+        const other = yield* Scope.extend(FakeVendor.make(), scope)
+        yield* Scope.close(scope, Exit.void)
+        const gone = yield* provider(kind, { ...vendor, openai: other.openai, anthropic: other.anthropic })
+        const failure = yield* Effect.flip(gone.complete(request))
+        assert.deepInclude(failure, { reason: "PROVIDER_UNAVAILABLE", detail: "ECONNREFUSED" })
+        assert.notInclude(inspect(failure, { depth: 20 }), canary)
+      }))
+
+    test("gives up on a vendor that does not begin to answer in time", (vendor) =>
+      Effect.gen(function*() {
+        vendor.otherwise({ fault: { after: "request", how: "hang" } })
+        const hasty = yield* provider(kind, vendor, { timeout: Duration.millis(100) })
+        assert.strictEqual((yield* Effect.flip(hasty.complete(request))).reason, "PROVIDER_TIMEOUT")
+      }))
+
+    for (
+      const [phase, fault] of [
+        ["before the head of the response", { after: "request", how: "hang" }],
+        ["before the first token", { after: 0, how: "hang" }],
+        ["between two tokens", { after: 2, how: "hang" }]
+      ] as const
+    ) {
+      test(`closes its socket when a stream is interrupted ${phase}`, (vendor, provider) =>
+        Effect.gen(function*() {
+          vendor.script({ fault })
+          const reading = yield* Effect.fork(drain(provider))
+          yield* eventually(() => vendor.requests.length === 1)
+          yield* Effect.sleep("50 millis")
+          assert.strictEqual(vendor.counts.open, 1)
+          yield* Fiber.interrupt(reading).pipe(Effect.timeout("1 second"))
+          yield* eventually(() => vendor.counts.abandoned === 1)
+        }))
+    }
+
+    test("closes its socket when the scope of a stream closes", (vendor, provider) =>
+      Effect.gen(function*() {
+        vendor.script({ fault: { after: 2, how: "hang" } })
+        const scope = yield* Scope.make()
+        const pull = yield* Scope.extend(provider.stream(request), scope)
+        assert.strictEqual((yield* pull)._tag, "Text")
+        yield* Scope.close(scope, Exit.void)
+        yield* eventually(() => vendor.counts.abandoned === 1)
+      }))
+
+    test("closes its socket when a whole answer is interrupted", (vendor, provider) =>
+      Effect.gen(function*() {
+        vendor.script({ fault: { after: "request", how: "hang" } })
+        const waiting = yield* Effect.fork(provider.complete(request))
+        yield* eventually(() => vendor.requests.length === 1)
+        yield* Fiber.interrupt(waiting).pipe(Effect.timeout("1 second"))
+        yield* eventually(() => vendor.counts.abandoned === 1)
+      }))
+  })
+}
+
+describe("openai", () => {
+  it.scopedLive("says StreamingUnsupported when the vendor refuses to stream", () =>
+    Effect.gen(function*() {
+      const vendor = yield* FakeVendor.make()
+      vendor.otherwise({ refusesStreaming: true })
+      const { failure } = yield* drain(yield* provider("openai", vendor))
+      assert.deepInclude(failure, { _tag: "StreamingUnsupported", provider: "p", answer: undefined })
+    }))
+
+  it.scopedLive("keeps the whole answer that came instead of a stream", () =>
+    Effect.gen(function*() {
+      const vendor = yield* FakeVendor.make()
+      vendor.otherwise({ whole: true })
+      const { failure } = yield* drain(yield* provider("openai", vendor))
+      assert.deepInclude(failure, { _tag: "StreamingUnsupported", answer: { text: "Hello, world", usage } })
+    }))
+
+  it.scopedLive("sends no key of ours to an endpoint that has none, and none of the environment's", () =>
+    Effect.gen(function*() {
+      const vendor = yield* FakeVendor.make()
+      yield* (yield* provider("openai", vendor, { apiKey: undefined })).complete(request)
+      assert.strictEqual(vendor.requests[0]!.headers.authorization, "Bearer no-key-configured")
+      assert.notProperty(vendor.requests[0]!.headers, "openai-organization")
+    }))
+
+  it.scopedLive("limits the answer as configured, in the words of the endpoint", () =>
+    Effect.gen(function*() {
+      const vendor = yield* FakeVendor.make()
+      yield* (yield* provider("openai", vendor, { maxOutputTokens: 99 })).complete(request)
+      yield* (yield* provider("anthropic", vendor, { maxOutputTokens: 99 })).complete(request)
+      assert.isTrue(vendor.requests.every(({ body }) => (body as Record<string, unknown>)["max_tokens"] === 99))
+    }))
+})
