@@ -5,41 +5,64 @@
 
   outputs = { self, nixpkgs }:
     let
+      inherit (nixpkgs) lib;
       systems = [ "x86_64-linux" "aarch64-linux" "x86_64-darwin" "aarch64-darwin" ];
-      each = make: nixpkgs.lib.genAttrs systems (system: make nixpkgs.legacyPackages.${system});
-      manifest = builtins.fromJSON (builtins.readFile ./package.json);
+      each = make: lib.genAttrs systems (system: make nixpkgs.legacyPackages.${system});
+      manifest = lib.importJSON ./package.json;
+
+      # What package-lock.json says, and nothing else: its integrity hashes are checked by npm, the whole by the hash
+      # below. No install script runs, and the optional native parts are those of one platform everywhere (they only
+      # make things faster), so the hash is the same on every system. After a change of package-lock.json, take the
+      # hash that the failing build prints.
+      dependencies = pkgs: pkgs.stdenvNoCC.mkDerivation {
+        pname = "vibectl-dependencies";
+        inherit (manifest) version;
+        src = lib.fileset.toSource {
+          root = ./.;
+          fileset = lib.fileset.unions [ ./package.json ./package-lock.json ];
+        };
+        nativeBuildInputs = [ pkgs.nodejs_22 pkgs.cacert ];
+        buildPhase = ''
+          export HOME=$TMPDIR
+          npm ci --ignore-scripts --no-audit --no-fund --os=linux --cpu=x64 --libc=glibc
+          rm node_modules/.package-lock.json
+        '';
+        installPhase = "cp -r node_modules $out";
+        dontFixup = true;
+        outputHashMode = "recursive";
+        outputHash = "sha256-TFSdM0DqaycZyAZXqP/xvZ1yEJZPluN7ruvDeKMsUs8=";
+      };
+
+      # Both programs are one npm package.
+      package = pkgs: pkgs.stdenv.mkDerivation {
+        pname = "vibectl";
+        inherit (manifest) version;
+        src = self;
+        nativeBuildInputs = [ pkgs.nodejs_22 pkgs.makeWrapper ];
+        buildPhase = ''
+          cp -r ${dependencies pkgs} node_modules
+          chmod -R u+w node_modules
+          node node_modules/typescript/bin/tsc -p tsconfig.build.json
+          HOME=$TMPDIR npm prune --omit=dev --ignore-scripts --offline --no-audit --no-fund
+        '';
+        installPhase = ''
+          mkdir -p $out/lib/vibectl
+          cp -r dist proto node_modules package.json LICENSE $out/lib/vibectl
+          makeWrapper ${lib.getExe pkgs.nodejs_22} $out/bin/vibectl --add-flags $out/lib/vibectl/dist/cli/main.js
+          makeWrapper ${lib.getExe pkgs.nodejs_22} $out/bin/vibectl-server --add-flags $out/lib/vibectl/dist/server/main.js
+        '';
+        meta = {
+          inherit (manifest) description;
+          license = lib.licenses.asl20;
+          mainProgram = "vibectl";
+        };
+      };
     in
     {
-      packages = each (pkgs:
-        let
-          # Both programs are one npm package; each output exposes one of them.
-          vibectl = pkgs.buildNpmPackage {
-            pname = "vibectl";
-            version = manifest.version;
-            src = self;
-            nodejs = pkgs.nodejs_22;
-            npmDeps = pkgs.importNpmLock { npmRoot = self; };
-            npmConfigHook = pkgs.importNpmLock.npmConfigHook;
-            npmBuildScript = "build";
-            meta = {
-              description = manifest.description;
-              license = pkgs.lib.licenses.asl20;
-              mainProgram = "vibectl";
-            };
-          };
-        in
-        {
-          inherit vibectl;
-          default = vibectl;
-          vibectl-server = vibectl.overrideAttrs (old: {
-            pname = "vibectl-server";
-            meta = old.meta // { mainProgram = "vibectl-server"; };
-          });
-        });
-
-      apps = each (pkgs: {
-        vibectl = { type = "app"; program = "${self.packages.${pkgs.stdenv.hostPlatform.system}.vibectl}/bin/vibectl"; };
-        vibectl-server = { type = "app"; program = "${self.packages.${pkgs.stdenv.hostPlatform.system}.vibectl}/bin/vibectl-server"; };
+      packages = each (pkgs: rec {
+        default = vibectl;
+        vibectl = package pkgs;
+        vibectl-server = vibectl.overrideAttrs (old: { meta = old.meta // { mainProgram = "vibectl-server"; }; });
       });
 
       devShells = each (pkgs: {
@@ -47,9 +70,8 @@
           packages = [
             pkgs.nodejs_22
             pkgs.git
-            # Another language's client for the interoperability test.
+            # Another language's client, for the interoperability test.
             (pkgs.python3.withPackages (python: [ python.grpcio python.grpcio-tools ]))
-            pkgs.protobuf
           ];
         };
       });

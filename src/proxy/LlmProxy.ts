@@ -33,9 +33,12 @@ export class LlmProxy extends Context.Tag("vibectl/proxy/LlmProxy")<LlmProxy, {
     Effect.gen(function*() {
       const catalog = yield* Catalog
 
+      const resolve = ({ model }: AnswerRequest) =>
+        model === undefined || sayable.test(model) ? catalog.resolve(model) : unsayable
+
       const execute = Effect.fn("LlmProxy.execute")(function*(request: AnswerRequest, _caller: Caller) {
         const startedAt = yield* Clock.currentTimeMillis
-        const target = yield* catalog.resolve(request.model)
+        const target = yield* resolve(request)
         const prompt = yield* toProviderRequest(request, target)
         const completion = yield* target.provider.complete(prompt)
         const metrics = yield* measure({
@@ -52,7 +55,7 @@ export class LlmProxy extends Context.Tag("vibectl/proxy/LlmProxy")<LlmProxy, {
       const open = (request: AnswerRequest, caller: Caller): Effect.Effect<AnswerPull, ProxyError, Scope.Scope> =>
         Effect.gen(function*() {
           const startedAt = yield* Clock.currentTimeMillis
-          const target = yield* catalog.resolve(request.model)
+          const target = yield* resolve(request)
           const prompt = yield* toProviderRequest(request, target)
           const pull = yield* Tiers.open({
             provider: target.provider,
@@ -102,6 +105,16 @@ export class LlmProxy extends Context.Tag("vibectl/proxy/LlmProxy")<LlmProxy, {
 }
 
 // -- internals ---------------------------------------------------------------
+
+/** A name is repeated to the caller, in trailers of limited size, and to the log. */
+const sayable = /^\P{Cc}{0,256}$/u
+
+const unsayable = new InvalidRequest({
+  reason: "INVALID_REQUEST",
+  field: "model_name",
+  summary: "model_name is longer than 256 characters or holds control characters.",
+  remedy: "Send provider/model or an alias; GetServerInfo lists them."
+})
 
 const toProviderRequest = (
   request: AnswerRequest,

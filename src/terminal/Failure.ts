@@ -3,6 +3,7 @@
  */
 import type { CallFailed } from "../domain/ClientErrors.js"
 import type { Reason } from "../domain/Errors.js"
+import { harmless } from "./Output.js"
 
 /** 0 is success, 130 an interruption. */
 export const exitCodes = {
@@ -28,10 +29,10 @@ export interface Report {
   readonly exitCode: number
 }
 
-/** Says what happened and what to do; undefined for what is not one of our errors. */
+/** Says what happened and what to do, in words that no terminal obeys: some are a server's; undefined for what is not one of our errors. */
 export const report = (error: unknown): Report | undefined =>
   isExplained(error)
-    ? { lines: `Error: ${error.summary}\nSolution: ${error.remedy}`, exitCode: exitCodeOf(error) }
+    ? { lines: harmless(`Error: ${error.summary}\nSolution: ${error.remedy}`), exitCode: exitCodeOf(error) }
     : undefined
 
 // -- internals ---------------------------------------------------------------

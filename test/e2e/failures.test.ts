@@ -165,6 +165,7 @@ describe("--help", () => {
       const helped = await home.sh(`${program} --help`, { NODE_OPTIONS: `--import ${trace}` })
       assert.strictEqual(helped.code, 0, helped.stderr)
       assert.include(helped.stdout, program)
+      assert.notInclude(helped.stdout, "\u001b", "no colours where no person looks")
       const loaded = helped.stderr.split("\n").filter((line) => line.startsWith("loaded "))
       assert.isAbove(loaded.length, 50, "the recorder works")
       const heavy = loaded.filter((line) =>

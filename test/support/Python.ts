@@ -6,29 +6,37 @@ import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
 
-const python = "/usr/bin/python3"
 const proto = new URL("../../proto", import.meta.url).pathname
 
-/** The interpreter and a folder with stubs of our proto; undefined when grpcio or the compiler is missing. */
-export const available = (): { readonly python: string; readonly stubs: string } | undefined => {
-  const plugin = "/usr/bin/grpc_python_plugin"
-  try {
-    execFileSync(python, ["-c", "import grpc, google.protobuf"], { stdio: "ignore" })
-    Fs.accessSync(plugin)
-    execFileSync("protoc", ["--version"], { stdio: "ignore" })
-  } catch {
-    return undefined
+export interface Found {
+  readonly python: string
+  /** A folder with stubs of our proto. */
+  readonly stubs: string
+}
+
+/** The first interpreter with grpcio for which stubs can be made; undefined when there is none. */
+export const available = (): Found | undefined => {
+  for (const python of ["/usr/bin/python3", "python3"]) {
+    if (!works(python, ["-c", "import grpc, google.protobuf"])) continue
+    const stubs = Fs.mkdtempSync(Path.join(Os.tmpdir(), "vibectl-stubs-"))
+    const output = [`-I${proto}`, `--python_out=${stubs}`, `--grpc_python_out=${stubs}`, "llm_proxy.proto"]
+    // Debian has the compiler and its plugin apart; elsewhere they come as a Python package.
+    const made = works("protoc", ["--plugin=protoc-gen-grpc_python=/usr/bin/grpc_python_plugin", ...output])
+      || works(python, ["-m", "grpc_tools.protoc", ...output])
+    if (made) return { python, stubs }
+    Fs.rmSync(stubs, { recursive: true })
   }
-  const stubs = Fs.mkdtempSync(Path.join(Os.tmpdir(), "vibectl-stubs-"))
-  execFileSync("protoc", [
-    `-I${proto}`,
-    `--python_out=${stubs}`,
-    `--grpc_python_out=${stubs}`,
-    `--plugin=protoc-gen-grpc_python=${plugin}`,
-    "llm_proxy.proto"
-  ])
-  return { python, stubs }
+  return undefined
 }
 
 /** Debian packages that the test needs. */
 export const packages = "python3-grpcio protobuf-compiler protobuf-compiler-grpc"
+
+const works = (program: string, args: ReadonlyArray<string>): boolean => {
+  try {
+    execFileSync(program, args, { stdio: "ignore" })
+    return true
+  } catch {
+    return false
+  }
+}

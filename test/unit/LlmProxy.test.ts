@@ -81,6 +81,15 @@ describe("LlmProxy.execute", () => {
       }))
   }
 
+  for (const model of ["a\nb", "\u001b[2J", "x".repeat(300)]) {
+    it.effect(`refuses a model name that cannot be repeated: ${JSON.stringify(model.slice(0, 9))}`, () =>
+      Effect.gen(function*() {
+        const proxy = yield* Effect.provide(LlmProxy, layer(FakeProvider.make()))
+        const error = yield* Effect.flip(proxy.execute({ ...request, model }, caller))
+        assert.deepInclude(error, { reason: "INVALID_REQUEST", field: "model_name" })
+      }))
+  }
+
   for (const responseSchema of ["{", "[]", "{\"type\":\"string\"}"]) {
     it.effect(`refuses the response schema ${responseSchema}`, () =>
       Effect.gen(function*() {
