@@ -9,7 +9,7 @@
  */
 import type { ModelSpec } from "./Provider.js"
 
-/** Newest first. */
+/** The default first, then the newest. */
 export const openai: ReadonlyArray<ModelSpec> = [
   model("gpt-4o", 128_000, 2.5, 10),
   model("gpt-4o-mini", 128_000, 0.15, 0.6),

@@ -154,6 +154,17 @@ describe("vibectl setup-proxy configure", () => {
       }).pipe(Effect.provide(NodeContext.layer)))
   }
 
+  it.scoped("keeps the CA of a server that gets a new token", () =>
+    Effect.gen(function*() {
+      const { files, home, type } = yield* person()
+      yield* files.writeFileString(`${home}/ca.crt`, "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n")
+      yield* type("setup-proxy", "configure", url, "--ca-bundle", `${home}/ca.crt`)
+      yield* type("setup-proxy", "configure", url)
+      assert.include((yield* type("setup-proxy", "status")).stdout, `${home}/ca.crt`)
+      yield* type("setup-proxy", "configure", "vibectl-server://other.example.com:443")
+      assert.notInclude((yield* type("setup-proxy", "status")).stdout, `${home}/ca.crt`)
+    }).pipe(Effect.provide(NodeContext.layer)))
+
   it.scoped("refuses a CA bundle without a certificate", () =>
     Effect.gen(function*() {
       const { files, home, type } = yield* person()

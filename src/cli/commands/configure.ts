@@ -36,14 +36,15 @@ export const configure = Command.make("configure", {
     const output = yield* Output
     const config = yield* ClientConfig
     const { value: settings } = yield* config.load
-    const caBundle = Option.getOrUndefined(Option.map(input.caBundle, (path) => NodePath.resolve(path)))
+    // What is not given anew stays with the server it was given for.
+    const before = settings.proxy.profiles[name]
+    const previous = before?.server_url === ProxyUrl.format(url) ? before : undefined
+    const caBundle = Option.match(input.caBundle, {
+      onNone: () => previous?.ca_bundle_path,
+      onSome: (path) => NodePath.resolve(path)
+    })
     if (caBundle !== undefined) yield* Target.readCaBundle(caBundle)
-
-    // A token stays with the server it was given for.
-    const previous = settings.proxy.profiles[name]
-    const kept = url.token === undefined && previous?.server_url === ProxyUrl.format(url)
-      ? previous.jwt_path
-      : undefined
+    const kept = url.token === undefined ? previous?.jwt_path : undefined
     const profile = {
       server_url: ProxyUrl.format(url),
       ...(caBundle === undefined ? {} : { ca_bundle_path: caBundle }),
