@@ -21,6 +21,8 @@ export interface Behaviour {
   readonly usage?: VendorWire.Answer["usage"]
   /** Puts a piece without text before each piece. */
   readonly emptyDeltas?: boolean
+  /** Writes everything at once. */
+  readonly burst?: boolean
   /** Bytes per write; undefined writes event by event. Every write leaves in a packet of its own, if it can. */
   readonly split?: number
   /** Milliseconds between two writes. */
@@ -166,28 +168,22 @@ const respond = (behaviour: Behaviour, exchange: Exchange): void => {
 }
 
 const stream = async (wire: VendorWire.Wire, events: VendorWire.Events, behaviour: Behaviour, exchange: Exchange) => {
-  const { emptyDeltas, fault } = behaviour
+  const { burst, emptyDeltas, fault } = behaviour
   const { response, send } = exchange
   const until = typeof fault?.after === "number" ? fault.after : events.pieces.length
-  if (fault === undefined || until > 0) {
-    for (const event of events.head) if (!await send(event, behaviour)) return
+  const parts = [
+    ...(fault === undefined || until > 0 ? events.head : []),
+    ...events.pieces.slice(0, until).map((piece) => emptyDeltas === true ? events.empty + piece : piece),
+    ...(fault === undefined ? events.tail : []),
+    ...(fault?.how === "garbage" ? ["data: {\"choices\": [oops\n\n"] : []),
+    ...(fault?.how === "error" ? [VendorWire.errorEvent(wire, "overloaded_error")] : [])
+  ]
+  for (const part of burst === true ? [parts.join("")] : parts) {
+    if (!await send(part, behaviour)) return
   }
-  for (const piece of events.pieces.slice(0, until)) {
-    if (!await send(emptyDeltas === true ? events.empty + piece : piece, behaviour)) return
-  }
-  if (fault === undefined) {
-    for (const event of events.tail) if (!await send(event, behaviour)) return
-    response.end()
-    return
-  }
-  if (fault.how === "hang") return
-  if (fault.how === "reset") {
-    response.socket?.resetAndDestroy()
-    return
-  }
-  if (fault.how === "garbage") await send("data: {\"choices\": [oops\n\n", behaviour)
-  if (fault.how === "error") await send(VendorWire.errorEvent(wire, "overloaded_error"), behaviour)
-  response.end()
+  if (fault?.how === "hang") return
+  if (fault?.how === "reset") response.socket?.resetAndDestroy()
+  else response.end()
 }
 
 const writer = (response: Http.ServerResponse, count: (bytes: number) => void): Exchange["send"] => {

@@ -116,6 +116,7 @@ for (const kind of kinds) {
         ["plainly", {}, usage],
         ["without usage", { usage: "absent" }, undefined],
         ["with early usage", { usage: "early" }, usage],
+        ["all at once", { burst: true }, usage],
         ["with empty deltas", { emptyDeltas: true }, usage],
         ["split at every byte", { split: 1 }, usage],
         ["split inside characters", { split: 7, pieces: ["Grüße, ", "世界 ", "👩‍🚀"] }, usage]
