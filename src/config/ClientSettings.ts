@@ -76,5 +76,5 @@ const schema = Schema.Struct({
 export const description: Description<ClientSettings, Schema.Schema.Encoded<typeof schema>> = {
   schema,
   defaults: { proxy: { profiles: {}, timeout_seconds: 300, retry_attempts: 3 } },
-  foreign: ["server", "tls", "providers", "model_aliases"]
+  foreign: ["server", "tls", "providers", "model_aliases", "fallbacks"]
 }

@@ -32,7 +32,8 @@ export class ServerConfig extends Context.Tag("vibectl/config/ServerConfig")<Ser
       server: { ...defaults.server, log_level: "INFO", port: 0, drain_seconds: 0, ...overrides.server },
       tls: { enabled: false, ...overrides.tls },
       providers: overrides.providers ?? { demo: { kind: "demo" } },
-      model_aliases: overrides.model_aliases ?? defaults.model_aliases
+      model_aliases: overrides.model_aliases ?? defaults.model_aliases,
+      fallbacks: overrides.fallbacks ?? {}
     })
 }
 
@@ -41,6 +42,7 @@ export interface Overrides {
   readonly tls?: Partial<Settings["tls"]>
   readonly providers?: Settings["providers"]
   readonly model_aliases?: Settings["model_aliases"]
+  readonly fallbacks?: Settings["fallbacks"]
 }
 
 /** The configuration with the source of every value; secrets in files are not read yet. */

@@ -32,6 +32,7 @@ export const defaults = {
   server: { host: "127.0.0.1", port: 50051, enable_auth: true, log_level: "INFO", drain_seconds: 10 },
   tls: { enabled: true },
   providers: {},
+  fallbacks: {},
   model_aliases: {
     "claude-4-sonnet": "anthropic/claude-sonnet-4-0",
     "gpt-4": "openai/gpt-4",
@@ -52,6 +53,11 @@ export const schema = (kinds: ReadonlyArray<string>) =>
       .annotations(Shape.note("Short names for models. These come beside the ones that are built in.", {
         example: "fast",
         names: "the name of an alias is not empty and has no spaces"
+      })),
+    fallbacks: Schema.Record({ key: Schema.String.pipe(Schema.pattern(aliasName)), value: fallbackModels })
+      .annotations(Shape.note("Models to try in this order when a model's provider fails before the first text.", {
+        example: "openai/gpt-4o",
+        names: "a model is provider/model or an alias"
       }))
   })
 
@@ -158,6 +164,14 @@ const provider = (kinds: ReadonlyArray<string>) =>
         note("Tokens that one answer may have.", { example: "4096", unset: "the vendor's limit" })
       )
     ),
+    max_retries: optional(
+      Fields.wholeNumber(0, 10).annotations(
+        note("How often a call that failed before its first text is made again, 0 to 10.", {
+          example: "2",
+          unset: "2"
+        })
+      )
+    ),
     timeout_seconds: optional(Fields.timeout.annotations(
       note("Seconds until it must have begun to answer.", { example: "600", unset: "600" })
     ))
@@ -165,6 +179,10 @@ const provider = (kinds: ReadonlyArray<string>) =>
 
 const modelName = Schema.String.pipe(Schema.pattern(/^[^/\s]+\/\S+$/)).annotations(
   Shape.expects("provider/model", { example: "openai/gpt-4o-mini" })
+)
+
+const fallbackModels = Schema.Array(Fields.text).annotations(
+  Shape.expects("a list of models", { example: "[anthropic/claude-sonnet-4-6]" })
 )
 
 const providersNote =

@@ -1,7 +1,7 @@
 /**
  * A request to a model and the events of its answer.
  *
- * An answer is `Start? (Text | Restart Start)* Done Metrics`: the text is what
+ * An answer is `Start (Text | Restart Start)* Done Metrics`: the text is what
  * follows the last `Restart`, and `Done` and `Metrics` come exactly once, on
  * success only.
  */
@@ -26,6 +26,8 @@ export interface Caller {
   readonly tokenId: string | undefined
   /** Wire extensions the client understands. */
   readonly features: ReadonlySet<Feature>
+  /** Until when the client waits for its answer, in milliseconds since the epoch; Infinity when it did not say. */
+  readonly deadline: number
 }
 
 export const features = ["start", "restart"] as const

@@ -72,7 +72,12 @@ const identify = (
       const verdict = Compatibility.compare(version, packageVersion)
       if (verdict._tag === "Incompatible") return yield* verdict.error
     }
-    return { subject: claims.subject, tokenId: claims.tokenId, features: declared(text(metadata, featuresKey)) }
+    return {
+      subject: claims.subject,
+      tokenId: claims.tokenId,
+      features: declared(text(metadata, featuresKey)),
+      deadline: Infinity
+    }
   })
 
 const anonymous = { subject: "anonymous", tokenId: undefined }

@@ -38,6 +38,8 @@ export interface Incoming {
   /** Address of the client's end of the connection. */
   readonly peer: string
   readonly metadata: Grpc.Metadata
+  /** Until when the client waits, in milliseconds since the epoch; Infinity when it did not say. */
+  readonly deadline: number
 }
 
 /** A call as the bridge runs it: what to do, and how to speak of it in the log. */
@@ -92,7 +94,8 @@ const incoming = (
 ): Incoming => ({
   path: call.getPath(),
   peer: call.getPeer(),
-  metadata: call.metadata
+  metadata: call.metadata,
+  deadline: Number(call.getDeadline())
 })
 
 const start = <A>(

@@ -61,7 +61,7 @@ const decodeRequest = Wire.decode(Wire.ExecuteRequest)
 
 const receive = (message: unknown, incoming: Bridge.Incoming) =>
   Effect.gen(function*() {
-    const caller = yield* callerOf(incoming.metadata)
+    const caller = { ...yield* callerOf(incoming.metadata), deadline: incoming.deadline }
     const wire = yield* decodeRequest(message)
     const request = Wire.toAnswerRequest(wire, yield* RequestId.settle(wire.request_id))
     return { caller, request, annotations: { subject: caller.subject, requestId: request.requestId } }

@@ -24,6 +24,8 @@ export interface Resolved {
 export class Catalog extends Context.Tag("vibectl/models/Catalog")<Catalog, {
   /** Undefined and `""` are the default model. */
   readonly resolve: (name: string | undefined) => Effect.Effect<Resolved, ModelNotFound | InvalidRequest>
+  /** The models to try, in this order, when the provider of a `provider/model` fails. */
+  readonly fallbacks: (fullName: string) => ReadonlyArray<Resolved>
   /** What can be called now and is worth naming; the default model among them. */
   readonly models: ReadonlyArray<ModelInfo>
   /** Alias to `provider/model`, also for aliases whose provider is not configured. */
@@ -40,6 +42,8 @@ export interface Options {
   readonly aliases: ReadonlyMap<string, string>
   /** Any name that resolves; undefined means the first provider's own default. */
   readonly defaultModel: string | undefined
+  /** Any name that resolves to the names to try in its place. */
+  readonly fallbacks?: ReadonlyMap<string, ReadonlyArray<string>>
 }
 
 /** The models do not fit together; a server must not start with them. */
@@ -97,6 +101,19 @@ export const make = (options: Options): Effect.Effect<Catalog["Type"], CatalogIn
       })
     }
 
+    const fallbacks = new Map<string, ReadonlyArray<Resolved>>()
+    for (const [name, others] of options.fallbacks ?? []) {
+      const [first, ...rest] = [name, ...others].map((name) => find(name) ?? name)
+      const bad = [first, ...rest].find((found) => typeof found === "string")
+      if (typeof bad === "string" || first === undefined || typeof first === "string") {
+        return yield* new CatalogInvalid({
+          summary: `The fallbacks of '${name}' cannot be used: ${missing(String(bad)).summary}`,
+          remedy: `${missing(String(bad)).remedy} Correct fallbacks.`
+        })
+      }
+      fallbacks.set(first.fullName, rest.filter((found) => typeof found !== "string"))
+    }
+
     const advertised = standard === undefined || names.includes(standard.fullName)
       ? listed
       : [{ provider: standard.provider, spec: standard.spec ?? unknown(standard.model) }, ...listed]
@@ -120,6 +137,7 @@ export const make = (options: Options): Effect.Effect<Catalog["Type"], CatalogIn
         const found = find(name)
         return found === undefined ? missing(name) : Effect.succeed(found)
       },
+      fallbacks: (fullName) => fallbacks.get(fullName) ?? [],
       models,
       aliases,
       defaultModel: standard?.fullName ?? ""

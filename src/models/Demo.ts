@@ -12,6 +12,7 @@ export const make = (name: string): Provider => ({
   name,
   models,
   open: false,
+  maxRetries: 0,
   defaultModel: "echo",
   complete: (request) => Effect.map(answer(name, request), (text) => ({ text, usage: undefined })),
   stream: (request) =>

@@ -23,6 +23,8 @@ export interface ProviderOptions {
   /** Tokens that one answer may have. */
   readonly maxOutputTokens: number | undefined
   readonly timeout: Duration.Duration | undefined
+  /** How often a call that failed before its first text may be made again; undefined means twice. */
+  readonly maxRetries: number | undefined
 }
 
 export interface ConfiguredModel {
@@ -69,6 +71,7 @@ function vendor(load: () => Promise<Vendor>, known: ReadonlyArray<ModelSpec>, fa
       name: options.name,
       models,
       open: options.models === undefined,
+      maxRetries: options.maxRetries ?? 2,
       defaultModel: options.defaultModel ?? (own && options.models === undefined ? favourite : models[0]?.name),
       ...make({ ...options, baseUrl: options.baseUrl })
     }

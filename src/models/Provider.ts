@@ -19,6 +19,8 @@ export interface Provider {
   readonly open: boolean
   /** The model to use when nobody chose one, without the provider's prefix. */
   readonly defaultModel: string | undefined
+  /** How often a call that failed before its first text may be made again. */
+  readonly maxRetries: number
   /** The whole answer in one piece. Interruption closes the provider's socket. */
   readonly complete: (request: ProviderRequest) => Effect.Effect<Completion, ProviderFailure>
   /**

@@ -5,7 +5,7 @@
  * without the cost of running a `Stream`, for the server's inner loop.
  */
 import { Clock, Context, Effect, Layer, Option, type Scope, Stream } from "effect"
-import type { Answer, AnswerEvent, AnswerRequest, Caller, Metrics, Usage } from "../domain/Answer.js"
+import type { Answer, AnswerEvent, AnswerRequest, Caller, Metrics } from "../domain/Answer.js"
 import { features } from "../domain/Answer.js"
 import { InvalidRequest, type ProxyError } from "../domain/Errors.js"
 import { packageVersion } from "../domain/PackageVersion.js"
@@ -14,6 +14,7 @@ import { Catalog, type Resolved } from "../models/Catalog.js"
 import type { ProviderRequest } from "../models/Provider.js"
 import * as ResponseSchema from "../models/ResponseSchema.js"
 import * as Estimate from "../streaming/Estimate.js"
+import * as NonStreaming from "../streaming/NonStreaming.js"
 import * as Tiers from "../streaming/Tiers.js"
 
 /** Pulls the next event; after `Metrics` it must not be pulled again. */
@@ -36,33 +37,31 @@ export class LlmProxy extends Context.Tag("vibectl/proxy/LlmProxy")<LlmProxy, {
       const resolve = ({ model }: AnswerRequest) =>
         model === undefined || sayable.test(model) ? catalog.resolve(model) : unsayable
 
-      const execute = Effect.fn("LlmProxy.execute")(function*(request: AnswerRequest, _caller: Caller) {
-        const startedAt = yield* Clock.currentTimeMillis
-        const target = yield* resolve(request)
-        const prompt = yield* toProviderRequest(request, target)
-        const completion = yield* target.provider.complete(prompt)
-        const metrics = yield* measure({
-          startedAt,
-          prompt,
-          target,
-          usage: completion.usage,
-          characters: completion.text.length,
-          retryCount: 0
-        })
-        return { text: completion.text, model: target.fullName, metrics }
-      })
+      const nonStreaming = NonStreaming.make()
 
-      const open = (request: AnswerRequest, caller: Caller): Effect.Effect<AnswerPull, ProxyError, Scope.Scope> =>
+      /** The model asked for and those to try in its place, as attempts; with `whole`, none of them streams. */
+      const candidates = (request: AnswerRequest, whole: boolean) =>
+        Effect.gen(function*() {
+          const now = yield* Clock.currentTimeMillis
+          const first = yield* resolve(request)
+          const prompt = yield* toPrompt(request)
+          const candidate = (target: Resolved): Target => ({
+            ...target,
+            request: { ...prompt, model: target.model },
+            streams: !whole && (target.spec?.streams ?? true) && !nonStreaming.has(target.fullName, now)
+          })
+          return [candidate(first), ...catalog.fallbacks(first.fullName).map(candidate)] as const
+        })
+
+      const answering = (request: AnswerRequest, caller: Caller, whole: boolean) =>
         Effect.gen(function*() {
           const startedAt = yield* Clock.currentTimeMillis
-          const target = yield* resolve(request)
-          const prompt = yield* toProviderRequest(request, target)
           const pull = yield* Tiers.open({
-            provider: target.provider,
-            request: prompt,
-            fullName: target.fullName,
-            streams: target.spec?.streams ?? true,
-            restartable: caller.features.has("restart")
+            candidates: yield* candidates(request, whole),
+            restartable: caller.features.has("restart"),
+            deadline: caller.deadline,
+            onUnsupported: ({ fullName }) =>
+              Effect.map(Clock.currentTimeMillis, (now) => nonStreaming.add(fullName, now))
           })
           let characters = 0
           let last: Metrics | undefined
@@ -72,14 +71,27 @@ export class LlmProxy extends Context.Tag("vibectl/proxy/LlmProxy")<LlmProxy, {
               if (event._tag === "Text") characters += event.text.length
               else if (event._tag === "Restart") characters = 0
               if (event._tag !== "End") return Effect.succeed(event)
-              const { retries: retryCount, usage } = event
-              return Effect.map(measure({ startedAt, prompt, target, usage, characters, retryCount }), (metrics) => {
+              return Effect.map(measure(startedAt, event, characters), (metrics) => {
                 last = metrics
-                return { _tag: "Done", model: target.fullName }
+                return { _tag: "Done", model: event.by.fullName }
               })
             })
           })
         })
+
+      const execute = (request: AnswerRequest, caller: Caller): Effect.Effect<Answer, ProxyError> =>
+        Effect.scoped(Effect.gen(function*() {
+          const pull = yield* answering(request, caller, true)
+          let [text, model] = ["", ""]
+          for (;;) {
+            const event = yield* pull
+            if (event._tag === "Text") text += event.text
+            else if (event._tag === "Done") model = event.model
+            else if (event._tag === "Metrics") return { text, model, metrics: event }
+          }
+        })).pipe(Effect.withSpan("LlmProxy.execute"))
+
+      const open = (request: AnswerRequest, caller: Caller) => answering(request, caller, false)
 
       const stream = (request: AnswerRequest, caller: Caller): Stream.Stream<AnswerEvent, ProxyError> =>
         Stream.unwrapScoped(Effect.map(open(request, caller), untilMetrics))
@@ -116,10 +128,10 @@ const unsayable = new InvalidRequest({
   remedy: "Send provider/model or an alias; GetServerInfo lists them."
 })
 
-const toProviderRequest = (
-  request: AnswerRequest,
-  target: Resolved
-): Effect.Effect<ProviderRequest, InvalidRequest> =>
+/** A candidate, and where it comes from. */
+interface Target extends Resolved, Tiers.Candidate {}
+
+const toPrompt = (request: AnswerRequest): Effect.Effect<Omit<ProviderRequest, "model">, InvalidRequest> =>
   Effect.gen(function*() {
     const user = request.user.join(separator)
     if (user.trim() === "") {
@@ -133,34 +145,28 @@ const toProviderRequest = (
     const schema = request.responseSchema === undefined
       ? undefined
       : yield* ResponseSchema.parse(request.responseSchema)
-    return { model: target.model, system: request.system.join(separator), user, schema }
+    return { system: request.system.join(separator), user, schema }
   })
 
 /** Fragments of one role are joined by a blank line. */
 const separator = "\n\n"
 
-const measure = (call: {
-  readonly startedAt: number
-  readonly prompt: ProviderRequest
-  readonly target: Resolved
-  readonly usage: Usage | undefined
-  readonly characters: number
-  readonly retryCount: number
-}): Effect.Effect<Metrics> =>
-  Effect.map(Clock.currentTimeMillis, (now) => {
-    const { price } = call.target.spec ?? {}
-    const { inputTokens, outputTokens } = call.usage ?? {
-      inputTokens: Estimate.tokens(call.prompt.system.length + call.prompt.user.length),
-      outputTokens: Estimate.tokens(call.characters)
+/** `startedAt` in milliseconds since the epoch; `characters` of the answer, in UTF-16 code units. */
+const measure = (startedAt: number, { by, retries, usage }: Tiers.End<Target>, characters: number) =>
+  Effect.map(Clock.currentTimeMillis, (now): Metrics => {
+    const { price } = by.spec ?? {}
+    const { inputTokens, outputTokens } = usage ?? {
+      inputTokens: Estimate.tokens(by.request.system.length + by.request.user.length),
+      outputTokens: Estimate.tokens(characters)
     }
     return {
       _tag: "Metrics",
-      durationMs: now - call.startedAt,
+      durationMs: now - startedAt,
       inputTokens,
       outputTokens,
-      estimated: call.usage === undefined,
+      estimated: usage === undefined,
       costUsd: price && (inputTokens * price.input + outputTokens * price.output) / 1_000_000,
-      retryCount: call.retryCount,
+      retryCount: retries,
       timestamp: Math.floor(now / 1000)
     }
   })

@@ -42,7 +42,7 @@ export type StartFailed =
 /** The models that the configuration names. */
 export const catalog: Layer.Layer<Catalog.Catalog, Catalog.CatalogInvalid, ServerConfig> = Layer.effect(
   Catalog.Catalog,
-  Effect.flatMap(ServerConfig, ({ model_aliases, providers, server }) =>
+  Effect.flatMap(ServerConfig, ({ fallbacks, model_aliases, providers, server }) =>
     Effect.flatMap(
       Effect.forEach(
         Object.entries(providers),
@@ -52,6 +52,7 @@ export const catalog: Layer.Layer<Catalog.Catalog, Catalog.CatalogInvalid, Serve
         Catalog.make({
           providers,
           aliases: new Map(Object.entries(model_aliases)),
+          fallbacks: new Map(Object.entries(fallbacks)),
           defaultModel: server.default_model
         })
     ))
@@ -137,5 +138,6 @@ const options = (name: string, settings: ProviderSettings): Kinds.ProviderOption
   ),
   defaultModel: settings.default_model,
   maxOutputTokens: settings.max_output_tokens,
+  maxRetries: settings.max_retries,
   timeout: settings.timeout_seconds === undefined ? undefined : Duration.seconds(settings.timeout_seconds)
 })

@@ -5,107 +5,157 @@
  * 2. `simulated` a whole answer, cut in pieces, for a model that cannot stream
  * 3. `fallback`  a fresh whole call after a stream failed
  *
- * A tier gives way to the next by itself only before its first text. After
- * that, a client that understands `restart` is told to discard what it has;
- * for any other the call ends with `STREAM_INTERRUPTED`. So the text after the
- * last restart is always exactly one attempt's.
+ * Before its first text, an attempt that fails is made again as often as its
+ * provider's `maxRetries` allows, then gives way to the next tier, then to the
+ * next candidate. After that, a client that understands `restart` is told to
+ * discard what it has, and a new attempt follows; for any other the call ends
+ * with `STREAM_INTERRUPTED`. So the text after the last restart is always
+ * exactly one attempt's.
  */
-import { Effect, ExecutionStrategy, Exit, Scope } from "effect"
+import { Duration, Effect, ExecutionStrategy, Exit, Scope } from "effect"
 import type { Completion, Restart, Start, Text, Tier, Usage } from "../domain/Answer.js"
 import { type ProviderFailure, StreamInterrupted } from "../domain/Errors.js"
 import type { Piece, Pieces, Provider, ProviderRequest, StreamingUnsupported } from "../models/Provider.js"
+import * as Retry from "./Retry.js"
 
-/** `End.retries` counts the attempts after the first. */
-export type TierEvent = Start | Restart | Text | {
-  readonly _tag: "End"
-  readonly usage: Usage | undefined
-  readonly retries: number
-}
-
-/** Pulls the next event; after `End` it must not be pulled again. */
-export type TierPull = Effect.Effect<TierEvent, ProviderFailure | StreamInterrupted>
-
-export interface Options {
+/** A model that may answer. */
+export interface Candidate {
   readonly provider: Provider
   readonly request: ProviderRequest
   /** `provider/model`. */
   readonly fullName: string
   /** False for a model that is known not to stream. */
   readonly streams: boolean
+}
+
+export interface End<C> {
+  readonly _tag: "End"
+  readonly usage: Usage | undefined
+  /** Attempts after the first. */
+  readonly retries: number
+  /** Who answered. */
+  readonly by: C
+}
+
+export type TierEvent<C> = Start | Restart | Text | End<C>
+
+/** Pulls the next event; after `End` it must not be pulled again. */
+export type TierPull<C> = Effect.Effect<TierEvent<C>, ProviderFailure | StreamInterrupted>
+
+export interface Options<C extends Candidate> {
+  /** The model that was asked for, then those to try in its place. */
+  readonly candidates: readonly [C, ...ReadonlyArray<C>]
   /** Whether the client understands `restart`. */
   readonly restartable: boolean
+  /** Milliseconds since the epoch; no wait goes beyond it. */
+  readonly deadline: number
+  /** Told when a model turns out not to stream. */
+  readonly onUnsupported: (candidate: C) => Effect.Effect<void>
 }
 
 /** Length of a simulated piece, in UTF-16 code units; a surrogate pair is never cut. */
 export const simulatedPieceLength = 100
 
 /** Opens the best tier that works. Closing the scope closes the provider's socket. */
-export const open = (options: Options): Effect.Effect<TierPull, never, Scope.Scope> =>
+export const open = <C extends Candidate>(options: Options<C>): Effect.Effect<TierPull<C>, never, Scope.Scope> =>
   Effect.map(Effect.scope, (scope) => {
-    const { provider, request } = options
-    const pending: Array<TierEvent> = []
+    type Event = TierEvent<C>
+    type Pull = TierPull<C>
+    const pending: Array<Event> = []
+    const others = options.candidates.slice(1)
+    let candidate: C = options.candidates[0]
+    /** Of the whole call; and of the present tier of the present candidate. */
     let attempt = 1
+    let tries = 1
+    let tier: Tier = candidate.streams ? "real" : "simulated"
     /** Whether the client holds text of the present attempt. */
     let sent = false
     let attemptScope: Scope.CloseableScope | undefined
 
-    const begin = (tier: Tier, ...events: ReadonlyArray<TierEvent>): TierEvent => {
+    const begin = (...events: ReadonlyArray<Event>): Event => {
       pending.push(...events)
-      return { _tag: "Start", tier, attempt, provider: provider.name, model: options.fullName }
+      return { _tag: "Start", tier, attempt, provider: candidate.provider.name, model: candidate.fullName }
     }
-    const end = (usage: Usage | undefined): TierEvent => ({ _tag: "End", usage, retries: attempt - 1 })
-
-    const whole = (tier: Tier, completion: Completion): TierEvent => {
-      const texts = cut(completion.text).map((text): Text => ({ _tag: "Text", text }))
-      return begin(tier, ...texts, end(completion.usage))
-    }
-    const call = (tier: Tier): TierPull =>
-      Effect.map(provider.complete(request), (completion) => whole(tier, completion))
+    const end = (usage: Usage | undefined): Event => ({ _tag: "End", usage, retries: attempt - 1, by: candidate })
 
     const closeAttempt = Effect.suspend(() =>
       attemptScope === undefined ? Effect.void : Scope.close(attemptScope, Exit.void)
     )
 
-    const fallBack = (failure: ProviderFailure): TierPull =>
+    /** What to do after a failure: the tier to go on with and how long to wait first; undefined ends the call. */
+    const plan = (failure: ProviderFailure) =>
       Effect.gen(function*() {
-        const possible = worthAnotherCall(failure) && (!sent || options.restartable)
-        if (!possible) return yield* sent ? new StreamInterrupted({ provider: provider.name, cause: failure }) : failure
-        yield* Effect.logInfo("streaming fell back").pipe(
-          Effect.annotateLogs({ tier: "fallback", model: options.fullName, reason: failure.reason })
-        )
+        const again = tries <= candidate.provider.maxRetries && tier !== "fallback" && !sent
+          ? yield* Retry.wait(failure, tries, options.deadline)
+          : undefined
+        if (again !== undefined) {
+          tries += 1
+          return { tier, wait: again }
+        }
+        if (tier === "real" && worthAnotherCall(failure)) return { tier: "fallback" as const, wait: Duration.zero }
+        const next = Retry.isWorthIt(failure) ? others.shift() : undefined
+        if (next === undefined) return undefined
+        candidate = next
+        tries = 1
+        return { tier: next.streams ? "real" as const : "simulated" as const, wait: Duration.zero }
+      })
+
+    const after = (failure: ProviderFailure): Pull =>
+      Effect.gen(function*() {
+        const failed = { failedModel: candidate.fullName, failedTier: tier, reason: failure.reason }
+        const next = sent && !options.restartable ? undefined : yield* plan(failure)
+        if (next === undefined) {
+          return yield* sent ? new StreamInterrupted({ provider: candidate.provider.name, cause: failure }) : failure
+        }
+        tier = next.tier
+        yield* Effect.annotateLogs(Effect.logInfo("another attempt"), {
+          ...failed,
+          model: candidate.fullName,
+          tier,
+          waitMs: Math.round(Duration.toMillis(next.wait))
+        })
         yield* closeAttempt
         attempt += 1
-        step = call("fallback")
+        step = Effect.zipRight(Effect.sleep(next.wait), start())
         if (!sent) return yield* step
         sent = false
         return { _tag: "Restart", reason: failure.reason }
       })
 
-    const simulate = (unsupported: StreamingUnsupported): TierPull =>
-      Effect.logInfo("the model does not stream; simulating").pipe(
-        Effect.annotateLogs({ tier: "simulated", model: options.fullName }),
-        Effect.zipRight(closeAttempt),
-        Effect.zipRight(
-          unsupported.answer === undefined
-            ? call("simulated")
-            : Effect.succeed(whole("simulated", unsupported.answer))
-        )
-      )
-
-    /** The first piece brings the `Start` with it, so an attempt that gave nothing leaves no trace. */
-    const first = (pieces: Pieces): TierPull =>
-      Effect.map(pieces, (piece) => {
-        step = Effect.catchAll(Effect.map(pieces, toEvent), fallBack)
-        return begin("real", toEvent(piece))
+    const whole = (completion: Completion): Event => {
+      const texts = cut(completion.text).map((text): Text => ({ _tag: "Text", text }))
+      return begin(...texts, end(completion.usage))
+    }
+    const call: Pull = Effect.suspend(() =>
+      Effect.matchEffect(candidate.provider.complete(candidate.request), {
+        onSuccess: (completion) => Effect.sync(() => whole(completion)),
+        onFailure: after
       })
-    const toEvent = (piece: Piece): TierEvent => piece._tag === "End" ? end(piece.usage) : piece
+    )
 
-    const real: TierPull = Effect.gen(function*() {
+    const simulate = (unsupported: StreamingUnsupported): Pull =>
+      Effect.gen(function*() {
+        tier = "simulated"
+        yield* Effect.annotateLogs(Effect.logInfo("the model does not stream"), { model: candidate.fullName, tier })
+        yield* options.onUnsupported(candidate)
+        yield* closeAttempt
+        return unsupported.answer === undefined ? yield* call : whole(unsupported.answer)
+      })
+
+    const toEvent = (piece: Piece): Event => piece._tag === "End" ? end(piece.usage) : piece
+    /** The first piece brings the `Start` with it, so an attempt that gave nothing leaves no trace. */
+    const first = (pieces: Pieces) =>
+      Effect.map(pieces, (piece) => {
+        step = Effect.matchEffect(pieces, { onSuccess: (piece) => Effect.succeed(toEvent(piece)), onFailure: after })
+        return begin(toEvent(piece))
+      })
+    const real: Pull = Effect.gen(function*() {
       attemptScope = yield* Scope.fork(scope, ExecutionStrategy.sequential)
-      return yield* Effect.flatMap(Scope.extend(provider.stream(request), attemptScope), first)
-    }).pipe(Effect.catchTags({ StreamingUnsupported: simulate, ProviderFailure: fallBack }))
+      return yield* Effect.flatMap(Scope.extend(candidate.provider.stream(candidate.request), attemptScope), first)
+    }).pipe(Effect.catchTags({ StreamingUnsupported: simulate, ProviderFailure: after }))
 
-    let step: TierPull = options.streams ? real : call("simulated")
+    const start = (): Pull => tier === "real" ? real : call
+    let step: Pull = start()
 
     return Effect.suspend(() => {
       const event = pending.shift()
@@ -117,7 +167,7 @@ export const open = (options: Options): Effect.Effect<TierPull, never, Scope.Sco
 
 // -- internals ---------------------------------------------------------------
 
-/** A provider that refuses the request, or is limiting us, would do the same to a second call at once. */
+/** A provider that refuses the request, or is limiting us, would do the same to a call of another form. */
 const worthAnotherCall = (failure: ProviderFailure): boolean =>
   failure.reason === "PROVIDER_UNAVAILABLE" || failure.reason === "PROVIDER_TIMEOUT"
 

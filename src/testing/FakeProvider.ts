@@ -10,6 +10,7 @@ export const make = (script: Partial<Provider> = {}): Provider => ({
   models: [{ name: "one", streams: true, contextLength: undefined, price: undefined }],
   open: true,
   defaultModel: "one",
+  maxRetries: 0,
   complete: () => Effect.succeed({ text: "whole answer", usage: undefined }),
   stream: () => Effect.sync(() => pieces([text("whole "), text("answer"), end()])),
   ...script

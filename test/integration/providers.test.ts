@@ -31,6 +31,7 @@ const provider = (kind: Kind, vendor: FakeVendor.FakeVendor, options: Partial<Ki
     defaultModel: undefined,
     maxOutputTokens: undefined,
     timeout: undefined,
+    maxRetries: undefined,
     ...options
   })
 

@@ -113,4 +113,23 @@ describe("Catalog", () => {
         assert.match(error.message, words)
       }))
   }
+
+  it.effect("knows which models to try in a model's place, by whatever names they are given", () =>
+    Effect.gen(function*() {
+      const { fallbacks } = yield* Catalog.make({
+        providers: [openai, groq],
+        aliases,
+        defaultModel: undefined,
+        fallbacks: new Map([["gpt-4o", ["fast", "groq/llama3.1"]]])
+      })
+      assert.deepStrictEqual(fallbacks("openai/gpt-4o").map(({ fullName }) => fullName), ["groq/qwen", "groq/llama3.1"])
+      assert.deepStrictEqual(fallbacks("groq/qwen"), [])
+      const error = yield* Effect.flip(Catalog.make({
+        providers: [groq],
+        aliases,
+        defaultModel: undefined,
+        fallbacks: new Map([["qwen", ["groq/qwne"]]])
+      }))
+      assert.match(error.message, /fallbacks of 'qwen'/)
+    }))
 })

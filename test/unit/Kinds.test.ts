@@ -9,7 +9,8 @@ const options: Kinds.ProviderOptions = {
   models: undefined,
   defaultModel: undefined,
   maxOutputTokens: undefined,
-  timeout: undefined
+  timeout: undefined,
+  maxRetries: undefined
 }
 const make = (kind: string, more: Partial<Kinds.ProviderOptions> = {}) => Kinds.make(kind, { ...options, ...more })
 

@@ -6,7 +6,7 @@ import type { Provider, ProviderRequest } from "../../src/models/Provider.js"
 import { LlmProxy } from "../../src/proxy/LlmProxy.js"
 import * as FakeProvider from "../../src/testing/FakeProvider.js"
 
-const caller: Caller = { subject: "test", tokenId: "j", features: new Set() }
+const caller: Caller = { subject: "test", tokenId: "j", features: new Set(), deadline: Infinity }
 const request: AnswerRequest = {
   requestId: "r",
   model: "fake/one",

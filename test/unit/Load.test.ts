@@ -117,12 +117,12 @@ describe("unknown keys", () => {
         "    models: [x, { name: y, streamin: true }]"
       ].join("\n")
     },
-    "c.yaml:1:1: serverr: unknown key. Did you mean \"server\"? Allowed: server, tls, providers, model_aliases.",
+    "c.yaml:1:1: serverr: unknown key. Did you mean \"server\"? Allowed: server, tls, providers, model_aliases, fallbacks.",
     `c.yaml:3:3: server.prot: unknown key. Did you mean "port"? Allowed: ${server}.`,
     `c.yaml:4:3: server.limits: unknown key. Allowed: ${server}.`,
     "c.yaml:5:8: tls.enabeld: unknown key. Did you mean \"enabled\"? Allowed: enabled, cert_file, key_file.",
     "c.yaml:9:5: providers.a.api_kye: unknown key. Did you mean \"api_key\"? " +
-      "Allowed: kind, api_key, api_key_file, base_url, models, default_model, max_output_tokens, timeout_seconds.",
+      "Allowed: kind, api_key, api_key_file, base_url, models, default_model, max_output_tokens, max_retries, timeout_seconds.",
     "c.yaml:10:28: providers.a.models.1.streamin: unknown key. Did you mean \"streaming\"? " +
       "Allowed: name, streaming, context_length."
   )
@@ -135,7 +135,7 @@ describe("unknown keys", () => {
   says(
     "that hide from plain objects",
     { yaml: "__proto__: { x: 1 }\nproviders: { __proto__: { kind: demo } }" },
-    "c.yaml:1:1: __proto__: unknown key. Allowed: server, tls, providers, model_aliases.",
+    "c.yaml:1:1: __proto__: unknown key. Allowed: server, tls, providers, model_aliases, fallbacks.",
     "c.yaml:2:14: providers.__proto__: the name of a provider is made of letters, digits, - and _."
   )
 })

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Either, Ref } from "effect"
+import { Duration, Effect, Either, Fiber, Ref, TestClock } from "effect"
 import { ProviderFailure } from "../../src/domain/Errors.js"
 import { type Provider, StreamingUnsupported } from "../../src/models/Provider.js"
 import * as Tiers from "../../src/streaming/Tiers.js"
@@ -10,17 +10,31 @@ const failure = (reason: ProviderFailure["reason"]) =>
 const outage = failure("PROVIDER_UNAVAILABLE")
 const request = { model: "one", system: "", user: "why?", schema: undefined }
 
+interface Scenario {
+  readonly restartable?: boolean
+  readonly streams?: boolean
+  readonly others?: ReadonlyArray<Provider>
+  readonly deadline?: number
+}
+
 /** Every event in order, and the failure that ended it, if one did. */
-const collect = (provider: Provider, options: { restartable?: boolean; streams?: boolean } = {}) =>
+const collect = (provider: Provider, options: Scenario = {}) =>
   Effect.scoped(Effect.gen(function*() {
-    const pull = yield* Tiers.open({
+    const streams = options.streams ?? true
+    const others = options.others ?? []
+    const candidate = (provider: Provider): Tiers.Candidate => ({
       provider,
       request,
-      fullName: "fake/one",
-      streams: options.streams ?? true,
-      restartable: options.restartable ?? false
+      fullName: `${provider.name}/one`,
+      streams
     })
-    const seen: Array<Tiers.TierEvent> = []
+    const pull = yield* Tiers.open({
+      candidates: [candidate(provider), ...others.map(candidate)],
+      restartable: options.restartable ?? false,
+      deadline: options.deadline ?? Infinity,
+      onUnsupported: () => Effect.void
+    })
+    const seen: Array<Tiers.TierEvent<Tiers.Candidate>> = []
     for (;;) {
       const event = yield* Effect.either(pull)
       if (Either.isLeft(event)) return { seen, error: event.left }
@@ -29,7 +43,7 @@ const collect = (provider: Provider, options: { restartable?: boolean; streams?:
     }
   }))
 
-const summary = (events: ReadonlyArray<Tiers.TierEvent>) =>
+const summary = (events: ReadonlyArray<Tiers.TierEvent<Tiers.Candidate>>) =>
   events.map((event) => {
     switch (event._tag) {
       case "Start":
@@ -55,7 +69,7 @@ describe("Tiers.open", () => {
       })
       const { seen } = yield* collect(provider)
       assert.deepStrictEqual(summary(seen), ["start:real:1", "a", "b", "end:0"])
-      assert.deepStrictEqual(seen.at(-1), { _tag: "End", usage, retries: 0 })
+      assert.deepInclude(seen.at(-1), { _tag: "End", usage, retries: 0 })
     }))
 
   it.effect("simulates for a model that is known not to stream, in pieces of 100", () =>
@@ -177,5 +191,99 @@ describe("Tiers.open", () => {
       })
       yield* collect(provider)
       assert.deepStrictEqual(log, ["open", "close", "call"])
+    }))
+
+  it.effect("makes an attempt again that failed before its first text, as often as the provider allows", () =>
+    Effect.gen(function*() {
+      const calls = yield* Ref.make(0)
+      const flaky = (good: number) =>
+        FakeProvider.make({
+          maxRetries: 2,
+          stream: () =>
+            Effect.flatMap(Ref.updateAndGet(calls, (n) => n + 1), (n) =>
+              n < good
+                ? Effect.fail(outage)
+                : Effect.sync(() => FakeProvider.pieces([FakeProvider.text("a"), FakeProvider.end()])))
+        })
+      const fiber = yield* Effect.fork(collect(flaky(3)))
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(summary((yield* Fiber.join(fiber)).seen), ["start:real:3", "a", "end:2"])
+    }))
+
+  it.effect("waits as long as the provider asks, and no shorter", () =>
+    Effect.gen(function*() {
+      const limited = new ProviderFailure({
+        ...outage,
+        reason: "PROVIDER_RATE_LIMITED",
+        retryAfter: Duration.seconds(7)
+      })
+      const calls = yield* Ref.make(0)
+      const provider = FakeProvider.make({
+        maxRetries: 1,
+        complete: () =>
+          Effect.flatMap(
+            Ref.updateAndGet(calls, (n) => n + 1),
+            (n) => n === 1 ? Effect.fail(limited) : Effect.succeed({ text: "a", usage: undefined })
+          )
+      })
+      const fiber = yield* Effect.fork(collect(provider, { streams: false }))
+      yield* TestClock.adjust("6999 millis")
+      assert.strictEqual(yield* Ref.get(calls), 1)
+      yield* TestClock.adjust("1 millis")
+      assert.deepStrictEqual(summary((yield* Fiber.join(fiber)).seen), ["start:simulated:2", "a", "end:1"])
+    }))
+
+  it.effect("does not wait beyond the caller's deadline", () =>
+    Effect.gen(function*() {
+      const limited = new ProviderFailure({
+        ...outage,
+        reason: "PROVIDER_RATE_LIMITED",
+        retryAfter: Duration.seconds(7)
+      })
+      const provider = FakeProvider.make({ maxRetries: 5, complete: () => Effect.fail(limited) })
+      const { error } = yield* collect(provider, { streams: false, deadline: 5000 })
+      assert.strictEqual(error?.reason, "PROVIDER_RATE_LIMITED")
+    }))
+
+  it.effect("tries the other models in order, and says who answered", () =>
+    Effect.gen(function*() {
+      const limited = failure("PROVIDER_RATE_LIMITED")
+      const down = (name: string, error: ProviderFailure) =>
+        FakeProvider.make({ name, stream: () => Effect.fail(error), complete: () => Effect.fail(error) })
+      const good = FakeProvider.make({ name: "good" })
+      const { seen } = yield* collect(down("a", limited), { others: [down("b", outage), good] })
+      assert.deepStrictEqual(summary(seen), ["start:real:4", "whole ", "answer", "end:3"])
+      assert.deepInclude(seen[0], { provider: "good", model: "good/one" })
+      const last = seen.at(-1)
+      assert.strictEqual(last?._tag === "End" && last.by.fullName, "good/one")
+    }))
+
+  it.effect("does not try other models with a request that was refused", () =>
+    Effect.gen(function*() {
+      const refused = FakeProvider.make({ stream: () => Effect.fail(failure("PROVIDER_REJECTED")) })
+      const { error } = yield* collect(refused, { others: [FakeProvider.make({ name: "good" })] })
+      assert.strictEqual(error?.reason, "PROVIDER_REJECTED")
+    }))
+
+  it.effect("goes to another model after text only for a client that understands restart", () =>
+    Effect.gen(function*() {
+      const breaks = FakeProvider.make({
+        stream: () => Effect.sync(() => FakeProvider.pieces([FakeProvider.text("half"), Effect.fail(outage)])),
+        complete: () => Effect.fail(outage)
+      })
+      const others = [FakeProvider.make({ name: "good" })]
+      const plain = yield* collect(breaks, { others })
+      assert.deepStrictEqual(summary(plain.seen), ["start:real:1", "half"])
+      assert.strictEqual(plain.error?.reason, "STREAM_INTERRUPTED")
+      const restarted = yield* collect(breaks, { others, restartable: true })
+      assert.deepStrictEqual(summary(restarted.seen), [
+        "start:real:1",
+        "half",
+        "restart:PROVIDER_UNAVAILABLE",
+        "start:real:3",
+        "whole ",
+        "answer",
+        "end:2"
+      ])
     }))
 })
