@@ -174,6 +174,12 @@ const provider = (kinds: ReadonlyArray<string>) =>
     ),
     timeout_seconds: optional(Fields.timeout.annotations(
       note("Seconds until it must have begun to answer.", { example: "600", unset: "600" })
+    )),
+    first_token_seconds: optional(Fields.timeout.annotations(
+      note("Seconds from the begin of a stream to its first text.", { example: "120", unset: "120" })
+    )),
+    between_tokens_seconds: optional(Fields.timeout.annotations(
+      note("Seconds from one text of a stream to the next.", { example: "60", unset: "60" })
     ))
   })
 

@@ -12,7 +12,7 @@ import type { MessageCreateParamsNonStreaming } from "@anthropic-ai/sdk/resource
 import { Duration, Effect, type Scope } from "effect"
 import type { Completion, Usage } from "../domain/Answer.js"
 import type { ProviderFailure } from "../domain/Errors.js"
-import { type Calls, defaultTimeoutMs, type Endpoint, keyOf, ownHeaders, silent } from "./Endpoint.js"
+import { type Calls, defaultTimeoutMs, type Endpoint, keyOf, ownHeaders, patienceOf, silent } from "./Endpoint.js"
 import * as EventPieces from "./EventPieces.js"
 import * as HttpBody from "./HttpBody.js"
 import * as Json from "./Json.js"
@@ -63,7 +63,7 @@ export const make = (endpoint: Endpoint): Calls => {
   const stream = (request: ProviderRequest): Effect.Effect<Pieces, ProviderFailure, Scope.Scope> =>
     HttpBody.open((signal) => post(request, true, signal).asResponse()).pipe(
       Effect.catchAll(failed),
-      Effect.map((body) => EventPieces.make(source, body, reader(source)))
+      Effect.map((body) => EventPieces.make(source, body, reader(source), patienceOf(endpoint)))
     )
 
   return { complete, stream }

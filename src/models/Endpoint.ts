@@ -1,7 +1,8 @@
 /**
  * How a vendor's HTTP API is reached: what the files that hold an SDK are made of.
  */
-import { type Duration, Redacted } from "effect"
+import { Duration, Redacted } from "effect"
+import type { Patience } from "./EventPieces.js"
 import type { Provider } from "./Provider.js"
 
 export interface Endpoint {
@@ -15,6 +16,10 @@ export interface Endpoint {
   readonly maxOutputTokens: number | undefined
   /** From the request to the head of its response; undefined means ten minutes. */
   readonly timeout: Duration.Duration | undefined
+  /** From the head of a stream to its first text; undefined means two minutes. */
+  readonly firstToken: Duration.Duration | undefined
+  /** From one text of a stream to the next; undefined means one minute. */
+  readonly betweenTokens: Duration.Duration | undefined
 }
 
 /** What a vendor file gives; the rest of a provider does not depend on the vendor. */
@@ -22,6 +27,12 @@ export type Calls = Pick<Provider, "complete" | "stream">
 
 /** Until the head of the response: the SDKs' own default, in milliseconds. */
 export const defaultTimeoutMs = 600_000
+
+/** How long the texts of a stream may take. */
+export const patienceOf = ({ betweenTokens, firstToken }: Endpoint): Patience => ({
+  first: firstToken === undefined ? 120_000 : Duration.toMillis(firstToken),
+  between: betweenTokens === undefined ? 60_000 : Duration.toMillis(betweenTokens)
+})
 
 /** The SDKs refuse to work without a key; this one is sent to endpoints that want none. */
 export const keyOf = (endpoint: Endpoint): string =>

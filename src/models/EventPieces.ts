@@ -23,8 +23,22 @@ export interface Reader {
   readonly bodyEnded: () => End | ProviderFailure
 }
 
-export const make = (source: VendorFailure.Source, body: HttpBody, reader: Reader): Pieces => {
+/** How long a provider may take for the next text once it is asked for, in milliseconds. */
+export interface Patience {
+  readonly first: number
+  readonly between: number
+}
+
+export const make = (
+  source: VendorFailure.Source,
+  body: HttpBody,
+  reader: Reader,
+  patience: Patience
+): Pieces => {
   const decoder = Sse.make()
+  let limit = patience.first
+  /** Milliseconds since the epoch. Only text puts it off: a vendor that just keeps the line alive gives no answer. */
+  let due = Infinity
   /** Came in the same bytes as text, and follows it. */
   let last: End | ProviderFailure | undefined
 
@@ -45,13 +59,23 @@ export const make = (source: VendorFailure.Source, body: HttpBody, reader: Reade
         break
       }
     }
-    if (text !== "") return Effect.succeed({ _tag: "Text", text })
+    if (text !== "") {
+      limit = patience.between
+      return Effect.succeed({ _tag: "Text", text })
+    }
     return last === undefined ? next : conclude(last)
   }
 
-  const next: Pieces = Effect.flatMap(Effect.catchAll(body.read, failed(source)), take)
+  const next: Pieces = Effect.flatMap(
+    Clock.currentTimeMillis,
+    (now) => body.read(Math.max(0, due - now)).pipe(Effect.catchAll(failed(source)), Effect.flatMap(take))
+  )
 
-  return Effect.suspend(() => last === undefined ? next : conclude(last))
+  // The time that a slow client takes between two pulls is not the provider's.
+  return Effect.flatMap(Clock.currentTimeMillis, (now) => {
+    due = now + limit
+    return last === undefined ? next : conclude(last)
+  })
 }
 
 /** What a request or a body threw, in the vendor's terms. */

@@ -10,8 +10,11 @@ import { Data, Effect, type Scope } from "effect"
 
 export interface HttpBody {
   readonly response: Response
-  /** The next bytes; undefined at the end of the body. */
-  readonly read: Effect.Effect<Uint8Array | undefined, BodyFailed>
+  /**
+   * The next bytes; undefined at the end of the body. A body that is silent for
+   * `patience` milliseconds is given up with {@link TooSilent}.
+   */
+  readonly read: (patience?: number) => Effect.Effect<Uint8Array | undefined, BodyFailed>
   /** The rest of the body as UTF-8. */
   readonly text: Effect.Effect<string, BodyFailed>
   /** Says that the answer is complete and the rest of the body does not matter. Nothing may be read after it. */
@@ -20,6 +23,9 @@ export interface HttpBody {
 
 /** What `request` or the body threw; the vendor's files know what it means. */
 export class BodyFailed extends Data.TaggedError("BodyFailed")<{ readonly cause: unknown }> {}
+
+/** A body that did not go on in time. */
+export class TooSilent extends Data.TaggedError("TooSilent") {}
 
 /** `request` must hand the signal to `fetch`. */
 export const open = (
@@ -42,14 +48,27 @@ export const open = (
         if (chunk?.value === undefined) state = "ended"
         return chunk?.value
       }
-      const read = Effect.async<Uint8Array | undefined, BodyFailed>((resume) => {
-        next().then((bytes) => resume(Effect.succeed(bytes)), (cause) => resume(new BodyFailed({ cause })))
-        return abort
-      })
+      const read = (patience = Infinity) =>
+        Effect.async<Uint8Array | undefined, BodyFailed>((resume) => {
+          // A timer that is cleared costs a fraction of an Effect that is raced, and this runs for every read.
+          const timer = patience === Infinity ? undefined : setTimeout(() => {
+            resume(new BodyFailed({ cause: new TooSilent() }))
+            controller.abort()
+          }, patience)
+          const done = (exit: Effect.Effect<Uint8Array | undefined, BodyFailed>) => {
+            clearTimeout(timer)
+            resume(exit)
+          }
+          next().then((bytes) => done(Effect.succeed(bytes)), (cause) => done(new BodyFailed({ cause })))
+          return Effect.sync(() => {
+            clearTimeout(timer)
+            controller.abort()
+          })
+        })
       const text = Effect.suspend(() => {
         const decoder = new TextDecoder()
         const rest = (sofar: string): Effect.Effect<string, BodyFailed> =>
-          Effect.flatMap(read, (bytes) =>
+          Effect.flatMap(read(), (bytes) =>
             bytes === undefined
               ? Effect.succeed(sofar + decoder.decode())
               : rest(sofar + decoder.decode(bytes, { stream: true })))

@@ -22,7 +22,12 @@ export interface ProviderOptions {
   readonly defaultModel: string | undefined
   /** Tokens that one answer may have. */
   readonly maxOutputTokens: number | undefined
+  /** From a request to the head of its response; undefined means ten minutes. */
   readonly timeout: Duration.Duration | undefined
+  /** From the head of a stream to its first text; undefined means two minutes. */
+  readonly firstToken: Duration.Duration | undefined
+  /** From one text of a stream to the next; undefined means one minute. */
+  readonly betweenTokens: Duration.Duration | undefined
   /** How often a call that failed before its first text may be made again; undefined means twice. */
   readonly maxRetries: number | undefined
 }

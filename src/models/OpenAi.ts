@@ -14,7 +14,7 @@ import type {
 } from "openai/resources/chat/completions"
 import type { Completion, Usage } from "../domain/Answer.js"
 import type { ProviderFailure } from "../domain/Errors.js"
-import { type Calls, defaultTimeoutMs, type Endpoint, keyOf, ownHeaders, silent } from "./Endpoint.js"
+import { type Calls, defaultTimeoutMs, type Endpoint, keyOf, ownHeaders, patienceOf, silent } from "./Endpoint.js"
 import * as EventPieces from "./EventPieces.js"
 import * as HttpBody from "./HttpBody.js"
 import * as Json from "./Json.js"
@@ -71,7 +71,7 @@ export const make = (endpoint: Endpoint): Calls => {
         isJson(body.response)
           ? Effect.flatMap(wholeAnswer(source, body), (answer) =>
             new StreamingUnsupported({ provider: endpoint.name, answer }))
-          : Effect.succeed(EventPieces.make(source, body, reader(source)))
+          : Effect.succeed(EventPieces.make(source, body, reader(source), patienceOf(endpoint)))
       )
     )
 

@@ -7,6 +7,7 @@
  */
 import { DateTime, Duration, Option, Redacted } from "effect"
 import { ProviderFailure } from "../domain/Errors.js"
+import { TooSilent } from "./HttpBody.js"
 import { isRecord } from "./Json.js"
 
 export interface Source {
@@ -30,10 +31,15 @@ export interface VendorError {
 export const fromThrown = (source: Source, thrown: unknown, now: number): ProviderFailure => {
   const status = isRecord(thrown) && typeof thrown["status"] === "number" ? thrown["status"] : undefined
   const headers = isRecord(thrown) && thrown["headers"] instanceof Headers ? thrown["headers"] : undefined
-  const code = status === undefined ? systemCode(thrown) : shortCode(source, thrown)
+  const silent = thrown instanceof TooSilent
+  const code = silent ? "no text in time" : status === undefined ? systemCode(thrown) : shortCode(source, thrown)
   return new ProviderFailure({
     provider: source.provider,
-    reason: status === undefined ? reasonOfConnection(source, thrown, code) : reasonOfStatus(status),
+    reason: silent
+      ? "PROVIDER_TIMEOUT"
+      : status === undefined
+      ? reasonOfConnection(source, thrown, code)
+      : reasonOfStatus(status),
     detail: code ?? (status === undefined ? undefined : `HTTP ${status}`),
     retryAfter: headers && retryAfter(headers, now),
     cause: {

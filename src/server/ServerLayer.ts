@@ -127,6 +127,8 @@ const certificateOf = (
 /** These stand for every address of the machine and name none. */
 const isWildcard = (host: string): boolean => host === "0.0.0.0" || host === "::"
 
+const seconds = (count: number | undefined) => count === undefined ? undefined : Duration.seconds(count)
+
 const options = (name: string, settings: ProviderSettings): Kinds.ProviderOptions => ({
   name,
   apiKey: settings.api_key,
@@ -139,5 +141,7 @@ const options = (name: string, settings: ProviderSettings): Kinds.ProviderOption
   defaultModel: settings.default_model,
   maxOutputTokens: settings.max_output_tokens,
   maxRetries: settings.max_retries,
-  timeout: settings.timeout_seconds === undefined ? undefined : Duration.seconds(settings.timeout_seconds)
+  timeout: seconds(settings.timeout_seconds),
+  firstToken: seconds(settings.first_token_seconds),
+  betweenTokens: seconds(settings.between_tokens_seconds)
 })

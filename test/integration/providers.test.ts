@@ -32,6 +32,8 @@ const provider = (kind: Kind, vendor: FakeVendor.FakeVendor, options: Partial<Ki
     maxOutputTokens: undefined,
     timeout: undefined,
     maxRetries: undefined,
+    firstToken: undefined,
+    betweenTokens: undefined,
     ...options
   })
 
@@ -216,6 +218,21 @@ for (const kind of kinds) {
         const hasty = yield* provider(kind, vendor, { timeout: Duration.millis(100) })
         assert.strictEqual((yield* Effect.flip(hasty.complete(request))).reason, "PROVIDER_TIMEOUT")
       }))
+
+    for (const after of [0, 2]) {
+      test(`gives up on a stream that hangs after ${after} texts, and closes its socket`, (vendor) =>
+        Effect.gen(function*() {
+          vendor.otherwise({ fault: { after, how: "hang" } })
+          const hasty = yield* provider(kind, vendor, {
+            firstToken: Duration.millis(after === 0 ? 100 : 10_000),
+            betweenTokens: Duration.millis(after === 0 ? 10_000 : 100)
+          })
+          const { failure, texts } = yield* drain(hasty).pipe(Effect.timeout("5 seconds"))
+          assert.deepInclude(failure, { reason: "PROVIDER_TIMEOUT", detail: "no text in time" })
+          assert.strictEqual(texts.join(""), after === 0 ? "" : "Hello, ")
+          yield* eventually(() => vendor.counts.abandoned === 1)
+        }))
+    }
 
     for (
       const [phase, fault] of [

@@ -10,7 +10,9 @@ const options: Kinds.ProviderOptions = {
   defaultModel: undefined,
   maxOutputTokens: undefined,
   timeout: undefined,
-  maxRetries: undefined
+  maxRetries: undefined,
+  firstToken: undefined,
+  betweenTokens: undefined
 }
 const make = (kind: string, more: Partial<Kinds.ProviderOptions> = {}) => Kinds.make(kind, { ...options, ...more })
 

@@ -122,7 +122,7 @@ describe("unknown keys", () => {
     `c.yaml:4:3: server.limits: unknown key. Allowed: ${server}.`,
     "c.yaml:5:8: tls.enabeld: unknown key. Did you mean \"enabled\"? Allowed: enabled, cert_file, key_file.",
     "c.yaml:9:5: providers.a.api_kye: unknown key. Did you mean \"api_key\"? " +
-      "Allowed: kind, api_key, api_key_file, base_url, models, default_model, max_output_tokens, max_retries, timeout_seconds.",
+      "Allowed: kind, api_key, api_key_file, base_url, models, default_model, max_output_tokens, max_retries, timeout_seconds, first_token_seconds, between_tokens_seconds.",
     "c.yaml:10:28: providers.a.models.1.streamin: unknown key. Did you mean \"streaming\"? " +
       "Allowed: name, streaming, context_length."
   )
