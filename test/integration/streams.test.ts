@@ -1,0 +1,139 @@
+import { NodeFileSystem } from "@effect/platform-node"
+import { assert, describe, it } from "@effect/vitest"
+import { Chunk, Duration, Effect, Fiber, Layer, Stream } from "effect"
+import { ProxyClient } from "../../src/client/ProxyClient.js"
+import { ServerConfig } from "../../src/config/ServerConfig.js"
+import * as ServerLayer from "../../src/server/ServerLayer.js"
+import * as FakeVendor from "../../src/testing/FakeVendor.js"
+
+/** The real server of a configuration with two providers, `a` and `b`, both the fake vendor's; and a client. */
+const stage = (fallbacks: Record<string, ReadonlyArray<string>> = {}) =>
+  Effect.gen(function*() {
+    const [a, b] = [yield* FakeVendor.make(), yield* FakeVendor.make()]
+    const config = ServerConfig.layerTest({
+      server: { enable_auth: false, drain_seconds: 5 },
+      providers: {
+        a: { kind: "openai", base_url: a.openai, models: ["one"], max_retries: 2, between_tokens_seconds: 5 },
+        b: { kind: "anthropic", base_url: b.anthropic, models: ["two"], max_retries: 0 }
+      },
+      fallbacks
+    })
+    const context = yield* Layer.build(
+      Layer.provide(ServerLayer.layer, Layer.mergeAll(config, NodeFileSystem.layer))
+    )
+    const { host, port } = yield* Effect.provide(ServerLayer.Listening, context)
+    const client = yield* Effect.provide(
+      ProxyClient,
+      yield* Layer.build(ProxyClient.layer({ host, port, tls: false, retryAttempts: 0, timeout: "20 seconds" }))
+    )
+    const events = Effect.map(Stream.runCollect(client.stream({ user: ["hi"] })), Chunk.toReadonlyArray)
+    return { a, b, client, events }
+  })
+
+const eventually = (condition: () => boolean) =>
+  Effect.repeat(Effect.sleep("5 millis"), { until: condition }).pipe(Effect.timeout("5 seconds"))
+
+describe("a stream through the whole server", () => {
+  it.scopedLive("is tried again before its first text, and says how often", () =>
+    Effect.gen(function*() {
+      const { a, client, events } = yield* stage()
+      a.script({ status: 503 }, { status: 500 }, {})
+      const seen = yield* events
+      assert.deepInclude(seen[0], { _tag: "Start", tier: "real", attempt: 3 })
+      assert.deepInclude(seen.at(-1), { _tag: "Metrics", retryCount: 2, inputTokens: 7, estimated: false })
+      assert.lengthOf(a.requests, 3)
+      a.script({ status: 503 }, {})
+      assert.strictEqual((yield* client.execute({ user: ["hi"] })).metrics.retryCount, 1)
+    }))
+
+  it.scopedLive("tells the caller how long the provider asks to wait, when nobody waits for it here", () =>
+    Effect.gen(function*() {
+      const { a, events } = yield* stage()
+      a.otherwise({ status: 429, retryAfter: "40" })
+      const error = yield* Effect.flip(events)
+      assert.deepInclude(error, { _tag: "CallFailed", reason: "PROVIDER_RATE_LIMITED" })
+      const after = error._tag === "CallFailed" ? error.retryAfter : undefined
+      assert.strictEqual(after && Duration.toSeconds(after), 40)
+      assert.lengthOf(a.requests, 1)
+    }))
+
+  it.scopedLive("goes to another provider's model when its own is down", () =>
+    Effect.gen(function*() {
+      const { a, b, events } = yield* stage({ "a/one": ["b/two"] })
+      a.otherwise({ status: 429, retryAfter: "40" })
+      const seen = yield* events
+      assert.deepInclude(seen[0], { _tag: "Start", provider: "b", model: "b/two", attempt: 2 })
+      assert.deepInclude(seen.at(-2), { _tag: "Done", model: "b/two" })
+      assert.deepStrictEqual([a.requests.length, b.requests.length], [1, 1])
+    }))
+
+  it.scopedLive("begins anew after text for a client that understands it, and joins no two attempts", () =>
+    Effect.gen(function*() {
+      const { a, events } = yield* stage()
+      a.script({ fault: { after: 2, how: "reset" } }, { pieces: ["whole"] })
+      const seen = yield* events
+      const restart = seen.findIndex(({ _tag }) => _tag === "Restart")
+      assert.isAbove(restart, 0)
+      const text = seen.slice(restart).map((event) => event._tag === "Text" ? event.text : "").join("")
+      assert.strictEqual(text, "whole")
+      assert.deepInclude(seen.at(-1), { retryCount: 1 })
+    }))
+
+  it.scopedLive("remembers that a model does not stream", () =>
+    Effect.gen(function*() {
+      const { a, events } = yield* stage()
+      a.otherwise({ refusesStreaming: true })
+      for (const requests of [2, 3]) {
+        assert.deepInclude((yield* events)[0], { _tag: "Start", tier: "simulated" })
+        assert.lengthOf(a.requests, requests)
+      }
+    }))
+
+  for (const phase of ["backing off", "connecting", "before the first token", "mid-stream"] as const) {
+    it.scopedLive(`closes the provider's socket when its client leaves while ${phase}`, () =>
+      Effect.gen(function*() {
+        const { a, events } = yield* stage()
+        const fault = {
+          "backing off": { status: 429, retryAfter: "15" },
+          connecting: { fault: { after: "request", how: "hang" } },
+          "before the first token": { fault: { after: 0, how: "hang" } },
+          "mid-stream": { fault: { after: 2, how: "hang" } }
+        } as const
+        a.otherwise(fault[phase])
+        const reading = yield* Effect.fork(events)
+        yield* eventually(() => a.requests.length === 1)
+        yield* Effect.sleep("100 millis")
+        yield* Fiber.interrupt(reading)
+        yield* eventually(() => a.counts.open === 0)
+        yield* Effect.sleep("300 millis")
+        assert.lengthOf(a.requests, 1, "nothing is sent for a client that has gone")
+      }))
+  }
+
+  it.scopedLive("holds the provider back while its reader is slow", () =>
+    Effect.gen(function*() {
+      const { a, client } = yield* stage()
+      const piece = "x".repeat(16 * 1024)
+      const total = 4000
+      a.otherwise({ pieces: Array.from({ length: total }, () => piece) })
+      const first = yield* Effect.fork(
+        Stream.runForEach(
+          client.stream({ user: ["hi"] }),
+          (event) => event._tag === "Text" ? Effect.never : Effect.void
+        )
+      )
+      yield* eventually(() => a.counts.bytesSent > 0)
+      // It has stopped when its count has not grown for a while.
+      let before = -1
+      while (before !== a.counts.bytesSent) {
+        before = a.counts.bytesSent
+        yield* Effect.sleep("700 millis")
+      }
+      // What fits into the socket buffers of two connections on this machine, and the windows of HTTP/2 and fetch.
+      const bound = 16 * 1024 * 1024
+      assert.isBelow(a.counts.bytesSent, bound)
+      assert.isAbove(total * piece.length, 3 * bound)
+      yield* Fiber.interrupt(first)
+      yield* eventually(() => a.counts.abandoned === 1)
+    }))
+})
