@@ -39,6 +39,8 @@ export interface Seen {
   readonly path: string
   readonly headers: Http.IncomingHttpHeaders
   readonly body: unknown
+  /** When its client went away before the answer was whole, in milliseconds of `performance.now()`. */
+  abandonedAt: number | undefined
 }
 
 export interface FakeVendor {
@@ -87,17 +89,22 @@ const listen = (port: number) =>
 
     const server = Http.createServer((request, response) => {
       counts.open += 1
+      let seen: Seen | undefined
       response.once("close", () => {
         counts.open -= 1
         if (response.writableFinished) counts.answered += 1
-        else counts.abandoned += 1
+        else {
+          counts.abandoned += 1
+          if (seen !== undefined) seen.abandonedAt = performance.now()
+        }
       })
       const chunks: Array<Buffer> = []
       request.on("data", (chunk: Buffer) => chunks.push(chunk))
       request.on("end", () => {
         const body = parse(Buffer.concat(chunks).toString("utf8"))
         const path = request.url ?? ""
-        requests.push({ method: request.method ?? "", path, headers: request.headers, body })
+        seen = { method: request.method ?? "", path, headers: request.headers, body, abandonedAt: undefined }
+        requests.push(seen)
         const send = writer(response, (bytes) => {
           counts.bytesSent += bytes
         })

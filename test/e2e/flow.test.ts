@@ -107,7 +107,11 @@ describe("the four commands of the README, in an empty home directory", () => {
     vendor.hang = true
     await setUp({ OPENAI_API_KEY: "sk-x", OPENAI_BASE_URL: `${vendor.url}/v1` }, "--model openai/any-model")
     const before = vendor.closed
-    const asked = await home.sh("vibectl vibe \"explain kubernetes pods\" & pid=$!; sleep 2; kill -INT $pid; wait $pid")
+    const asked = await home.sh(
+      "vibectl vibe \"explain kubernetes pods\" > answer & pid=$!; "
+        + "while ! grep -q \"A pod is\" answer; do sleep 0.1; done; "
+        + "kill -INT $pid; wait $pid; code=$?; cat answer; exit $code"
+    )
     vendor.hang = false
     assert.strictEqual(asked.code, 130, asked.stderr)
     assert.strictEqual(asked.stdout, "A pod is\n")
