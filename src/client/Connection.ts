@@ -33,6 +33,8 @@ export interface Options {
   readonly infoTimeout?: Duration.DurationInput | undefined
   /** Further attempts after the first. Default: 3. */
   readonly retryAttempts?: number | undefined
+  /** Whether a stream says `Heartbeat` while nothing else is to be said. Default: false. */
+  readonly heartbeats?: boolean | undefined
   /** Default: 30 seconds; see {@link Channel.Options}. */
   readonly keepaliveTime?: Duration.DurationInput | undefined
   /** Default: 10 seconds. */
@@ -51,6 +53,7 @@ export const make = (options: Options): Effect.Effect<ProxyClient["Type"], never
       tls: options.tls,
       roots: options.roots,
       token: options.token,
+      features: options.heartbeats === true ? ["start", "restart", "heartbeat"] : ["start", "restart"],
       keepaliveTime: Duration.decode(options.keepaliveTime ?? Duration.seconds(30)),
       keepaliveTimeout: Duration.decode(options.keepaliveTimeout ?? Duration.seconds(10))
     })

@@ -22,7 +22,8 @@ export class ProxyClient extends Context.Tag("vibectl/client/ProxyClient")<Proxy
   readonly execute: (request: ClientRequest) => Effect.Effect<Answer, ClientError>
   /**
    * The answer as it is produced, ending with `Done` and `Metrics`. After a
-   * `Restart` all text so far is void. Ending the stream early cancels the call.
+   * `Restart` all text so far is void. A `Heartbeat` comes only on a connection
+   * that asks for it. Ending the stream early cancels the call.
    */
   readonly stream: (request: ClientRequest) => Stream.Stream<AnswerEvent, ClientError>
   /** What the server says of itself; fails with `VersionMismatch` when it cannot work with this client. */

@@ -8,6 +8,7 @@ import { Schema } from "effect"
 import * as Fields from "./Fields.js"
 import type { Description } from "./Load.js"
 import { complete } from "./ProviderDefaults.js"
+import { provider } from "./ProviderSettings.js"
 import { check } from "./ServerChecks.js"
 import * as Shape from "./Shape.js"
 
@@ -29,7 +30,14 @@ export const description = (kinds: ReadonlyArray<string>): Description<Settings,
 
 /** What applies where nothing is set. */
 export const defaults = {
-  server: { host: "127.0.0.1", port: 50051, enable_auth: true, log_level: "INFO", drain_seconds: 10 },
+  server: {
+    host: "127.0.0.1",
+    port: 50051,
+    enable_auth: true,
+    log_level: "INFO",
+    drain_seconds: 10,
+    heartbeat_seconds: 15
+  },
   tls: { enabled: true },
   providers: {},
   fallbacks: {},
@@ -99,6 +107,9 @@ const server = Schema.Struct({
   )),
   drain_seconds: Fields.seconds(3600).annotations(
     note("Seconds that running calls get when the server stops, 0 to 3600.")
+  ),
+  heartbeat_seconds: Fields.timeout.annotations(
+    note("Seconds that a stream is silent before a client that asks for it gets a sign of life.")
   )
 }).annotations(note("The server itself."))
 
@@ -113,75 +124,6 @@ const tls = Schema.Struct({
     note("PEM file with the certificate's private key.", { path: true, example: "/etc/vibectl/tls.key" })
   ))
 }).annotations(note("Encryption of the connections."))
-
-const model = Schema.Union(
-  Fields.text,
-  Schema.Struct({
-    name: Fields.text,
-    streaming: optional(Fields.boolean),
-    context_length: optional(Fields.wholeNumber(1))
-  })
-).annotations(Shape.expects("a model's name, or { name, streaming, context_length }"))
-
-const provider = (kinds: ReadonlyArray<string>) =>
-  Schema.Struct({
-    kind: Fields.oneOfNames(kinds).annotations(note(`What it speaks: ${kinds.join(", ")}.`, {
-      example: "openai",
-      unset: "the provider's name, if that is a kind"
-    })),
-    api_key: optional(Fields.secret.annotations(
-      note("Its key. Best given as a variable or in a file.", {
-        secret: true,
-        example: "\"${OPENAI_API_KEY}\"",
-        unset: "no key is sent"
-      })
-    )),
-    api_key_file: optional(Fields.path.annotations(
-      note("A file that holds the key, instead of api_key.", { path: true, example: "/run/secrets/openai" })
-    )),
-    base_url: optional(Fields.baseUrl.annotations(
-      note("Where it is.", {
-        private: true,
-        example: "https://api.openai.com/v1",
-        unset: "the vendor's own"
-      })
-    )),
-    models: optional(
-      Schema.Array(model).annotations(Shape.expects("a list of models", {
-        about: "The only models it serves, each a name or { name, streaming, context_length (tokens) }.",
-        example: "[gpt-4o, { name: gpt-4, streaming: true, context_length: 8192 }]",
-        unset: "every model it has"
-      }))
-    ),
-    default_model: optional(Fields.text.annotations(
-      note("Its model when nobody chose one, without the provider's name.", {
-        example: "gpt-4o",
-        unset: "well-known for its kind, else the first of models"
-      })
-    )),
-    max_output_tokens: optional(
-      Fields.wholeNumber(1).annotations(
-        note("Tokens that one answer may have.", { example: "4096", unset: "the vendor's limit" })
-      )
-    ),
-    max_retries: optional(
-      Fields.wholeNumber(0, 10).annotations(
-        note("How often a call that failed before its first text is made again, 0 to 10.", {
-          example: "2",
-          unset: "2"
-        })
-      )
-    ),
-    timeout_seconds: optional(Fields.timeout.annotations(
-      note("Seconds until it must have begun to answer.", { example: "600", unset: "600" })
-    )),
-    first_token_seconds: optional(Fields.timeout.annotations(
-      note("Seconds from the begin of a stream to its first text.", { example: "120", unset: "120" })
-    )),
-    between_tokens_seconds: optional(Fields.timeout.annotations(
-      note("Seconds from one text of a stream to the next.", { example: "60", unset: "60" })
-    ))
-  })
 
 const modelName = Schema.String.pipe(Schema.pattern(/^[^/\s]+\/\S+$/)).annotations(
   Shape.expects("provider/model", { example: "openai/gpt-4o-mini" })

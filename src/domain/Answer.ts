@@ -3,7 +3,7 @@
  *
  * An answer is `Start (Text | Restart Start)* Done Metrics`: the text is what
  * follows the last `Restart`, and `Done` and `Metrics` come exactly once, on
- * success only.
+ * success only. On a connection, a `Heartbeat` may come anywhere before `Done`.
  */
 
 /** What a client asks, as it came from the wire. */
@@ -30,7 +30,7 @@ export interface Caller {
   readonly deadline: number
 }
 
-export const features = ["start", "restart"] as const
+export const features = ["start", "restart", "heartbeat"] as const
 export type Feature = (typeof features)[number]
 
 /** How the text of an answer is produced; only `real` comes straight from the provider's own stream. */
@@ -91,7 +91,14 @@ export interface Metrics {
   readonly timestamp: number
 }
 
-export type AnswerEvent = Start | Restart | Text | Done | Metrics
+/** Nothing was sent for a while, and the call goes on; only for a client that asked for it. */
+export interface Heartbeat {
+  readonly _tag: "Heartbeat"
+  /** Milliseconds since the call began. */
+  readonly elapsedMs: number
+}
+
+export type AnswerEvent = Start | Restart | Text | Heartbeat | Done | Metrics
 
 /** A unary answer. */
 export interface Answer {

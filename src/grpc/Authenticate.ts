@@ -12,8 +12,9 @@ import type { Tokens } from "../auth/Tokens.js"
 import { type Caller, type Feature, features } from "../domain/Answer.js"
 import { Unauthenticated, type VersionIncompatible } from "../domain/Errors.js"
 import { packageVersion } from "../domain/PackageVersion.js"
+import * as ProxyMetrics from "../proxy/ProxyMetrics.js"
 import * as Compatibility from "../versions/Compatibility.js"
-import type { Bridge } from "./Bridge.js"
+import { type Bridge, methodOf } from "./Bridge.js"
 import * as Status from "./Status.js"
 
 /** Metadata a vibectl client sends of itself. */
@@ -37,6 +38,7 @@ export const interceptor =
               onFailure: (error) =>
                 Effect.logInfo("call refused").pipe(
                   Effect.annotateLogs({ rpc: method.path, peer: call.getPeer(), outcome: error.reason }),
+                  Effect.zipRight(ProxyMetrics.calls(methodOf(method.path), error.reason)),
                   Effect.zipRight(Effect.sync(() => call.sendStatus(Status.fromError(error))))
                 )
             }))

@@ -8,9 +8,13 @@
  * the scope interrupts the calls still running; they end with `SHUTTING_DOWN`.
  */
 import type * as Grpc from "@grpc/grpc-js"
-import { Cause, Duration, Effect, Exit, FiberId, FiberSet, type Scope } from "effect"
+import { Cause, Clock, Duration, Effect, Exit, FiberId, FiberSet, type Scope } from "effect"
 import type { ProxyError } from "../domain/Errors.js"
+import * as ProxyMetrics from "../proxy/ProxyMetrics.js"
 import * as Status from "./Status.js"
+
+/** The last part of `/package.Service/Method`. */
+export const methodOf = (path: string): string => path.slice(path.lastIndexOf("/") + 1)
 
 /** Starts and owns the fibers of one server. */
 export interface Bridge {
@@ -46,6 +50,8 @@ export interface Incoming {
 export interface Call<A> {
   readonly run: Effect.Effect<A, ProxyError, Scope.Scope>
   readonly annotations: Annotations
+  /** What else the line that ends the call says. */
+  readonly summary?: () => { readonly [key: string]: string | number | boolean }
 }
 
 /** Added to every log line of the call; `requestId` once it is known. */
@@ -104,17 +110,24 @@ const start = <A>(
   handler: () => Effect.Effect<Call<A>, ProxyError>,
   end: (exit: Exit.Exit<A, ProxyError>, annotations: Annotations) => void
 ): void => {
-  let annotations: Annotations = { rpc: call.getPath(), peer: call.getPeer() }
+  const path = call.getPath()
+  let annotations: Annotations = { rpc: path, peer: call.getPeer() }
+  let summary: Call<A>["summary"]
   const program = Effect.suspend(handler).pipe(
     Effect.flatMap((made) => {
       annotations = { ...annotations, ...made.annotations }
+      summary = made.summary
       return Effect.annotateLogs(Effect.scoped(made.run), annotations)
     }),
     Effect.timed,
     Effect.onExit((exit) => {
       const left = call.cancelled
       if (!left) end(Exit.map(exit, ([, value]) => value), annotations)
-      return Effect.annotateLogs(report(exit, left), annotations)
+      return Effect.flatMap(Clock.currentTimeMillis, (now) => {
+        // A timer may be early by the fraction of a millisecond that it cannot count.
+        const gone = !left ? undefined : now + 1 >= Number(call.getDeadline()) ? "DEADLINE_EXCEEDED" : "CANCELLED"
+        return Effect.annotateLogs(report(path, exit, gone), { ...annotations, ...summary?.() })
+      })
     }),
     Effect.exit
   )
@@ -123,21 +136,23 @@ const start = <A>(
   else call.on("cancelled", fiber.interrupt)
 }
 
-/** One line per call: how it ended. */
-const report = <A>(exit: Exit.Exit<readonly [Duration.Duration, A], ProxyError>, clientLeft: boolean) => {
+/** One line per call, and one count: how it ended. `gone` is how its client left. */
+const report = <A>(
+  path: string,
+  exit: Exit.Exit<readonly [Duration.Duration, A], ProxyError>,
+  gone: "CANCELLED" | "DEADLINE_EXCEEDED" | undefined
+) => {
+  const ended = (outcome: string, log: Effect.Effect<void>) =>
+    Effect.zipRight(ProxyMetrics.calls(methodOf(path), outcome), Effect.annotateLogs(log, { outcome }))
   if (Exit.isSuccess(exit)) {
-    return Effect.annotateLogs(Effect.logInfo("call ended"), {
-      outcome: "OK",
-      durationMs: Math.round(Duration.toMillis(exit.value[0]))
-    })
+    const durationMs = Math.round(Duration.toMillis(exit.value[0]))
+    return ended("OK", Effect.annotateLogs(Effect.logInfo("call ended"), { durationMs }))
   }
-  if (Cause.isInterruptedOnly(exit.cause) && clientLeft) {
-    return Effect.annotateLogs(Effect.logInfo("call ended"), { outcome: "CANCELLED" })
-  }
+  if (Cause.isInterruptedOnly(exit.cause) && gone !== undefined) return ended(gone, Effect.logInfo("call ended"))
   const { error } = Status.fromCause(exit.cause)
   return error === undefined
-    ? Effect.annotateLogs(Effect.logError("call failed by a defect", exit.cause), { outcome: "INTERNAL" })
-    : Effect.annotateLogs(Effect.logInfo("call ended"), { outcome: error.reason, detail: error.summary })
+    ? ended("INTERNAL", Effect.logError("call failed by a defect", exit.cause))
+    : ended(error.reason, Effect.annotateLogs(Effect.logInfo("call ended"), { detail: error.summary }))
 }
 
 const write = <Response>(

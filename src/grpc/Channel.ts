@@ -5,7 +5,7 @@
  */
 import * as Grpc from "@grpc/grpc-js"
 import { Clock, Duration, Effect, type Option, Redacted, type Scope } from "effect"
-import { features } from "../domain/Answer.js"
+import type { Feature } from "../domain/Answer.js"
 import type { CallFailed } from "../domain/ClientErrors.js"
 import { packageVersion } from "../domain/PackageVersion.js"
 import * as Authenticate from "./Authenticate.js"
@@ -22,6 +22,8 @@ export interface Options {
   /** PEM of the CAs to trust; undefined means those that Node trusts. */
   readonly roots: string | undefined
   readonly token: Redacted.Redacted | undefined
+  /** Wire extensions to ask for. */
+  readonly features: ReadonlyArray<Feature>
   /** How often to ask a silent server whether it is still there, while a call runs. */
   readonly keepaliveTime: Duration.Duration
   /** How long to wait for its answer before the connection counts as lost. */
@@ -116,7 +118,7 @@ const maxAnswerBytes = 64 * 1024 * 1024
 const metadataOf = (options: Options): Grpc.Metadata => {
   const metadata = new Grpc.Metadata()
   metadata.set(Authenticate.clientVersionKey, packageVersion)
-  metadata.set(Authenticate.featuresKey, features.join(","))
+  metadata.set(Authenticate.featuresKey, options.features.join(","))
   if (options.token !== undefined) metadata.set("authorization", `Bearer ${Redacted.value(options.token)}`)
   return metadata
 }

@@ -2,21 +2,23 @@
  * The three methods of `VibectlLLMProxy`: the wire around {@link LlmProxy}.
  */
 import type * as Grpc from "@grpc/grpc-js"
-import { Effect } from "effect"
+import { type Duration, Effect } from "effect"
 import type { AnswerEvent, Caller } from "../domain/Answer.js"
 import type { LlmProxy } from "../proxy/LlmProxy.js"
 import * as RequestId from "../proxy/RequestId.js"
 import { callerOf } from "./Authenticate.js"
 import * as Bridge from "./Bridge.js"
+import { beating } from "./Heartbeat.js"
 import * as Wire from "./Wire.js"
 
 type WireRequest = typeof Wire.ExecuteRequest.Type
 type WireChunk = typeof Wire.StreamChunk.Type
 
-/** Handlers for `Proto.service`. */
+/** Handlers for `Proto.service`; a stream is silent for no longer than `heartbeat` to a client that asks for it. */
 export const handlers = (
   bridge: Bridge.Bridge,
-  proxy: LlmProxy["Type"]
+  proxy: LlmProxy["Type"],
+  heartbeat: Duration.Duration
 ): Grpc.UntypedServiceImplementation => ({
   GetServerInfo: Bridge.unary(bridge, (_request, incoming) =>
     Effect.map(callerOf(incoming.metadata), (caller) => ({
@@ -27,30 +29,43 @@ export const handlers = (
   Execute: Bridge.unary(
     bridge,
     (message, incoming) =>
-      Effect.map(receive(message, incoming), ({ annotations, caller, request }) => ({
-        run: Effect.map(proxy.execute(request, caller), (answer) => Wire.fromAnswer(request.requestId, answer)),
-        annotations
-      }))
+      Effect.map(receive(message, incoming), ({ annotations, caller, request }) => {
+        const told = summary()
+        return {
+          run: Effect.map(proxy.execute(request, caller), (answer) => {
+            told.take({ _tag: "Done", model: answer.model })
+            told.take(answer.metrics)
+            return Wire.fromAnswer(request.requestId, answer)
+          }),
+          annotations,
+          summary: told.give
+        }
+      })
   ),
 
   StreamExecute: Bridge.serverStream<WireRequest, WireChunk>(
     bridge,
     (message, incoming, write) =>
-      Effect.map(receive(message, incoming), ({ annotations, caller, request }) => ({
-        run: Effect.flatMap(proxy.open(request, caller), (pull) => {
+      Effect.map(receive(message, incoming), ({ annotations, caller, request }) => {
+        const chunk = (event: AnswerEvent) => Wire.fromEvent(request.requestId, event)
+        const told = summary()
+        const run = Effect.gen(function*() {
+          const send = caller.features.has("heartbeat") ? yield* beating(write, heartbeat, chunk) : write
+          const pull = yield* proxy.open(request, caller)
           let ended = false
-          return Effect.whileLoop({
+          yield* Effect.whileLoop({
             while: () => !ended,
             body: () =>
               Effect.flatMap(pull, (event) => {
                 ended = event._tag === "Metrics"
-                return understood(event, caller) ? write(Wire.fromEvent(request.requestId, event)) : Effect.void
+                if (event._tag !== "Text") told.take(event)
+                return understood(event, caller) ? send(chunk(event)) : Effect.void
               }),
             step: () => undefined
           })
-        }),
-        annotations
-      })),
+        })
+        return { run, annotations, summary: told.give }
+      }),
     Wire.errorChunk
   )
 })
@@ -66,6 +81,20 @@ const receive = (message: unknown, incoming: Bridge.Incoming) =>
     const request = Wire.toAnswerRequest(wire, yield* RequestId.settle(wire.request_id))
     return { caller, request, annotations: { subject: caller.subject, requestId: request.requestId } }
   })
+
+/** What the log says of an answer: who gave it, how, and after how many attempts. */
+const summary = () => {
+  const told: { [key: string]: string | number | boolean } = {}
+  const take = (event: AnswerEvent): void => {
+    if (event._tag === "Start") Object.assign(told, { model: event.model, tier: event.tier })
+    else if (event._tag === "Done") told["model"] = event.model
+    else if (event._tag === "Metrics") {
+      const { estimated, inputTokens, outputTokens, retryCount } = event
+      Object.assign(told, { inputTokens, outputTokens, ...estimated && { estimated }, retries: retryCount })
+    }
+  }
+  return { take, give: () => told }
+}
 
 /** Chunks beyond the base contract go only to clients that declared them. */
 const understood = (event: AnswerEvent, caller: Caller): boolean => {

@@ -41,6 +41,8 @@ export interface Options {
   /** Undefined switches authentication off. */
   readonly tokens: Tokens["Type"] | undefined
   readonly drain: Duration.DurationInput
+  /** How long a stream may be silent to a client that asks for heartbeats. */
+  readonly heartbeat: Duration.Duration
 }
 
 /** Listens until the scope closes, and yields the port in use. */
@@ -50,7 +52,7 @@ export const serve = (options: Options): Effect.Effect<number, BindFailed, Scope
     const bridge = yield* Scope.extend(Bridge.make, calls)
     const health = new Health.HealthImplementation({ "": "SERVING", [Proto.serviceName]: "SERVING" })
     const server = new Grpc.Server({ interceptors: [Authenticate.interceptor(bridge, options.tokens)] })
-    server.addService(Proto.service, ProxyService.handlers(bridge, options.proxy))
+    server.addService(Proto.service, ProxyService.handlers(bridge, options.proxy, options.heartbeat))
     health.addToServer(server)
     reflection.addToServer(server)
 

@@ -66,7 +66,8 @@ export const StreamChunk = Schema.Struct({
     provider: Schema.String,
     model: Schema.String
   })),
-  restart: Schema.optional(Schema.Struct({ reason: Schema.String }))
+  restart: Schema.optional(Schema.Struct({ reason: Schema.String })),
+  heartbeat: Schema.optional(Schema.Struct({ elapsed_ms: Schema.Number }))
 })
 
 const ModelInfo = Schema.Struct({
@@ -141,6 +142,8 @@ export const fromEvent = (requestId: string, event: AnswerEvent): typeof StreamC
     }
     case "Restart":
       return { request_id: requestId, restart: { reason: event.reason } }
+    case "Heartbeat":
+      return { request_id: requestId, heartbeat: { elapsed_ms: event.elapsedMs } }
   }
 }
 
@@ -152,6 +155,9 @@ export const toEvent = (chunk: typeof StreamChunk.Type): Option.Option<AnswerEve
   if (chunk.complete !== undefined) return Option.some({ _tag: "Done", model: chunk.complete.actual_model_used })
   if (chunk.final_metrics !== undefined) return Option.some(toMetrics(chunk.final_metrics))
   if (chunk.restart !== undefined) return Option.some({ _tag: "Restart", reason: chunk.restart.reason })
+  if (chunk.heartbeat !== undefined) {
+    return Option.some({ _tag: "Heartbeat", elapsedMs: chunk.heartbeat.elapsed_ms })
+  }
   if (chunk.start !== undefined) {
     const { tier, ...start } = chunk.start
     return Option.some({ _tag: "Start", tier: typeof tier === "string" ? fromWireTier[tier] : "simulated", ...start })

@@ -9,28 +9,27 @@
 import Anthropic from "@anthropic-ai/sdk"
 import { transformJSONSchema } from "@anthropic-ai/sdk/lib/transform-json-schema"
 import type { MessageCreateParamsNonStreaming } from "@anthropic-ai/sdk/resources/messages"
-import { Duration, Effect, type Scope } from "effect"
+import { Effect, type Scope } from "effect"
 import type { Completion, Usage } from "../domain/Answer.js"
 import type { ProviderFailure } from "../domain/Errors.js"
-import { type Calls, defaultTimeoutMs, type Endpoint, keyOf, ownHeaders, patienceOf, silent } from "./Endpoint.js"
+import { type Calls, type Endpoint, keyOf, ownHeaders, requestOptions, silent } from "./Endpoint.js"
 import * as EventPieces from "./EventPieces.js"
 import * as HttpBody from "./HttpBody.js"
 import * as Json from "./Json.js"
 import type { Pieces, ProviderRequest } from "./Provider.js"
 import type { ResponseSchema } from "./ResponseSchema.js"
+import type { Timeouts } from "./Timeouts.js"
 import * as VendorFailure from "./VendorFailure.js"
 
 /** The vendor's own endpoint. */
 export const home = "https://api.anthropic.com"
 
 export const make = (endpoint: Endpoint): Calls => {
-  const timeout = endpoint.timeout === undefined ? defaultTimeoutMs : Duration.toMillis(endpoint.timeout)
   const client = new Anthropic({
     apiKey: keyOf(endpoint),
     baseURL: endpoint.baseUrl ?? home,
-    timeout,
     maxRetries: 0,
-    fetch: ownHeaders(keyOf(endpoint)),
+    fetch: ownHeaders(endpoint),
     logLevel: "off",
     logger: silent,
     // These, and with no key a chain of files too, are otherwise read from the environment.
@@ -46,25 +45,33 @@ export const make = (endpoint: Endpoint): Calls => {
   const failed = EventPieces.failed(source)
 
   // Not `client.messages.create`: for some models it writes a warning to the console, on every call.
-  const post = (request: ProviderRequest, stream: boolean, signal: AbortSignal) =>
-    client.post<unknown>("/v1/messages", {
-      body: { ...toBody(endpoint, request), stream },
-      stream,
-      signal,
-      timeout
-    })
+  const post = (request: ProviderRequest, stream: boolean, timeouts: Timeouts) =>
+    HttpBody.open((signal) =>
+      client.post<unknown>("/v1/messages", {
+        body: { ...toBody(endpoint, request), stream },
+        stream,
+        ...requestOptions(endpoint, timeouts, signal)
+      }).asResponse(), { millis: timeouts[stream ? "firstToken" : "total"], limit: stream ? "firstToken" : "total" })
+      .pipe(
+        Effect.catchAll(failed)
+      )
 
-  const complete = (request: ProviderRequest): Effect.Effect<Completion, ProviderFailure> =>
-    Effect.tryPromise({
-      try: (signal) => post(request, false, signal),
-      catch: (cause) => new HttpBody.BodyFailed({ cause })
-    }).pipe(Effect.catchAll(failed), Effect.flatMap((answer) => fromAnswer(source, answer)))
-
-  const stream = (request: ProviderRequest): Effect.Effect<Pieces, ProviderFailure, Scope.Scope> =>
-    HttpBody.open((signal) => post(request, true, signal).asResponse()).pipe(
-      Effect.catchAll(failed),
-      Effect.map((body) => EventPieces.make(source, body, reader(source), patienceOf(endpoint)))
+  const complete = (request: ProviderRequest): Effect.Effect<Completion, ProviderFailure> => {
+    const timeouts = endpoint.timeouts(request.model)
+    return post(request, false, timeouts).pipe(
+      Effect.flatMap((body) => Effect.catchAll(body.text(timeouts.total), failed)),
+      Effect.flatMap((text) => fromAnswer(source, Json.parse(text))),
+      Effect.scoped
     )
+  }
+
+  const stream = (request: ProviderRequest): Effect.Effect<Pieces, ProviderFailure, Scope.Scope> => {
+    const timeouts = endpoint.timeouts(request.model)
+    return Effect.map(
+      post(request, true, timeouts),
+      (body) => EventPieces.make(source, body, reader(source), timeouts)
+    )
+  }
 
   return { complete, stream }
 }
@@ -142,8 +149,10 @@ const reader = (source: VendorFailure.Source): EventPieces.Reader => {
       if (parsed === undefined) return VendorFailure.broken(source, "invalid event")
       const { delta, error, message, type, usage: counts } = Json.object(parsed) ?? {}
       switch (type ?? event) {
-        case "content_block_delta":
-          return textOf(Json.object(delta) ?? {})
+        case "content_block_delta": {
+          const content = Json.object(delta) ?? {}
+          return content["type"] === "thinking_delta" ? EventPieces.Thought : textOf(content)
+        }
         case "message_start":
           count(Json.object(message)?.["usage"])
           return ""

@@ -1,9 +1,10 @@
 /**
  * How a vendor's HTTP API is reached: what the files that hold an SDK are made of.
  */
-import { Duration, Redacted } from "effect"
-import type { Patience } from "./EventPieces.js"
+import { Redacted } from "effect"
 import type { Provider } from "./Provider.js"
+import type { Timeouts } from "./Timeouts.js"
+import type { Transport } from "./Transport.js"
 
 export interface Endpoint {
   /** The provider's name in the configuration. */
@@ -14,24 +15,19 @@ export interface Endpoint {
   readonly baseUrl: string | undefined
   /** Undefined means the vendor's limit, or ours where the vendor demands one. */
   readonly maxOutputTokens: number | undefined
-  /** From the request to the head of its response; undefined means ten minutes. */
-  readonly timeout: Duration.Duration | undefined
-  /** From the head of a stream to its first text; undefined means two minutes. */
-  readonly firstToken: Duration.Duration | undefined
-  /** From one text of a stream to the next; undefined means one minute. */
-  readonly betweenTokens: Duration.Duration | undefined
+  /** How long a model may take. */
+  readonly timeouts: (model: string) => Timeouts
+  readonly transport: Transport
 }
 
 /** What a vendor file gives; the rest of a provider does not depend on the vendor. */
 export type Calls = Pick<Provider, "complete" | "stream">
 
-/** Until the head of the response: the SDKs' own default, in milliseconds. */
-export const defaultTimeoutMs = 600_000
-
-/** How long the texts of a stream may take. */
-export const patienceOf = ({ betweenTokens, firstToken }: Endpoint): Patience => ({
-  first: firstToken === undefined ? 120_000 : Duration.toMillis(firstToken),
-  between: betweenTokens === undefined ? 60_000 : Duration.toMillis(betweenTokens)
+/** What both SDKs are told of each request; their own timer is there for the last resort. */
+export const requestOptions = ({ transport }: Endpoint, { connect, total }: Timeouts, signal: AbortSignal) => ({
+  signal,
+  timeout: total,
+  fetchOptions: { dispatcher: transport.pool(connect) }
 })
 
 /** The SDKs refuse to work without a key; this one is sent to endpoints that want none. */
@@ -42,19 +38,19 @@ export const keyOf = (endpoint: Endpoint): string =>
 export const silent = { error: () => {}, warn: () => {}, info: () => {}, debug: () => {} }
 
 /**
- * A `fetch` that sends the SDK's own headers and no others, with our key.
+ * The endpoint's `fetch`, which sends the SDK's own headers and no others, with our key.
  *
  * Both SDKs add the headers of `OPENAI_CUSTOM_HEADERS` and
  * `ANTHROPIC_CUSTOM_HEADERS` to every request, and have no option against it;
  * they would replace our key, and reach endpoints they are not meant for.
  */
-export const ownHeaders = (key: string): typeof fetch => (input, init) => {
+export const ownHeaders = (endpoint: Endpoint): typeof fetch => (input, init) => {
   const headers = new Headers(init?.headers)
   for (const name of [...headers.keys()]) {
     if (!ours.has(name) && !name.startsWith("x-stainless-")) headers.delete(name)
   }
-  headers.set("authorization", `Bearer ${key}`)
-  return fetch(input, { ...init, headers })
+  headers.set("authorization", `Bearer ${keyOf(endpoint)}`)
+  return endpoint.transport.fetch(input, { ...init, headers })
 }
 
 // -- internals ---------------------------------------------------------------

@@ -9,10 +9,14 @@ import type { ProviderFailure } from "../domain/Errors.js"
 import type { BodyFailed, HttpBody } from "./HttpBody.js"
 import type { Piece, Pieces } from "./Provider.js"
 import * as Sse from "./Sse.js"
+import type { Limit, Timeouts } from "./Timeouts.js"
 import * as VendorFailure from "./VendorFailure.js"
 
-/** What one event means: its text, empty when it has none; the end of the answer; or a failure. */
-export type Meaning = string | End | ProviderFailure
+/** What one event means: its text, empty when it has none; a token that is no text; the end of the answer; or a failure. */
+export type Meaning = string | typeof Thought | End | ProviderFailure
+
+/** The model thinks: no text for the caller, but the work goes on. */
+export const Thought = Symbol.for("vibectl/models/Thought")
 
 export type End = Extract<Piece, { readonly _tag: "End" }>
 
@@ -23,22 +27,17 @@ export interface Reader {
   readonly bodyEnded: () => End | ProviderFailure
 }
 
-/** How long a provider may take for the next text once it is asked for, in milliseconds. */
-export interface Patience {
-  readonly first: number
-  readonly between: number
-}
-
 export const make = (
   source: VendorFailure.Source,
   body: HttpBody,
   reader: Reader,
-  patience: Patience
+  timeouts: Timeouts
 ): Pieces => {
   const decoder = Sse.make()
-  let limit = patience.first
-  /** Milliseconds since the epoch. Only text puts it off: a vendor that just keeps the line alive gives no answer. */
-  let due = Infinity
+  const end = body.startedAt + timeouts.total
+  let limit: Limit = "firstToken"
+  /** Milliseconds since the epoch. Only tokens put it off: a vendor that just keeps the line alive gives no answer. */
+  let due = body.startedAt + timeouts.firstToken
   /** Came in the same bytes as text, and follows it. */
   let last: End | ProviderFailure | undefined
 
@@ -50,32 +49,39 @@ export const make = (
     const events = decoder.push(bytes)
     if (Either.isLeft(events)) return conclude(VendorFailure.broken(source, "event too large"))
     let text = ""
+    let thought = false
     for (const event of events.right) {
       const meaning = reader.take(event)
       if (typeof meaning === "string") {
         text += meaning
+      } else if (meaning === Thought) {
+        thought = true
       } else {
         last = meaning
         break
       }
     }
-    if (text !== "") {
-      limit = patience.between
-      return Effect.succeed({ _tag: "Text", text })
-    }
-    return last === undefined ? next : conclude(last)
+    if (text !== "" || thought) limit = "betweenTokens"
+    if (text !== "") return Effect.succeed({ _tag: "Text", text })
+    if (last !== undefined) return conclude(last)
+    return thought ? goOn : next
   }
 
   const next: Pieces = Effect.flatMap(
     Clock.currentTimeMillis,
-    (now) => body.read(Math.max(0, due - now)).pipe(Effect.catchAll(failed(source)), Effect.flatMap(take))
+    (now) =>
+      body.read({ millis: Math.max(0, Math.min(due, end) - now), limit: end < due ? "total" : limit }).pipe(
+        Effect.catchAll(failed(source)),
+        Effect.flatMap(take)
+      )
   )
 
   // The time that a slow client takes between two pulls is not the provider's.
-  return Effect.flatMap(Clock.currentTimeMillis, (now) => {
-    due = now + limit
+  const goOn: Pieces = Effect.flatMap(Clock.currentTimeMillis, (now) => {
+    if (limit === "betweenTokens") due = now + timeouts.betweenTokens
     return last === undefined ? next : conclude(last)
   })
+  return goOn
 }
 
 /** What a request or a body threw, in the vendor's terms. */

@@ -6,17 +6,17 @@
  * stalled read to give up. Only a body whose end was reached, or is no longer
  * of interest, leaves its connection open for the next request.
  */
-import { Data, Effect, type Scope } from "effect"
+import { Clock, Data, Effect, type Scope } from "effect"
+import type { Limit } from "./Timeouts.js"
 
 export interface HttpBody {
   readonly response: Response
-  /**
-   * The next bytes; undefined at the end of the body. A body that is silent for
-   * `patience` milliseconds is given up with {@link TooSilent}.
-   */
-  readonly read: (patience?: number) => Effect.Effect<Uint8Array | undefined, BodyFailed>
-  /** The rest of the body as UTF-8. */
-  readonly text: Effect.Effect<string, BodyFailed>
+  /** When the request was made, in milliseconds since the epoch. */
+  readonly startedAt: number
+  /** The next bytes; undefined at the end of the body. A body that is silent for `patience` is given up. */
+  readonly read: (patience: Patience) => Effect.Effect<Uint8Array | undefined, BodyFailed>
+  /** The rest of the body as UTF-8, which must be there within `total` milliseconds of the request. */
+  readonly text: (total: number) => Effect.Effect<string, BodyFailed>
   /** Says that the answer is complete and the rest of the body does not matter. Nothing may be read after it. */
   readonly finish: Effect.Effect<void>
 }
@@ -24,22 +24,46 @@ export interface HttpBody {
 /** What `request` or the body threw; the vendor's files know what it means. */
 export class BodyFailed extends Data.TaggedError("BodyFailed")<{ readonly cause: unknown }> {}
 
-/** A body that did not go on in time. */
-export class TooSilent extends Data.TaggedError("TooSilent") {}
+/** How long to wait, in milliseconds, and by which of the limits. */
+export interface Patience {
+  readonly millis: number
+  readonly limit: Limit
+}
 
-/** `request` must hand the signal to `fetch`. */
+/** The cause of a body that was given up. */
+export class TooSilent extends Data.TaggedError("TooSilent")<{ readonly limit: Limit }> {}
+
+/** `request` must hand the signal to `fetch`; the head of its response must come within `patience`. */
 export const open = (
-  request: (signal: AbortSignal) => Promise<Response>
+  request: (signal: AbortSignal) => Promise<Response>,
+  patience: Patience
 ): Effect.Effect<HttpBody, BodyFailed, Scope.Scope> =>
-  Effect.suspend(() => {
+  Effect.flatMap(Clock.currentTimeMillis, (startedAt) => {
     const controller = new AbortController()
     let state: "reading" | "finishing" | "ended" = "reading"
 
-    const abort = Effect.sync(() => controller.abort())
     const release = Effect.sync(() => {
       if (state === "reading") controller.abort()
       else if (state === "finishing") abortLater(controller)
     })
+
+    /** A timer that is cleared costs a fraction of an Effect that is raced, and this runs for every read. */
+    const within = <A>({ limit, millis }: Patience, work: () => Promise<A>) =>
+      Effect.async<A, BodyFailed>((resume) => {
+        const timer = setTimeout(() => {
+          resume(new BodyFailed({ cause: new TooSilent({ limit }) }))
+          controller.abort()
+        }, millis)
+        const done = (exit: Effect.Effect<A, BodyFailed>) => {
+          clearTimeout(timer)
+          resume(exit)
+        }
+        work().then((result) => done(Effect.succeed(result)), (cause) => done(new BodyFailed({ cause })))
+        return Effect.sync(() => {
+          clearTimeout(timer)
+          controller.abort()
+        })
+      })
 
     const body = (response: Response): HttpBody => {
       const reader: ReadableStreamDefaultReader<Uint8Array> | undefined = response.body?.getReader()
@@ -48,52 +72,37 @@ export const open = (
         if (chunk?.value === undefined) state = "ended"
         return chunk?.value
       }
-      const read = (patience = Infinity) =>
-        Effect.async<Uint8Array | undefined, BodyFailed>((resume) => {
-          // A timer that is cleared costs a fraction of an Effect that is raced, and this runs for every read.
-          const timer = patience === Infinity ? undefined : setTimeout(() => {
-            resume(new BodyFailed({ cause: new TooSilent() }))
-            controller.abort()
-          }, patience)
-          const done = (exit: Effect.Effect<Uint8Array | undefined, BodyFailed>) => {
-            clearTimeout(timer)
-            resume(exit)
-          }
-          next().then((bytes) => done(Effect.succeed(bytes)), (cause) => done(new BodyFailed({ cause })))
-          return Effect.sync(() => {
-            clearTimeout(timer)
-            controller.abort()
-          })
-        })
-      const text = Effect.suspend(() => {
-        const decoder = new TextDecoder()
-        const rest = (sofar: string): Effect.Effect<string, BodyFailed> =>
-          Effect.flatMap(read(), (bytes) =>
-            bytes === undefined
-              ? Effect.succeed(sofar + decoder.decode())
-              : rest(sofar + decoder.decode(bytes, { stream: true })))
-        return rest("")
-      })
+      const read = (patience: Patience) => within(patience, next)
+      const text = (total: number) =>
+        Effect.flatMap(Clock.currentTimeMillis, (now) =>
+          within({ millis: Math.max(0, startedAt + total - now), limit: "total" }, async () => {
+            const decoder = new TextDecoder()
+            let text = ""
+            for (let bytes = await next(); bytes !== undefined; bytes = await next()) {
+              text += decoder.decode(bytes, { stream: true })
+            }
+            return text + decoder.decode()
+          }))
       const finish = Effect.sync(() => {
         state = "finishing"
         // fetch parses no further than it is read, and the connection is free only after the last byte.
         const drain = async (): Promise<void> => {
-          while (state !== "ended") await next()
+          while (state !== "ended") {
+            await next()
+          }
         }
         drain().catch(() => {
           state = "ended"
         })
       })
-      return { response, read, text, finish }
+      return { response, startedAt, read, text, finish }
     }
 
     // What is acquired is the controller and not the response: an acquisition cannot be interrupted.
-    return Effect.addFinalizer(() => release).pipe(
-      Effect.zipRight(Effect.tryPromise({
-        try: () => request(controller.signal),
-        catch: (cause) => new BodyFailed({ cause })
-      })),
-      Effect.onInterrupt(() => abort),
+    return Effect.addFinalizer(() =>
+      release
+    ).pipe(
+      Effect.zipRight(within(patience, async () => request(controller.signal))),
       Effect.map(body)
     )
   })

@@ -5,10 +5,11 @@
  * A kind's file, and with it the vendor's SDK, is loaded when the first
  * provider of that kind is made.
  */
-import { type Duration, Effect, type Redacted } from "effect"
+import { Effect, type Redacted, type Scope } from "effect"
 import type { Calls, Endpoint } from "./Endpoint.js"
 import * as KnownModels from "./KnownModels.js"
 import type { ModelSpec, Provider } from "./Provider.js"
+import * as Timeouts from "./Timeouts.js"
 
 /** A provider as it is configured. */
 export interface ProviderOptions {
@@ -22,12 +23,12 @@ export interface ProviderOptions {
   readonly defaultModel: string | undefined
   /** Tokens that one answer may have. */
   readonly maxOutputTokens: number | undefined
-  /** From a request to the head of its response; undefined means ten minutes. */
-  readonly timeout: Duration.Duration | undefined
-  /** From the head of a stream to its first text; undefined means two minutes. */
-  readonly firstToken: Duration.Duration | undefined
-  /** From one text of a stream to the next; undefined means one minute. */
-  readonly betweenTokens: Duration.Duration | undefined
+  /** What is undefined has the values of `Timeouts.defaults`. */
+  readonly timeouts: Timeouts.TimeoutOptions
+  /** By the model's name at the provider; what is undefined is as in `timeouts`. */
+  readonly modelTimeouts: ReadonlyMap<string, Timeouts.TimeoutOptions>
+  /** Calls at the same time; further ones wait. Undefined means any number. */
+  readonly maxConcurrent: number | undefined
   /** How often a call that failed before its first text may be made again; undefined means twice. */
   readonly maxRetries: number | undefined
 }
@@ -39,12 +40,12 @@ export interface ConfiguredModel {
   readonly contextLength?: number | undefined
 }
 
-type Make = (options: ProviderOptions) => Promise<Provider>
+type Make = (options: ProviderOptions) => Effect.Effect<Provider, never, Scope.Scope>
 
 const kinds = {
   openai: vendor(() => import("./OpenAi.js"), KnownModels.openai, "gpt-4o"),
   anthropic: vendor(() => import("./Anthropic.js"), KnownModels.anthropic, "claude-sonnet-5-5"),
-  demo: (options) => import("./Demo.js").then(({ make }) => make(options.name))
+  demo: (options) => Effect.map(Effect.promise(() => import("./Demo.js")), ({ make }) => make(options.name))
 } satisfies Record<string, Make>
 
 export type Kind = keyof typeof kinds
@@ -53,10 +54,13 @@ export const kindNames: ReadonlyArray<string> = Object.keys(kinds)
 
 export const isKind = (name: string): name is Kind => Object.hasOwn(kinds, name)
 
-/** The provider of a kind that {@link kindNames} lists; another name is a defect, as the configuration was checked. */
-export const make = (kind: string, options: ProviderOptions): Effect.Effect<Provider> =>
+/**
+ * The provider of a kind that {@link kindNames} lists; another name is a defect, as the configuration was checked.
+ * Its idle connections are closed with the scope.
+ */
+export const make = (kind: string, options: ProviderOptions): Effect.Effect<Provider, never, Scope.Scope> =>
   isKind(kind)
-    ? Effect.promise(() => kinds[kind](options))
+    ? kinds[kind](options)
     : Effect.dieMessage(`there is no kind of provider called '${kind}'`)
 
 // -- internals ---------------------------------------------------------------
@@ -68,19 +72,28 @@ interface Vendor {
 }
 
 function vendor(load: () => Promise<Vendor>, known: ReadonlyArray<ModelSpec>, favourite: string): Make {
-  return async (options) => {
-    const { home, make } = await load()
+  return Effect.fnUntraced(function*(options: ProviderOptions) {
+    const { home, make } = yield* Effect.promise(load)
+    const { modelTimeouts, timeouts } = options
+    const { limited } = yield* Effect.promise(() => import("./Permits.js"))
+    const transport = yield* Effect.flatMap(Effect.promise(() => import("./Transport.js")), ({ make }) => make)
     const own = options.baseUrl === undefined || new URL(options.baseUrl).host === new URL(home).host
     const models = options.models?.map((model) => specOf(model, own ? known : [])) ?? (own ? known : [])
+    const calls = make({
+      ...options,
+      transport,
+      timeouts: (model) => Timeouts.make(modelTimeouts.get(model) ?? {}, timeouts)
+    })
     return {
       name: options.name,
       models,
       open: options.models === undefined,
       maxRetries: options.maxRetries ?? 2,
       defaultModel: options.defaultModel ?? (own && options.models === undefined ? favourite : models[0]?.name),
-      ...make({ ...options, baseUrl: options.baseUrl })
+      failoverAfter: (model) => modelTimeouts.get(model)?.failover ?? timeouts.failover,
+      ...options.maxConcurrent === undefined ? calls : limited(options.maxConcurrent, calls)
     }
-  }
+  })
 }
 
 /** What the configuration says of a model, and what is known of it otherwise. */

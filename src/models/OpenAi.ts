@@ -6,7 +6,7 @@
  * are decoded here, because the SDK's decoder is three times as expensive.
  * Source: Chat Completions, https://platform.openai.com/docs/api-reference/chat
  */
-import { Duration, Effect, type Scope } from "effect"
+import { Effect, type Scope } from "effect"
 import OpenAI from "openai"
 import type {
   ChatCompletionCreateParamsNonStreaming,
@@ -14,12 +14,13 @@ import type {
 } from "openai/resources/chat/completions"
 import type { Completion, Usage } from "../domain/Answer.js"
 import type { ProviderFailure } from "../domain/Errors.js"
-import { type Calls, defaultTimeoutMs, type Endpoint, keyOf, ownHeaders, patienceOf, silent } from "./Endpoint.js"
+import { type Calls, type Endpoint, keyOf, ownHeaders, requestOptions, silent } from "./Endpoint.js"
 import * as EventPieces from "./EventPieces.js"
 import * as HttpBody from "./HttpBody.js"
 import * as Json from "./Json.js"
 import { type Pieces, type ProviderRequest, StreamingUnsupported } from "./Provider.js"
 import { isStrict } from "./ResponseSchema.js"
+import type { Timeouts } from "./Timeouts.js"
 import * as VendorFailure from "./VendorFailure.js"
 
 /** The vendor's own endpoint. */
@@ -29,9 +30,8 @@ export const make = (endpoint: Endpoint): Calls => {
   const client = new OpenAI({
     apiKey: keyOf(endpoint),
     baseURL: endpoint.baseUrl ?? home,
-    timeout: endpoint.timeout === undefined ? defaultTimeoutMs : Duration.toMillis(endpoint.timeout),
     maxRetries: 0,
-    fetch: ownHeaders(keyOf(endpoint)),
+    fetch: ownHeaders(endpoint),
     logLevel: "off",
     logger: silent,
     // Each of these is otherwise read from the environment.
@@ -47,20 +47,27 @@ export const make = (endpoint: Endpoint): Calls => {
   }
   const failed = EventPieces.failed(source)
 
-  const complete = (request: ProviderRequest): Effect.Effect<Completion, ProviderFailure> =>
-    Effect.tryPromise({
-      try: (signal) => client.chat.completions.create(toBody(endpoint, request), { signal }),
-      catch: (cause) => new HttpBody.BodyFailed({ cause })
-    }).pipe(Effect.catchAll(failed), Effect.flatMap((answer) => fromAnswer(source, answer)))
+  const complete = (request: ProviderRequest): Effect.Effect<Completion, ProviderFailure> => {
+    const timeouts = endpoint.timeouts(request.model)
+    return HttpBody.open(
+      (signal) =>
+        client.chat.completions.create(toBody(endpoint, request), requestOptions(endpoint, timeouts, signal))
+          .asResponse(),
+      { millis: timeouts.total, limit: "total" }
+    ).pipe(Effect.catchAll(failed), Effect.flatMap((body) => wholeAnswer(source, body, timeouts)), Effect.scoped)
+  }
 
   const stream = (
     request: ProviderRequest
-  ): Effect.Effect<Pieces, ProviderFailure | StreamingUnsupported, Scope.Scope> =>
-    HttpBody.open((signal) =>
-      client.chat.completions.create(
-        { ...toBody(endpoint, request), stream: true, stream_options: { include_usage: true } },
-        { signal }
-      ).asResponse()
+  ): Effect.Effect<Pieces, ProviderFailure | StreamingUnsupported, Scope.Scope> => {
+    const timeouts = endpoint.timeouts(request.model)
+    return HttpBody.open(
+      (signal) =>
+        client.chat.completions.create(
+          { ...toBody(endpoint, request), stream: true, stream_options: { include_usage: true } },
+          requestOptions(endpoint, timeouts, signal)
+        ).asResponse(),
+      { millis: timeouts.firstToken, limit: "firstToken" }
     ).pipe(
       Effect.catchAll((failure): Effect.Effect<never, ProviderFailure | StreamingUnsupported> =>
         refusesStreaming(failure.cause)
@@ -69,11 +76,12 @@ export const make = (endpoint: Endpoint): Calls => {
       ),
       Effect.flatMap((body) =>
         isJson(body.response)
-          ? Effect.flatMap(wholeAnswer(source, body), (answer) =>
+          ? Effect.flatMap(wholeAnswer(source, body, timeouts), (answer) =>
             new StreamingUnsupported({ provider: endpoint.name, answer }))
-          : Effect.succeed(EventPieces.make(source, body, reader(source), patienceOf(endpoint)))
+          : Effect.succeed(EventPieces.make(source, body, reader(source), timeouts))
       )
     )
+  }
 
   return { complete, stream }
 }
@@ -124,9 +132,10 @@ const fromAnswer = (
 
 const wholeAnswer = (
   source: VendorFailure.Source,
-  body: HttpBody.HttpBody
+  body: HttpBody.HttpBody,
+  { total }: Timeouts
 ): Effect.Effect<Completion, ProviderFailure> =>
-  body.text.pipe(
+  body.text(total).pipe(
     Effect.catchAll(EventPieces.failed(source)),
     Effect.flatMap((text) => fromAnswer(source, Json.parse(text)))
   )
@@ -151,7 +160,9 @@ const reader = (source: VendorFailure.Source): EventPieces.Reader => {
       if (choice === undefined) return ""
       if (Json.string(choice["finish_reason"]) !== undefined) finished = true
       const delta = Json.object(choice["delta"])
-      return delta === undefined ? "" : textOf(delta)
+      if (delta === undefined) return ""
+      const text = textOf(delta)
+      return text === "" && thinks(delta) ? EventPieces.Thought : text
     },
     bodyEnded: () => finished ? { _tag: "End", usage } : VendorFailure.broken(source, "stream ended early")
   }
@@ -160,6 +171,10 @@ const reader = (source: VendorFailure.Source): EventPieces.Reader => {
 /** A refusal is the model's answer. */
 const textOf = (message: Json.JsonObject): string =>
   Json.string(message["content"]) ?? Json.string(message["refusal"]) ?? ""
+
+/** Not OpenAI's, but of endpoints that speak its protocol: DeepSeek and vLLM say the one, Groq and OpenRouter the other. */
+const thinks = (delta: Json.JsonObject): boolean =>
+  Json.string(delta["reasoning_content"]) !== undefined || Json.string(delta["reasoning"]) !== undefined
 
 const usageOf = (value: unknown): Usage | undefined => {
   const usage = Json.object(value)

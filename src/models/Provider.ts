@@ -4,7 +4,7 @@
  * One implementation per kind of provider lives beside this file and in the
  * table of `Kinds.ts`. The proxy sees only this contract.
  */
-import { Chunk, Data, Effect, Option, type Scope, Stream } from "effect"
+import { Chunk, Data, type Duration, Effect, Option, type Scope, Stream } from "effect"
 import type { Completion, Usage } from "../domain/Answer.js"
 import type { ProviderFailure } from "../domain/Errors.js"
 import type { Price } from "../domain/ModelInfo.js"
@@ -21,6 +21,11 @@ export interface Provider {
   readonly defaultModel: string | undefined
   /** How often a call that failed before its first text may be made again. */
   readonly maxRetries: number
+  /**
+   * How long a model may take to its first text while another model could be tried in its place, retries and all.
+   * Undefined means as long as its other limits allow. The last model to be tried is never cut by it.
+   */
+  readonly failoverAfter?: (model: string) => Duration.Duration | undefined
   /** The whole answer in one piece. Interruption closes the provider's socket. */
   readonly complete: (request: ProviderRequest) => Effect.Effect<Completion, ProviderFailure>
   /**

@@ -9,6 +9,7 @@ import { DateTime, Duration, Option, Redacted } from "effect"
 import { ProviderFailure } from "../domain/Errors.js"
 import { TooSilent } from "./HttpBody.js"
 import { isRecord } from "./Json.js"
+import type { Limit } from "./Timeouts.js"
 
 export interface Source {
   /** The provider's name in the configuration. */
@@ -30,15 +31,19 @@ export interface VendorError {
 /** `now` in milliseconds since the epoch: a `Retry-After` may be a date. */
 export const fromThrown = (source: Source, thrown: unknown, now: number): ProviderFailure => {
   const status = isRecord(thrown) && typeof thrown["status"] === "number" ? thrown["status"] : undefined
-  const headers = isRecord(thrown) && thrown["headers"] instanceof Headers ? thrown["headers"] : undefined
-  const silent = thrown instanceof TooSilent
-  const code = silent ? "no text in time" : status === undefined ? systemCode(thrown) : shortCode(source, thrown)
+  const headers = isRecord(thrown) && isHeaders(thrown["headers"]) ? thrown["headers"] : undefined
+  const limit = limitOf(source, thrown)
+  const code = limit !== undefined
+    ? tooLate[limit]
+    : status === undefined
+    ? systemCode(thrown)
+    : shortCode(source, thrown)
   return new ProviderFailure({
     provider: source.provider,
-    reason: silent
+    reason: limit !== undefined
       ? "PROVIDER_TIMEOUT"
       : status === undefined
-      ? reasonOfConnection(source, thrown, code)
+      ? "PROVIDER_UNAVAILABLE"
       : reasonOfStatus(status),
     detail: code ?? (status === undefined ? undefined : `HTTP ${status}`),
     retryAfter: headers && retryAfter(headers, now),
@@ -115,15 +120,23 @@ const reasonOfStatus = (status: number): Reason =>
     ? "PROVIDER_UNAVAILABLE"
     : "PROVIDER_REJECTED"
 
-const reasonOfConnection = (source: Source, thrown: unknown, code: string | undefined): Reason =>
-  source.isTimeout(thrown) || code !== undefined && timeoutCodes.has(code) ? "PROVIDER_TIMEOUT" : "PROVIDER_UNAVAILABLE"
+/** Which limit ran out; undefined when the failure is of another kind. */
+const limitOf = (source: Source, thrown: unknown): Limit | undefined => {
+  if (thrown instanceof TooSilent) return thrown.limit
+  if (source.isTimeout(thrown)) return "total"
+  const code = systemCode(thrown)
+  return code === "ETIMEDOUT" || code === "UND_ERR_CONNECT_TIMEOUT" ? "connect" : undefined
+}
 
-const timeoutCodes = new Set([
-  "ETIMEDOUT",
-  "UND_ERR_CONNECT_TIMEOUT",
-  "UND_ERR_HEADERS_TIMEOUT",
-  "UND_ERR_BODY_TIMEOUT"
-])
+const tooLate: Record<Limit, string> = {
+  connect: "no connection in time",
+  firstToken: "no first token in time",
+  betweenTokens: "no next token in time",
+  total: "no whole answer in time"
+}
+
+/** The transport has a class of its own, so `instanceof` is of no use. */
+const isHeaders = (value: unknown): value is Headers => isRecord(value) && typeof value["get"] === "function"
 
 /**
  * The first that names one wins; the rest is the vendor's own trouble.

@@ -16,6 +16,7 @@ import * as ResponseSchema from "../models/ResponseSchema.js"
 import * as Estimate from "../streaming/Estimate.js"
 import * as NonStreaming from "../streaming/NonStreaming.js"
 import * as Tiers from "../streaming/Tiers.js"
+import * as ProxyMetrics from "./ProxyMetrics.js"
 
 /** Pulls the next event; after `Metrics` it must not be pulled again. */
 export type AnswerPull = Effect.Effect<AnswerEvent, ProxyError>
@@ -61,7 +62,9 @@ export class LlmProxy extends Context.Tag("vibectl/proxy/LlmProxy")<LlmProxy, {
             restartable: caller.features.has("restart"),
             deadline: caller.deadline,
             onUnsupported: ({ fullName }) =>
-              Effect.map(Clock.currentTimeMillis, (now) => nonStreaming.add(fullName, now))
+              Effect.map(Clock.currentTimeMillis, (now) => nonStreaming.add(fullName, now)),
+            onFailed: ({ provider }, tier, failure) =>
+              ProxyMetrics.failedAttempts(provider.name, whole ? "unary" : tier, failure.reason)
           })
           let characters = 0
           let last: Metrics | undefined
@@ -69,12 +72,15 @@ export class LlmProxy extends Context.Tag("vibectl/proxy/LlmProxy")<LlmProxy, {
             if (last !== undefined) return Effect.succeed(last)
             return Effect.flatMap(pull, (event): AnswerPull => {
               if (event._tag === "Text") characters += event.text.length
-              else if (event._tag === "Restart") characters = 0
+              if (event._tag === "Restart") {
+                characters = 0
+                return Effect.as(ProxyMetrics.restarts(event.reason), event)
+              }
               if (event._tag !== "End") return Effect.succeed(event)
-              return Effect.map(measure(startedAt, event, characters), (metrics) => {
+              return Effect.map(measure(startedAt, event, characters), (metrics): AnswerEvent => {
                 last = metrics
                 return { _tag: "Done", model: event.by.fullName }
-              })
+              }).pipe(Effect.zipLeft(ProxyMetrics.answers(event.by.provider.name, whole ? "unary" : event.tier)))
             })
           })
         })

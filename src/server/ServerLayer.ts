@@ -39,8 +39,8 @@ export type StartFailed =
   | Catalog.CatalogInvalid
   | Server.BindFailed
 
-/** The models that the configuration names. */
-export const catalog: Layer.Layer<Catalog.Catalog, Catalog.CatalogInvalid, ServerConfig> = Layer.effect(
+/** The models that the configuration names; their providers' connections are closed with the layer. */
+export const catalog: Layer.Layer<Catalog.Catalog, Catalog.CatalogInvalid, ServerConfig> = Layer.scoped(
   Catalog.Catalog,
   Effect.flatMap(ServerConfig, ({ fallbacks, model_aliases, providers, server }) =>
     Effect.flatMap(
@@ -91,7 +91,8 @@ export const listening: Layer.Layer<
       credentials: Credentials.server(certificate),
       proxy: yield* LlmProxy,
       tokens: server.enable_auth ? yield* Tokens.Tokens : undefined,
-      drain: Duration.seconds(server.drain_seconds)
+      drain: Duration.seconds(server.drain_seconds),
+      heartbeat: Duration.seconds(server.heartbeat_seconds)
     })
     return {
       host: server.host,
@@ -141,7 +142,19 @@ const options = (name: string, settings: ProviderSettings): Kinds.ProviderOption
   defaultModel: settings.default_model,
   maxOutputTokens: settings.max_output_tokens,
   maxRetries: settings.max_retries,
-  timeout: seconds(settings.timeout_seconds),
-  firstToken: seconds(settings.first_token_seconds),
-  betweenTokens: seconds(settings.between_tokens_seconds)
+  maxConcurrent: settings.max_concurrent_requests,
+  timeouts: timeouts(settings),
+  modelTimeouts: new Map(
+    Object.entries(settings.model_timeouts ?? {}).map(([model, settings]) => [model, timeouts(settings)])
+  )
 })
+
+const timeouts = (settings: TimeoutSettings) => ({
+  connect: seconds(settings.connect_seconds),
+  firstToken: seconds(settings.first_token_seconds),
+  betweenTokens: seconds(settings.between_tokens_seconds),
+  total: seconds(settings.total_seconds),
+  failover: seconds(settings.failover_seconds)
+})
+
+type TimeoutSettings = NonNullable<ProviderSettings["model_timeouts"]>[string]

@@ -7,14 +7,15 @@
  *
  * Before its first text, an attempt that fails is made again as often as its
  * provider's `maxRetries` allows, then gives way to the next tier, then to the
- * next candidate. After that, a client that understands `restart` is told to
+ * next candidate; a candidate that takes too long while there is a next one gives
+ * way to it as well. After that, a client that understands `restart` is told to
  * discard what it has, and a new attempt follows; for any other the call ends
  * with `STREAM_INTERRUPTED`. So the text after the last restart is always
  * exactly one attempt's.
  */
-import { Duration, Effect, ExecutionStrategy, Exit, Scope } from "effect"
+import { Clock, Duration, Effect, ExecutionStrategy, Exit, Scope } from "effect"
 import type { Completion, Restart, Start, Text, Tier, Usage } from "../domain/Answer.js"
-import { type ProviderFailure, StreamInterrupted } from "../domain/Errors.js"
+import { ProviderFailure, StreamInterrupted } from "../domain/Errors.js"
 import type { Piece, Pieces, Provider, ProviderRequest, StreamingUnsupported } from "../models/Provider.js"
 import * as Retry from "./Retry.js"
 
@@ -33,8 +34,9 @@ export interface End<C> {
   readonly usage: Usage | undefined
   /** Attempts after the first. */
   readonly retries: number
-  /** Who answered. */
+  /** Who answered, and how. */
   readonly by: C
+  readonly tier: Tier
 }
 
 export type TierEvent<C> = Start | Restart | Text | End<C>
@@ -51,6 +53,8 @@ export interface Options<C extends Candidate> {
   readonly deadline: number
   /** Told when a model turns out not to stream. */
   readonly onUnsupported: (candidate: C) => Effect.Effect<void>
+  /** Told of every attempt that failed, whatever comes of it. */
+  readonly onFailed: (candidate: C, tier: Tier, failure: ProviderFailure) => Effect.Effect<void>
 }
 
 /** Length of a simulated piece, in UTF-16 code units; a surrogate pair is never cut. */
@@ -71,37 +75,59 @@ export const open = <C extends Candidate>(options: Options<C>): Effect.Effect<Ti
     /** Whether the client holds text of the present attempt. */
     let sent = false
     let attemptScope: Scope.CloseableScope | undefined
+    /** Until when the present candidate must have text, in milliseconds since the epoch; only while there is another. */
+    let giveWayAt = Infinity
 
     const begin = (...events: ReadonlyArray<Event>): Event => {
+      giveWayAt = Infinity
       pending.push(...events)
       return { _tag: "Start", tier, attempt, provider: candidate.provider.name, model: candidate.fullName }
     }
-    const end = (usage: Usage | undefined): Event => ({ _tag: "End", usage, retries: attempt - 1, by: candidate })
+    const end = (usage: Usage | undefined): Event => ({ _tag: "End", usage, retries: attempt - 1, by: candidate, tier })
 
     const closeAttempt = Effect.suspend(() =>
       attemptScope === undefined ? Effect.void : Scope.close(attemptScope, Exit.void)
     )
 
+    /** Cuts an attempt that leaves no time for the next candidate. The last one is never cut. */
+    const hurried = <A, E>(attempt: Effect.Effect<A, E>): Effect.Effect<A, E | ProviderFailure> => {
+      const { provider, request } = candidate
+      const budget = others.length === 0 ? undefined : provider.failoverAfter?.(request.model)
+      if (budget === undefined) return attempt
+      return Effect.flatMap(Clock.currentTimeMillis, (now) => {
+        giveWayAt = Math.min(giveWayAt, now + Duration.toMillis(budget))
+        return Effect.timeoutFail(attempt, {
+          duration: Duration.millis(Math.max(0, giveWayAt - now)),
+          onTimeout: () => tooSlow(provider.name)
+        })
+      })
+    }
+
     /** What to do after a failure: the tier to go on with and how long to wait first; undefined ends the call. */
     const plan = (failure: ProviderFailure) =>
       Effect.gen(function*() {
-        const again = tries <= candidate.provider.maxRetries && tier !== "fallback" && !sent
-          ? yield* Retry.wait(failure, tries, options.deadline)
+        const late = (yield* Clock.currentTimeMillis) >= giveWayAt
+        const again = tries <= candidate.provider.maxRetries && tier !== "fallback" && !sent && !late
+          ? yield* Retry.wait(failure, tries, Math.min(options.deadline, giveWayAt))
           : undefined
         if (again !== undefined) {
           tries += 1
           return { tier, wait: again }
         }
-        if (tier === "real" && worthAnotherCall(failure)) return { tier: "fallback" as const, wait: Duration.zero }
+        if (tier === "real" && worthAnotherCall(failure) && !late) {
+          return { tier: "fallback" as const, wait: Duration.zero }
+        }
         const next = Retry.isWorthIt(failure) ? others.shift() : undefined
         if (next === undefined) return undefined
         candidate = next
         tries = 1
+        giveWayAt = Infinity
         return { tier: next.streams ? "real" as const : "simulated" as const, wait: Duration.zero }
       })
 
     const after = (failure: ProviderFailure): Pull =>
       Effect.gen(function*() {
+        yield* options.onFailed(candidate, tier, failure)
         const failed = { failedModel: candidate.fullName, failedTier: tier, reason: failure.reason }
         const next = sent && !options.restartable ? undefined : yield* plan(failure)
         if (next === undefined) {
@@ -127,7 +153,7 @@ export const open = <C extends Candidate>(options: Options<C>): Effect.Effect<Ti
       return begin(...texts, end(completion.usage))
     }
     const call: Pull = Effect.suspend(() =>
-      Effect.matchEffect(candidate.provider.complete(candidate.request), {
+      Effect.matchEffect(hurried(candidate.provider.complete(candidate.request)), {
         onSuccess: (completion) => Effect.sync(() => whole(completion)),
         onFailure: after
       })
@@ -151,7 +177,8 @@ export const open = <C extends Candidate>(options: Options<C>): Effect.Effect<Ti
       })
     const real: Pull = Effect.gen(function*() {
       attemptScope = yield* Scope.fork(scope, ExecutionStrategy.sequential)
-      return yield* Effect.flatMap(Scope.extend(candidate.provider.stream(candidate.request), attemptScope), first)
+      const opening = Scope.extend(candidate.provider.stream(candidate.request), attemptScope)
+      return yield* hurried(Effect.flatMap(opening, first))
     }).pipe(Effect.catchTags({ StreamingUnsupported: simulate, ProviderFailure: after }))
 
     const start = (): Pull => tier === "real" ? real : call
@@ -170,6 +197,15 @@ export const open = <C extends Candidate>(options: Options<C>): Effect.Effect<Ti
 /** A provider that refuses the request, or is limiting us, would do the same to a call of another form. */
 const worthAnotherCall = (failure: ProviderFailure): boolean =>
   failure.reason === "PROVIDER_UNAVAILABLE" || failure.reason === "PROVIDER_TIMEOUT"
+
+const tooSlow = (provider: string) =>
+  new ProviderFailure({
+    provider,
+    reason: "PROVIDER_TIMEOUT",
+    detail: "no text in time for another model to be tried",
+    retryAfter: undefined,
+    cause: undefined
+  })
 
 const cut = (text: string): ReadonlyArray<string> => {
   const pieces: Array<string> = []

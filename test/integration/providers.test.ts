@@ -30,10 +30,10 @@ const provider = (kind: Kind, vendor: FakeVendor.FakeVendor, options: Partial<Ki
     models: undefined,
     defaultModel: undefined,
     maxOutputTokens: undefined,
-    timeout: undefined,
     maxRetries: undefined,
-    firstToken: undefined,
-    betweenTokens: undefined,
+    maxConcurrent: undefined,
+    timeouts: {},
+    modelTimeouts: new Map(),
     ...options
   })
 
@@ -215,7 +215,7 @@ for (const kind of kinds) {
     test("gives up on a vendor that does not begin to answer in time", (vendor) =>
       Effect.gen(function*() {
         vendor.otherwise({ fault: { after: "request", how: "hang" } })
-        const hasty = yield* provider(kind, vendor, { timeout: Duration.millis(100) })
+        const hasty = yield* provider(kind, vendor, { timeouts: { total: Duration.millis(100) } })
         assert.strictEqual((yield* Effect.flip(hasty.complete(request))).reason, "PROVIDER_TIMEOUT")
       }))
 
@@ -224,11 +224,16 @@ for (const kind of kinds) {
         Effect.gen(function*() {
           vendor.otherwise({ fault: { after, how: "hang" } })
           const hasty = yield* provider(kind, vendor, {
-            firstToken: Duration.millis(after === 0 ? 100 : 10_000),
-            betweenTokens: Duration.millis(after === 0 ? 10_000 : 100)
+            timeouts: {
+              firstToken: Duration.millis(after === 0 ? 100 : 10_000),
+              betweenTokens: Duration.millis(after === 0 ? 10_000 : 100)
+            }
           })
           const { failure, texts } = yield* drain(hasty).pipe(Effect.timeout("5 seconds"))
-          assert.deepInclude(failure, { reason: "PROVIDER_TIMEOUT", detail: "no text in time" })
+          assert.deepInclude(failure, {
+            reason: "PROVIDER_TIMEOUT",
+            detail: after === 0 ? "no first token in time" : "no next token in time"
+          })
           assert.strictEqual(texts.join(""), after === 0 ? "" : "Hello, ")
           yield* eventually(() => vendor.counts.abandoned === 1)
         }))

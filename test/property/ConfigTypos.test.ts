@@ -16,6 +16,7 @@ const server = `server:
   jwt_secret: s
   default_model: a
   drain_seconds: 1
+  heartbeat_seconds: 1
 tls:
   enabled: true
   cert_file: c
@@ -31,7 +32,15 @@ providers:
         context_length: 1
     default_model: m
     max_output_tokens: 1
-    timeout_seconds: 1
+    max_retries: 1
+    max_concurrent_requests: 1
+    connect_seconds: 1
+    total_seconds: 1
+    failover_seconds: 1
+    model_timeouts:
+      M:
+        first_token_seconds: 1
+        between_tokens_seconds: 1
   OTHER:
     kind: openai
     api_key_file: f

@@ -47,6 +47,7 @@ export const serve = (options: Partial<Server.Options> & { readonly proxy: Proxy
     credentials: Grpc.ServerCredentials.createInsecure(),
     tokens: undefined,
     drain: Duration.seconds(5),
+    heartbeat: Duration.seconds(15),
     ...options
   })
 

@@ -9,15 +9,15 @@ const options: Kinds.ProviderOptions = {
   models: undefined,
   defaultModel: undefined,
   maxOutputTokens: undefined,
-  timeout: undefined,
   maxRetries: undefined,
-  firstToken: undefined,
-  betweenTokens: undefined
+  maxConcurrent: undefined,
+  timeouts: {},
+  modelTimeouts: new Map()
 }
 const make = (kind: string, more: Partial<Kinds.ProviderOptions> = {}) => Kinds.make(kind, { ...options, ...more })
 
 describe("Kinds.make", () => {
-  it.effect("a vendor's own endpoint takes every model and advertises the well-known ones", () =>
+  it.scoped("a vendor's own endpoint takes every model and advertises the well-known ones", () =>
     Effect.gen(function*() {
       const openai = yield* make("openai")
       assert.isTrue(openai.open)
@@ -30,13 +30,13 @@ describe("Kinds.make", () => {
       for (const list of [names, known]) assert.strictEqual(new Set(list).size, list.length, "no name twice")
     }))
 
-  it.effect("another endpoint advertises nothing that it was not told", () =>
+  it.scoped("another endpoint advertises nothing that it was not told", () =>
     Effect.gen(function*() {
       const ollama = yield* make("openai", { baseUrl: "http://127.0.0.1:11434/v1" })
       assert.deepStrictEqual([ollama.open, ollama.models, ollama.defaultModel], [true, [], undefined])
     }))
 
-  it.effect("a list of models is all there is; what is known of them is added", () =>
+  it.scoped("a list of models is all there is; what is known of them is added", () =>
     Effect.gen(function*() {
       const models = [{ name: "gpt-4" }, { name: "mine", streams: false, contextLength: 99 }]
       const openai = yield* make("openai", { models })
@@ -48,7 +48,7 @@ describe("Kinds.make", () => {
       ])
     }))
 
-  it.effect("demo calls nobody, and says so", () =>
+  it.scoped("demo calls nobody, and says so", () =>
     Effect.gen(function*() {
       const demo = yield* make("demo")
       const request = { model: "echo", system: "", user: "what is a pod?", schema: undefined }

@@ -145,6 +145,6 @@ describe("LlmProxy.serverInfo", () => {
         "uno"
       ]]])
       assert.strictEqual(info.aliases.get("uno"), "fake/one")
-      assert.deepStrictEqual(info.features, ["start", "restart"])
+      assert.deepStrictEqual(info.features, ["start", "restart", "heartbeat"])
     }))
 })

@@ -100,7 +100,7 @@ describe("precedence", () => {
 
 describe("unknown keys", () => {
   const server =
-    "host, port, enable_auth, log_level, log_format, jwt_secret, jwt_secret_file, default_model, drain_seconds"
+    "host, port, enable_auth, log_level, log_format, jwt_secret, jwt_secret_file, default_model, drain_seconds, heartbeat_seconds"
   says(
     "at every level, all at once, with the nearest",
     {
@@ -122,7 +122,7 @@ describe("unknown keys", () => {
     `c.yaml:4:3: server.limits: unknown key. Allowed: ${server}.`,
     "c.yaml:5:8: tls.enabeld: unknown key. Did you mean \"enabled\"? Allowed: enabled, cert_file, key_file.",
     "c.yaml:9:5: providers.a.api_kye: unknown key. Did you mean \"api_key\"? " +
-      "Allowed: kind, api_key, api_key_file, base_url, models, default_model, max_output_tokens, max_retries, timeout_seconds, first_token_seconds, between_tokens_seconds.",
+      "Allowed: kind, api_key, api_key_file, base_url, models, default_model, max_output_tokens, max_retries, max_concurrent_requests, connect_seconds, first_token_seconds, between_tokens_seconds, total_seconds, failover_seconds, model_timeouts.",
     "c.yaml:10:28: providers.a.models.1.streamin: unknown key. Did you mean \"streaming\"? " +
       "Allowed: name, streaming, context_length."
   )
@@ -155,7 +155,7 @@ describe("wrong values", () => {
         "tls: true",
         "providers:",
         "  a/b: { kind: demo }",
-        "  b: { kind: opnai, max_output_tokens: 0, models: x, timeout_seconds: 0 }",
+        "  b: { kind: opnai, max_output_tokens: 0, models: x, total_seconds: 0 }",
         "  c: { base_url: ftp://x }",
         "model_aliases: { x: gpt, y: {} }"
       ].join("\n")
@@ -171,7 +171,7 @@ describe("wrong values", () => {
     "c.yaml:11:14: providers.b.kind: found \"opnai\", expected openai, anthropic or demo. Did you mean \"openai\"?",
     "c.yaml:11:40: providers.b.max_output_tokens: found 0, expected a whole number, at least 1.",
     "c.yaml:11:51: providers.b.models: found \"x\", expected a list of models.",
-    "c.yaml:11:71: providers.b.timeout_seconds: found 0, expected a number of seconds above 0, at most 86400.",
+    "c.yaml:11:69: providers.b.total_seconds: found 0, expected a number of seconds above 0, at most 86400.",
     "c.yaml:12:3: providers.c.kind: is missing, expected openai, anthropic or demo.",
     "c.yaml:12:18: providers.c.base_url: found <redacted>, expected an http or https URL without user name, password, query and fragment.",
     "c.yaml:13:21: model_aliases.x: found \"gpt\", expected provider/model.",

@@ -32,7 +32,8 @@ const collect = (provider: Provider, options: Scenario = {}) =>
       candidates: [candidate(provider), ...others.map(candidate)],
       restartable: options.restartable ?? false,
       deadline: options.deadline ?? Infinity,
-      onUnsupported: () => Effect.void
+      onUnsupported: () => Effect.void,
+      onFailed: () => Effect.void
     })
     const seen: Array<Tiers.TierEvent<Tiers.Candidate>> = []
     for (;;) {

@@ -64,7 +64,7 @@ describe("config init", () => {
         const template = yield* files.readFileString(file)
         const keys = ["host", "port", "enable_auth", "log_level", "log_format", "jwt_secret", "jwt_secret_file"].concat(
           ["default_model", "drain_seconds", "enabled", "cert_file", "key_file", "kind", "api_key", "api_key_file"],
-          ["base_url", "models", "max_output_tokens", "timeout_seconds", "gpt-4"]
+          ["base_url", "models", "max_output_tokens", "total_seconds", "failover_seconds", "heartbeat_seconds", "gpt-4"]
         )
         for (const key of keys) assert.match(template, new RegExp(`^ {2}# +${key}: \\S`, "m"))
         assert.include(template, "Default: 50051.")

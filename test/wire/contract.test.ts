@@ -69,7 +69,7 @@ const describeField = (field: Protobuf.Field) => {
 const snake = (name: string) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
 
 /** Messages that only extension fields use; their own numbers start at 1. */
-const extensions = ["StreamStart", "StreamRestart"]
+const extensions = ["StreamStart", "StreamRestart", "StreamHeartbeat"]
 
 const fields = namespace.nestedArray.flatMap((type) =>
   type instanceof Protobuf.Type && !extensions.includes(type.name)
@@ -89,6 +89,7 @@ describe("llm_proxy.proto", () => {
     assert.deepStrictEqual(fields.filter(({ id }) => id >= 16).map(({ line }) => line).sort(), [
       "ExecutionMetrics.tokens_estimated = 16 bool",
       "GetServerInfoResponse.features = 16 repeated string",
+      "StreamChunk.heartbeat = 18 oneof(chunk_type) StreamHeartbeat",
       "StreamChunk.restart = 17 oneof(chunk_type) StreamRestart",
       "StreamChunk.start = 16 oneof(chunk_type) StreamStart"
     ])
