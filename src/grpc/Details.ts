@@ -81,12 +81,14 @@ const pack = (name: TypeName, message: Record<string, unknown>) => ({
   value: types[name].encode(types[name].fromObject(message)).finish()
 })
 
-const specifics = (error: ProxyError) => {
-  const after = retryAfter(error)
-  const retry = after === undefined ? [] : [pack("RetryInfo", { retry_delay: toWireDuration(after) })]
+/** No `default`: an error without a face here does not compile. */
+const specifics = (error: ProxyError): ReadonlyArray<ReturnType<typeof pack>> => {
   switch (error._tag) {
     case "LimitExceeded":
-      return [...retry, pack("QuotaFailure", { violations: [{ subject: error.subject, description: error.limit }] })]
+      return [
+        ...retryInfo(error),
+        pack("QuotaFailure", { violations: [{ subject: error.subject, description: error.limit }] })
+      ]
     case "InvalidRequest":
       return [pack("BadRequest", { field_violations: [{ field: error.field, description: error.summary }] })]
     case "ModelNotFound":
@@ -95,9 +97,19 @@ const specifics = (error: ProxyError) => {
       ]
     case "ModelNotAllowed":
       return [pack("ResourceInfo", { resource_type: "model", resource_name: error.model, owner: error.subject })]
-    default:
-      return retry
+    case "ProviderFailure":
+      return retryInfo(error)
+    case "Unauthenticated":
+    case "StreamInterrupted":
+    case "ShuttingDown":
+    case "VersionIncompatible":
+      return []
   }
+}
+
+const retryInfo = (error: ProxyError) => {
+  const after = retryAfter(error)
+  return after === undefined ? [] : [pack("RetryInfo", { retry_delay: toWireDuration(after) })]
 }
 
 const toWireDuration = (duration: Duration.Duration) => {

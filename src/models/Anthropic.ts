@@ -128,6 +128,7 @@ const fromAnswer = (
   answer: unknown
 ): Effect.Effect<Completion, ProviderFailure> => {
   const message = Json.object(answer)
+  if (message?.["type"] === "error") return VendorFailure.fromEvent(source, message["error"])
   if (!Array.isArray(message?.["content"])) return VendorFailure.broken(source, "invalid answer")
   const text = Json.array(message["content"]).map((block) => {
     const { input, text, type } = Json.object(block) ?? {}

@@ -38,7 +38,7 @@ export const keyOf = (endpoint: Endpoint): string =>
 export const silent = { error: () => {}, warn: () => {}, info: () => {}, debug: () => {} }
 
 /**
- * The endpoint's `fetch`, which sends the SDK's own headers and no others, with our key.
+ * A `fetch` that sends the SDK's own headers and no others, with our key.
  *
  * Both SDKs add the headers of `OPENAI_CUSTOM_HEADERS` and
  * `ANTHROPIC_CUSTOM_HEADERS` to every request, and have no option against it;

@@ -7,7 +7,7 @@
  * of interest, leaves its connection open for the next request.
  */
 import { Clock, Data, Effect, type Scope } from "effect"
-import type { Limit } from "./Timeouts.js"
+import { type Limit, TooLate } from "./Timeouts.js"
 
 export interface HttpBody {
   readonly response: Response
@@ -30,9 +30,6 @@ export interface Patience {
   readonly limit: Limit
 }
 
-/** The cause of a body that was given up. */
-export class TooSilent extends Data.TaggedError("TooSilent")<{ readonly limit: Limit }> {}
-
 /** `request` must hand the signal to `fetch`; the head of its response must come within `patience`. */
 export const open = (
   request: (signal: AbortSignal) => Promise<Response>,
@@ -51,7 +48,7 @@ export const open = (
     const within = <A>({ limit, millis }: Patience, work: () => Promise<A>) =>
       Effect.async<A, BodyFailed>((resume) => {
         const timer = setTimeout(() => {
-          resume(new BodyFailed({ cause: new TooSilent({ limit }) }))
+          resume(new BodyFailed({ cause: new TooLate({ limit }) }))
           controller.abort()
         }, millis)
         const done = (exit: Effect.Effect<A, BodyFailed>) => {

@@ -1,7 +1,7 @@
 /**
  * How long a provider may take, each phase of a call by itself.
  */
-import { Duration } from "effect"
+import { Data, Duration } from "effect"
 
 /** As configured; what is undefined is left to the next one who says something. */
 export interface TimeoutOptions {
@@ -27,6 +27,9 @@ export interface Timeouts {
 
 /** What ran out. */
 export type Limit = keyof Timeouts
+
+/** A provider that was given up. */
+export class TooLate extends Data.TaggedError("TooLate")<{ readonly limit: Limit }> {}
 
 /** Thinking takes minutes, and some vendors stream nothing of it. */
 export const defaults: Timeouts = { connect: 10_000, firstToken: 300_000, betweenTokens: 60_000, total: 600_000 }

@@ -7,9 +7,8 @@
  */
 import { DateTime, Duration, Option, Redacted } from "effect"
 import { ProviderFailure } from "../domain/Errors.js"
-import { TooSilent } from "./HttpBody.js"
 import { isRecord } from "./Json.js"
-import type { Limit } from "./Timeouts.js"
+import { type Limit, TooLate } from "./Timeouts.js"
 
 export interface Source {
   /** The provider's name in the configuration. */
@@ -36,7 +35,7 @@ export const fromThrown = (source: Source, thrown: unknown, now: number): Provid
   const code = limit !== undefined
     ? tooLate[limit]
     : status === undefined
-    ? systemCode(thrown)
+    ? connectionCode(thrown)
     : shortCode(source, thrown)
   return new ProviderFailure({
     provider: source.provider,
@@ -122,10 +121,8 @@ const reasonOfStatus = (status: number): Reason =>
 
 /** Which limit ran out; undefined when the failure is of another kind. */
 const limitOf = (source: Source, thrown: unknown): Limit | undefined => {
-  if (thrown instanceof TooSilent) return thrown.limit
-  if (source.isTimeout(thrown)) return "total"
-  const code = systemCode(thrown)
-  return code === "ETIMEDOUT" || code === "UND_ERR_CONNECT_TIMEOUT" ? "connect" : undefined
+  const late = chain(thrown).find((error) => error instanceof TooLate)
+  return late?.limit ?? (source.isTimeout(thrown) ? "total" : undefined)
 }
 
 const tooLate: Record<Limit, string> = {
@@ -163,6 +160,12 @@ const shortCode = (source: Source, error: unknown): string | undefined =>
 /** `ECONNREFUSED` and the like, from the chain of causes. */
 const systemCode = (thrown: unknown): string | undefined =>
   chain(thrown).flatMap((error) => stringIn(error, "code") ?? []).find((code) => /^[A-Z][A-Z0-9_]{2,63}$/.test(code))
+
+/** The transport's own code says nothing to a caller. */
+const connectionCode = (thrown: unknown): string | undefined => {
+  const code = systemCode(thrown)
+  return code === "UND_ERR_SOCKET" ? "connection lost" : code
+}
 
 const chain = (thrown: unknown): ReadonlyArray<unknown> => {
   const errors: Array<unknown> = []

@@ -4,6 +4,7 @@
  */
 import { Effect, type Scope } from "effect"
 import * as Http from "node:http"
+import * as Net from "node:net"
 import * as VendorWire from "./VendorWire.js"
 
 /** What the provider does with one request. Without any of it: a good answer of three pieces. */
@@ -21,17 +22,19 @@ export interface Behaviour {
   readonly usage?: VendorWire.Answer["usage"]
   /** Puts a piece without text before each piece. */
   readonly emptyDeltas?: boolean
+  /** Thinks so often before its first piece. */
+  readonly thoughts?: number
   /** Writes everything at once. */
   readonly burst?: boolean
   /** Bytes per write; undefined writes event by event. Every write leaves in a packet of its own, if it can. */
   readonly split?: number
   /** Milliseconds between two writes. */
   readonly pace?: number
-  /** What goes wrong, and when: before the head of the response, or after so many pieces. */
+  /** What goes wrong, and when: before the head of the response, or after so many pieces; of a whole answer, in its middle. */
   readonly fault?: { readonly after: "request" | number; readonly how: Fault }
 }
 
-/** `end` closes the body properly, but without the wire's own last event. */
+/** `end` closes the body properly, but without the wire's own last event; of a whole answer, too early. */
 export type Fault = "hang" | "reset" | "end" | "garbage" | "error"
 
 export interface Seen {
@@ -49,6 +52,8 @@ export interface FakeVendor {
   /** Base URL for kind `anthropic`. */
   readonly anthropic: string
   readonly port: number
+  /** Base URL of a host that never lets a connection stand: it takes it, and is silent when TLS begins. */
+  readonly unreachable: string
   /** What to do with the next requests, one each; after them, with all further ones. */
   readonly script: (...behaviours: ReadonlyArray<Behaviour>) => void
   readonly otherwise: (behaviour: Behaviour) => void
@@ -65,25 +70,62 @@ export interface Counts {
   readonly abandoned: number
   /** Requests that are neither answered nor abandoned yet. */
   readonly open: number
+  /** Connections to {@link FakeVendor.unreachable} that were begun, and those of them that are still there. */
+  readonly knocks: number
+  readonly knocking: number
+  /** When the last of them was given up, in milliseconds of `performance.now()`. */
+  readonly knockedUntil: number
 }
 
 /** Listens on a free port of this machine, or on `port`, until the scope closes. */
 export const make = (port = 0): Effect.Effect<FakeVendor, never, Scope.Scope> =>
-  Effect.map(
-    Effect.acquireRelease(listen(port), ({ server }) =>
+  Effect.gen(function*() {
+    const counts = { bytesSent: 0, answered: 0, abandoned: 0, open: 0, knocks: 0, knocking: 0, knockedUntil: 0 }
+    const wall = yield* Effect.acquireRelease(silent(counts), ({ close }) => Effect.sync(close))
+    const unreachable = `https://127.0.0.1:${wall.port}/v1`
+    const { vendor } = yield* Effect.acquireRelease(listen(port, counts, unreachable), ({ server }) =>
       Effect.sync(() => {
         server.close()
         server.closeAllConnections()
-      })),
-    ({ vendor }) => vendor
-  )
+      }))
+    return vendor
+  })
 
 // -- internals ---------------------------------------------------------------
 
-const listen = (port: number) =>
+type Counting = { -readonly [key in keyof Counts]: number }
+
+const portOf = (server: Net.Server): number => {
+  const address = server.address()
+  return typeof address === "object" && address !== null ? address.port : 0
+}
+
+const silent = (counts: Counting) =>
+  Effect.async<{ readonly port: number; readonly close: () => void }>((resume) => {
+    const sockets = new Set<Net.Socket>()
+    const server = Net.createServer((socket) => {
+      sockets.add(socket)
+      counts.knocks += 1
+      counts.knocking += 1
+      // Nothing that comes is read as TLS, but a connection that is not read does not see its end.
+      socket.on("error", () => {}).resume().once("close", () => {
+        sockets.delete(socket)
+        counts.knocking -= 1
+        counts.knockedUntil = performance.now()
+      })
+    })
+    server.listen(0, "127.0.0.1", () => {
+      const close = () => {
+        server.close()
+        for (const socket of sockets) socket.destroy()
+      }
+      resume(Effect.succeed({ port: portOf(server), close }))
+    })
+  })
+
+const listen = (port: number, counts: Counting, unreachable: string) =>
   Effect.async<{ readonly server: Http.Server; readonly vendor: FakeVendor }>((resume) => {
     const requests: Array<Seen> = []
-    const counts = { bytesSent: 0, answered: 0, abandoned: 0, open: 0 }
     let queue: Array<Behaviour> = []
     let standard: Behaviour = {}
 
@@ -116,13 +158,13 @@ const listen = (port: number) =>
     })
     server.on("connection", (socket) => socket.setNoDelay(true))
     server.listen(port, "127.0.0.1", () => {
-      const address = server.address()
-      const bound = typeof address === "object" && address !== null ? address.port : port
+      const bound = portOf(server)
       const base = `http://127.0.0.1:${bound}`
       const vendor: FakeVendor = {
         openai: `${base}/v1`,
         anthropic: base,
         port: bound,
+        unreachable,
         script: (...behaviours) => {
           queue = [...behaviours]
         },
@@ -167,7 +209,14 @@ const respond = (behaviour: Behaviour, exchange: Exchange): void => {
     usage: behaviour.usage ?? "late",
     tokens: { inputTokens: 7, outputTokens: 3 }
   }
-  if (!streamed || behaviour.whole === true) return json(200, VendorWire.whole(wire, answer))
+  if (!streamed || behaviour.whole === true) {
+    const text = JSON.stringify(VendorWire.whole(wire, answer))
+    if (fault === undefined) return json(200, VendorWire.whole(wire, answer))
+    if (fault.how === "error") return json(200, VendorWire.errorBody(wire, { type: "overloaded_error" }))
+    response.writeHead(200, { "content-type": "application/json" })
+    const half = text.slice(0, text.length / 2)
+    return void exchange.send(half, behaviour).then(() => finish(fault.how, response))
+  }
   response.writeHead(200, { "content-type": "text/event-stream" })
   // A head without a body would wait for the first bytes of it.
   response.flushHeaders()
@@ -175,11 +224,12 @@ const respond = (behaviour: Behaviour, exchange: Exchange): void => {
 }
 
 const stream = async (wire: VendorWire.Wire, events: VendorWire.Events, behaviour: Behaviour, exchange: Exchange) => {
-  const { burst, emptyDeltas, fault } = behaviour
+  const { burst, emptyDeltas, fault, thoughts = 0 } = behaviour
   const { response, send } = exchange
   const until = typeof fault?.after === "number" ? fault.after : events.pieces.length
   const parts = [
     ...(fault === undefined || until > 0 ? events.head : []),
+    ...Array.from({ length: thoughts }, () => events.thought),
     ...events.pieces.slice(0, until).map((piece) => emptyDeltas === true ? events.empty + piece : piece),
     ...(fault === undefined ? events.tail : []),
     ...(fault?.how === "garbage" ? ["data: {\"choices\": [oops\n\n"] : []),
@@ -188,8 +238,12 @@ const stream = async (wire: VendorWire.Wire, events: VendorWire.Events, behaviou
   for (const part of burst === true ? [parts.join("")] : parts) {
     if (!await send(part, behaviour)) return
   }
-  if (fault?.how === "hang") return
-  if (fault?.how === "reset") response.socket?.resetAndDestroy()
+  finish(fault?.how, response)
+}
+
+const finish = (how: Fault | undefined, response: Http.ServerResponse): void => {
+  if (how === "hang") return
+  if (how === "reset") response.socket?.resetAndDestroy()
   else response.end()
 }
 

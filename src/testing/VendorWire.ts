@@ -29,6 +29,8 @@ export interface Events {
   readonly tail: ReadonlyArray<string>
   /** A piece without text. */
   readonly empty: string
+  /** A piece of what the model thinks. */
+  readonly thought: string
 }
 
 export const whole = (wire: Wire, answer: Answer): unknown => {
@@ -98,7 +100,8 @@ const openai = (answer: Answer): Events => {
     head: [chunk({ role: "assistant", content: "" }), ...(answer.usage === "early" ? usage : [])],
     pieces: answer.pieces.map((content) => chunk({ content })),
     tail: [chunk({}, { finish_reason: "stop" }), ...(answer.usage === "late" ? usage : []), "data: [DONE]\n\n"],
-    empty: chunk({ content: "" })
+    empty: chunk({ content: "" }),
+    thought: chunk({ reasoning_content: "hm" })
   }
 }
 
@@ -125,6 +128,11 @@ const anthropic = (answer: Answer): Events => {
       named("message_delta", { type: "message_delta", delta: { stop_reason: "end_turn" }, ...last }),
       named("message_stop", { type: "message_stop" })
     ],
-    empty: delta("")
+    empty: delta(""),
+    thought: named("content_block_delta", {
+      type: "content_block_delta",
+      index: 0,
+      delta: { type: "thinking_delta", thinking: "hm" }
+    })
   }
 }

@@ -20,7 +20,12 @@ interface Seen {
   readonly unary: Record<string, unknown>
   readonly stream: Streamed
   readonly whole: Streamed
-  readonly unknown_model: { readonly status: string; readonly details: string; readonly in_band: unknown }
+  readonly unknown_model: {
+    readonly status: string
+    readonly details: string
+    readonly in_band: unknown
+    readonly rich: unknown
+  }
   readonly no_token: { readonly status: string; readonly details: string }
 }
 interface Streamed {
@@ -78,6 +83,11 @@ describe.skipIf(found === undefined)(`a Python peer${why}`, () => {
       assert.strictEqual(seen.unknown_model.status, "NOT_FOUND")
       assert.include(seen.unknown_model.details, "demo/echo")
       assert.deepStrictEqual(seen.unknown_model.in_band, [["error", "MODEL_NOT_FOUND"]])
+      assert.deepStrictEqual(seen.unknown_model.rich, {
+        code: 5,
+        ErrorInfo: ["MODEL_NOT_FOUND", "vibectl"],
+        ResourceInfo: ["model", "demo/eco"]
+      })
       assert.strictEqual(seen.no_token.status, "UNAUTHENTICATED")
     } finally {
       await home.close()

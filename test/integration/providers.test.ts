@@ -121,6 +121,7 @@ for (const kind of kinds) {
         ["with early usage", { usage: "early" }, usage],
         ["all at once", { burst: true }, usage],
         ["with empty deltas", { emptyDeltas: true }, usage],
+        ["after it has thought", { thoughts: 5 }, usage],
         ["split at every byte", { split: 1 }, usage],
         ["split inside characters", { split: 7, pieces: ["Grüße, ", "世界 ", "👩‍🚀"] }, usage]
       ] as const
@@ -219,6 +220,83 @@ for (const kind of kinds) {
         assert.strictEqual((yield* Effect.flip(hasty.complete(request))).reason, "PROVIDER_TIMEOUT")
       }))
 
+    for (
+      const [how, detail] of [
+        ["hang", "no whole answer in time"],
+        ["reset", "connection lost"],
+        ["end", "invalid answer"],
+        ["error", "overloaded_error"]
+      ] as const
+    ) {
+      test(`does not take an answer for whole that breaks in its middle by ${how}`, (vendor) =>
+        Effect.gen(function*() {
+          vendor.script({ fault: { after: 0, how } })
+          const hasty = yield* provider(kind, vendor, { timeouts: { total: Duration.millis(300) } })
+          const failure = yield* Effect.flip(hasty.complete(request)).pipe(Effect.timeout("5 seconds"))
+          assert.strictEqual(failure.detail, detail)
+          assert.strictEqual(failure.reason, how === "hang" ? "PROVIDER_TIMEOUT" : "PROVIDER_UNAVAILABLE")
+          yield* eventually(() => vendor.counts.open === 0)
+        }))
+    }
+
+    test("gives up on a connection that does not stand in time", (vendor) =>
+      Effect.gen(function*() {
+        const patient = yield* provider(kind, vendor, {
+          baseUrl: vendor.unreachable,
+          timeouts: { connect: Duration.seconds(60) },
+          modelTimeouts: new Map([["some-model", { connect: Duration.millis(200) }]])
+        })
+        const ways = [Effect.flip(patient.complete(request)), Effect.map(drain(patient), ({ failure }) => failure)]
+        for (const failure of yield* Effect.all(ways).pipe(Effect.timeout("5 seconds"))) {
+          assert.deepInclude(failure, { reason: "PROVIDER_TIMEOUT", detail: "no connection in time" })
+        }
+        yield* eventually(() => vendor.counts.knocking === 0)
+        assert.strictEqual(vendor.counts.knocks, 2)
+      }))
+
+    test("gives up on a stream that goes on for too long, whatever it says", (vendor) =>
+      Effect.gen(function*() {
+        vendor.otherwise({ pieces: Array.from({ length: 100 }, () => "x"), pace: 20 })
+        const hasty = yield* provider(kind, vendor, { timeouts: { total: Duration.millis(300) } })
+        const { failure, texts } = yield* drain(hasty).pipe(Effect.timeout("5 seconds"))
+        assert.deepInclude(failure, { reason: "PROVIDER_TIMEOUT", detail: "no whole answer in time" })
+        assert.isAbove(texts.length, 0)
+        yield* eventually(() => vendor.counts.abandoned === 1)
+      }))
+
+    test("takes thinking for life, and silence after it for none", (vendor) =>
+      Effect.gen(function*() {
+        // Head and thoughts leave 40 ms apart: the first text comes long after the first token had to.
+        vendor.script({ thoughts: 20, pace: 40 }, { thoughts: 3, pace: 40, fault: { after: 0, how: "hang" } })
+        const timeouts = { firstToken: Duration.millis(600), betweenTokens: Duration.millis(400) }
+        const strict = yield* provider(kind, vendor, { timeouts })
+        const { failure, texts } = yield* drain(strict)
+        assert.isUndefined(failure)
+        assert.strictEqual(texts.join(""), "Hello, world")
+        assert.deepInclude((yield* drain(strict)).failure, { reason: "PROVIDER_TIMEOUT" })
+      }))
+
+    test("lets no more calls through than it has permits, and gives every permit back", (vendor) =>
+      Effect.gen(function*() {
+        const narrow = yield* provider(kind, vendor, { maxConcurrent: 2 })
+        vendor.otherwise({ fault: { after: 1, how: "hang" } })
+        const calls = yield* Effect.forEach(Array.from({ length: 6 }), () => Effect.fork(drain(narrow)))
+        yield* eventually(() => vendor.counts.open === 2)
+        yield* Effect.sleep("50 millis")
+        assert.lengthOf(vendor.requests, 2)
+        // One that waits leaves the line; the two that are served make room for the next two, and for no more.
+        yield* Fiber.interrupt(calls[3]!).pipe(Effect.timeout("1 second"))
+        yield* Fiber.interrupt(calls[0]!)
+        yield* Fiber.interrupt(calls[1]!)
+        yield* eventually(() => vendor.counts.open === 2 && vendor.requests.length === 4)
+        yield* Fiber.interruptAll(calls)
+        vendor.otherwise({})
+        const answers = yield* Effect.forEach(Array.from({ length: 4 }), () => narrow.complete(request), {
+          concurrency: 4
+        }).pipe(Effect.timeout("5 seconds"))
+        assert.lengthOf(answers, 4)
+      }))
+
     for (const after of [0, 2]) {
       test(`gives up on a stream that hangs after ${after} texts, and closes its socket`, (vendor) =>
         Effect.gen(function*() {
@@ -257,6 +335,18 @@ for (const kind of kinds) {
           yield* eventually(() => vendor.counts.abandoned === 1)
         }))
     }
+
+    test("closes its socket when a call is interrupted while it connects", (vendor) =>
+      Effect.gen(function*() {
+        const knocking = yield* provider(kind, vendor, { baseUrl: vendor.unreachable })
+        const calls = [
+          yield* Effect.fork(drain(knocking)),
+          yield* Effect.fork(knocking.complete(request))
+        ]
+        yield* eventually(() => vendor.counts.knocking === 2)
+        yield* Fiber.interruptAll(calls).pipe(Effect.timeout("1 second"))
+        yield* eventually(() => vendor.counts.knocking === 0)
+      }))
 
     test("closes its socket when the scope of a stream closes", (vendor, provider) =>
       Effect.gen(function*() {

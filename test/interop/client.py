@@ -9,13 +9,32 @@ import grpc
 
 address, ca_file, token_file, stubs = sys.argv[1:5]
 sys.path.insert(0, stubs)
+# google.rpc lies beside google.protobuf, which is installed elsewhere.
+import google  # noqa: E402
+
+google.__path__.append(stubs + "/google")
 import llm_proxy_pb2 as pb  # noqa: E402
 import llm_proxy_pb2_grpc as rpc  # noqa: E402
+from google.rpc import status_pb2  # noqa: E402
 
 with open(ca_file, "rb") as file:
     credentials = grpc.ssl_channel_credentials(root_certificates=file.read())
 with open(token_file) as file:
     metadata = [("authorization", "Bearer " + file.read().strip())]
+
+
+def rich(error):
+    """What grpcio-status' rpc_status.from_call does, with the two details that the test looks at."""
+    status = status_pb2.Status.FromString(dict(error.trailing_metadata())["grpc-status-details-bin"])
+    assert status.message == error.details()
+    seen = {"code": status.code}
+    for detail in status.details:
+        for message, fields in ((status_pb2.ErrorInfo, "reason domain"), (status_pb2.ResourceInfo, "resource_type resource_name")):
+            found = message()
+            if detail.Unpack(found):
+                seen[message.DESCRIPTOR.name] = [getattr(found, field) for field in fields.split()]
+    return seen
+
 
 # The deployed client's options: TLS keepalive pings every 30 seconds, also without calls.
 options = [
@@ -74,6 +93,7 @@ with grpc.secure_channel(address, credentials, options=options) as channel:
         seen["unknown_model"] = {
             "status": error.code().name,
             "details": error.details(),
+            "rich": rich(error),
             "in_band": [[c.WhichOneof("chunk_type"), c.error.error_code] for c in chunks],
         }
 

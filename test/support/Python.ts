@@ -8,6 +8,8 @@ import * as Path from "node:path"
 
 const proto = new URL("../../proto", import.meta.url).pathname
 
+const files = ["llm_proxy.proto", "google/rpc/status.proto"]
+
 export interface Found {
   readonly python: string
   /** A folder with stubs of our proto. */
@@ -19,7 +21,7 @@ export const available = (): Found | undefined => {
   for (const python of ["/usr/bin/python3", "python3"]) {
     if (!works(python, ["-c", "import grpc, google.protobuf"])) continue
     const stubs = Fs.mkdtempSync(Path.join(Os.tmpdir(), "vibectl-stubs-"))
-    const output = [`-I${proto}`, `--python_out=${stubs}`, `--grpc_python_out=${stubs}`, "llm_proxy.proto"]
+    const output = [`-I${proto}`, `--python_out=${stubs}`, `--grpc_python_out=${stubs}`, ...files]
     // Debian has the compiler and its plugin apart; elsewhere they come as a Python package.
     const made = works("protoc", ["--plugin=protoc-gen-grpc_python=/usr/bin/grpc_python_plugin", ...output])
       || works(python, ["-m", "grpc_tools.protoc", ...output])
@@ -30,7 +32,7 @@ export const available = (): Found | undefined => {
 }
 
 /** Debian packages that the test needs. */
-export const packages = "python3-grpcio protobuf-compiler protobuf-compiler-grpc"
+export const packages = "python3-grpcio protobuf-compiler protobuf-compiler-grpc libprotobuf-dev"
 
 const works = (program: string, args: ReadonlyArray<string>): boolean => {
   try {
