@@ -8,7 +8,7 @@
  * the scope interrupts the calls still running; they end with `SHUTTING_DOWN`.
  */
 import type * as Grpc from "@grpc/grpc-js"
-import { Cause, Clock, Duration, Effect, Exit, FiberId, FiberSet, type Scope } from "effect"
+import { Cause, Clock, Effect, Exit, FiberId, FiberSet, type Scope } from "effect"
 import type { ProxyError } from "../domain/Errors.js"
 import * as ProxyMetrics from "../proxy/ProxyMetrics.js"
 import * as Status from "./Status.js"
@@ -70,7 +70,17 @@ export const unary = <Request, Response>(
   start(bridge, call, () => handler(call.request, incoming(call)), answer)
 }
 
-/** Where a streaming handler puts its messages; waits while the client is slow. */
+/** Where a streaming handler puts its messages. */
+export interface Outgoing<Response> {
+  /** Waits while the client is slow. */
+  readonly write: Write<Response>
+  /**
+   * The last messages and the status OK, in one step that nothing can come between: a call whose answer is complete
+   * does not fail any more. The handler must end after it.
+   */
+  readonly finish: (...messages: ReadonlyArray<Response>) => Effect.Effect<void>
+}
+
 export type Write<Response> = (message: Response) => Effect.Effect<void>
 
 /**
@@ -79,18 +89,29 @@ export type Write<Response> = (message: Response) => Effect.Effect<void>
  */
 export const serverStream = <Request, Response>(
   bridge: Bridge,
-  handler: (request: Request, incoming: Incoming, write: Write<Response>) => Effect.Effect<Call<void>, ProxyError>,
+  handler: (request: Request, incoming: Incoming, out: Outgoing<Response>) => Effect.Effect<Call<void>, ProxyError>,
   inBand: (requestId: string, error: ProxyError) => Response
 ): Grpc.handleServerStreamingCall<Request, Response> =>
 (call) => {
+  let finished = false
+  const out: Outgoing<Response> = {
+    write: (message) => write(call, message),
+    finish: (...messages) =>
+      Effect.sync(() => {
+        for (const message of messages) call.write(message)
+        call.end()
+        finished = true
+      })
+  }
   const end = (exit: Exit.Exit<void, ProxyError>, annotations: Annotations) => {
+    if (finished) return
     if (Exit.isSuccess(exit)) return call.end()
     const { error, status } = Status.fromCause(exit.cause)
     if (error !== undefined) call.write(inBand(annotations["requestId"] ?? "", error))
     // grpc-js sends what was written first, then this status.
     call.emit("error", status)
   }
-  start(bridge, call, () => handler(call.request, incoming(call), (message) => write(call, message)), end)
+  start(bridge, call, () => handler(call.request, incoming(call), out), end, () => finished)
 }
 
 // -- internals ---------------------------------------------------------------
@@ -108,25 +129,34 @@ const start = <A>(
   bridge: Bridge,
   call: Grpc.ServerUnaryCall<unknown, unknown> | Grpc.ServerWritableStream<unknown, unknown>,
   handler: () => Effect.Effect<Call<A>, ProxyError>,
-  end: (exit: Exit.Exit<A, ProxyError>, annotations: Annotations) => void
+  end: (exit: Exit.Exit<A, ProxyError>, annotations: Annotations) => void,
+  finished: () => boolean = () => false
 ): void => {
   const path = call.getPath()
   let annotations: Annotations = { rpc: path, peer: call.getPeer() }
   let summary: Call<A>["summary"]
-  const program = Effect.suspend(handler).pipe(
+  let startedAt = 0
+  const program = Effect.flatMap(Clock.currentTimeMillis, (now) => {
+    startedAt = now
+    return handler()
+  }).pipe(
     Effect.flatMap((made) => {
       annotations = { ...annotations, ...made.annotations }
       summary = made.summary
       return Effect.annotateLogs(Effect.scoped(made.run), annotations)
     }),
-    Effect.timed,
     Effect.onExit((exit) => {
       const left = call.cancelled
-      if (!left) end(Exit.map(exit, ([, value]) => value), annotations)
+      if (!left) end(exit, annotations)
       return Effect.flatMap(Clock.currentTimeMillis, (now) => {
         // A timer may be early by the fraction of a millisecond that it cannot count.
         const gone = !left ? undefined : now + 1 >= Number(call.getDeadline()) ? "DEADLINE_EXCEEDED" : "CANCELLED"
-        return Effect.annotateLogs(report(path, exit, gone), { ...annotations, ...summary?.() })
+        const outcome = outcomeOf(exit, gone, finished())
+        return Effect.annotateLogs(report(path, outcome), {
+          ...annotations,
+          ...summary?.(),
+          durationMs: now - startedAt
+        })
       })
     }),
     Effect.exit
@@ -136,24 +166,33 @@ const start = <A>(
   else call.on("cancelled", fiber.interrupt)
 }
 
-/** One line per call, and one count: how it ended. `gone` is how its client left. */
-const report = <A>(
-  path: string,
-  exit: Exit.Exit<readonly [Duration.Duration, A], ProxyError>,
-  gone: "CANCELLED" | "DEADLINE_EXCEEDED" | undefined
-) => {
-  const ended = (outcome: string, log: Effect.Effect<void>) =>
-    Effect.zipRight(ProxyMetrics.calls(methodOf(path), outcome), Effect.annotateLogs(log, { outcome }))
-  if (Exit.isSuccess(exit)) {
-    const durationMs = Math.round(Duration.toMillis(exit.value[0]))
-    return ended("OK", Effect.annotateLogs(Effect.logInfo("call ended"), { durationMs }))
-  }
-  if (Cause.isInterruptedOnly(exit.cause) && gone !== undefined) return ended(gone, Effect.logInfo("call ended"))
+type Outcome =
+  | { readonly name: "OK" | "CANCELLED" | "DEADLINE_EXCEEDED" | ProxyError["reason"]; readonly detail?: string }
+  | { readonly name: "INTERNAL"; readonly cause: Cause.Cause<ProxyError> }
+
+/** `gone` is how the client left; `finished` whether it has all of its answer. */
+const outcomeOf = <A>(
+  exit: Exit.Exit<A, ProxyError>,
+  gone: "CANCELLED" | "DEADLINE_EXCEEDED" | undefined,
+  finished: boolean
+): Outcome => {
+  if (Exit.isSuccess(exit) || finished) return { name: "OK" }
+  if (Cause.isInterruptedOnly(exit.cause) && gone !== undefined) return { name: gone }
   const { error } = Status.fromCause(exit.cause)
-  return error === undefined
-    ? ended("INTERNAL", Effect.logError("call failed by a defect", exit.cause))
-    : ended(error.reason, Effect.annotateLogs(Effect.logInfo("call ended"), { detail: error.summary }))
+  return error === undefined ? { name: "INTERNAL", cause: exit.cause } : { name: error.reason, detail: error.summary }
 }
+
+/** One line per call, and one count: how it ended. */
+const report = (path: string, outcome: Outcome) =>
+  Effect.zipRight(
+    ProxyMetrics.calls(methodOf(path), outcome.name),
+    outcome.name === "INTERNAL"
+      ? Effect.logError("call failed by a defect", outcome.cause)
+      : Effect.logInfo("call ended")
+  ).pipe(Effect.annotateLogs({
+    outcome: outcome.name,
+    ...outcome.name !== "INTERNAL" && outcome.detail !== undefined && { detail: outcome.detail }
+  }))
 
 const write = <Response>(
   call: Grpc.ServerWritableStream<unknown, Response>,

@@ -45,20 +45,28 @@ export const handlers = (
 
   StreamExecute: Bridge.serverStream<WireRequest, WireChunk>(
     bridge,
-    (message, incoming, write) =>
+    (message, incoming, out) =>
       Effect.map(receive(message, incoming), ({ annotations, caller, request }) => {
         const chunk = (event: AnswerEvent) => Wire.fromEvent(request.requestId, event)
         const told = summary()
         const run = Effect.gen(function*() {
-          const send = caller.features.has("heartbeat") ? yield* beating(write, heartbeat, chunk) : write
+          const send = caller.features.has("heartbeat") ? yield* beating(out.write, heartbeat, chunk) : out.write
           const pull = yield* proxy.open(request, caller)
+          let done: AnswerEvent | undefined
           let ended = false
           yield* Effect.whileLoop({
             while: () => !ended,
             body: () =>
               Effect.flatMap(pull, (event) => {
-                ended = event._tag === "Metrics"
                 if (event._tag !== "Text") told.take(event)
+                if (event._tag === "Done") {
+                  done = event
+                  return Effect.void
+                }
+                if (event._tag === "Metrics" && done !== undefined) {
+                  ended = true
+                  return out.finish(chunk(done), chunk(event))
+                }
                 return understood(event, caller) ? send(chunk(event)) : Effect.void
               }),
             step: () => undefined

@@ -1,0 +1,126 @@
+/**
+ * Effects on a clock of their own, at once and always in the same order.
+ *
+ * Nothing waits for real time: when no fiber can go on, the clock jumps to the
+ * next timer. So thousands of long stories take seconds, a failure repeats, and
+ * what is left at the end can be counted. Only for programs whose every wait is
+ * a timer, a fiber or a callback of the test.
+ */
+import {
+  Clock,
+  type Context,
+  Duration,
+  Effect,
+  type Exit,
+  type Fiber,
+  type Option,
+  Random,
+  type Scheduler,
+  Supervisor
+} from "effect"
+
+export interface VirtualTime {
+  /** Milliseconds since the epoch. */
+  readonly now: () => number
+  /** Calls back after so many milliseconds. */
+  readonly after: (millis: number, callback: () => void) => void
+  /** Starts a fiber; it goes on when {@link VirtualTime.run} is called. */
+  readonly fork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.RuntimeFiber<A, E>
+  /** Goes on until nothing is left to happen, or until `end`, in milliseconds since the epoch. */
+  readonly run: (end: number) => void
+  /** Lets every fiber go on as far as it can without time passing. */
+  readonly settle: () => void
+  readonly timers: () => number
+  readonly fibers: () => number
+}
+
+export const make = (seed: number): VirtualTime => {
+  let now = 0
+  let serial = 0
+  let tasks: Array<() => void> = []
+  const timers = new Set<{ readonly at: number; readonly serial: number; readonly fire: () => void }>()
+  const fibers = new Set<unknown>()
+
+  const scheduler: Scheduler.Scheduler = {
+    shouldYield: () => false,
+    scheduleTask: (task) => void tasks.push(task)
+  }
+  const start = (millis: number, fire: () => void) => {
+    const timer = { at: now + millis, serial: serial++, fire }
+    timers.add(timer)
+    return timer
+  }
+  const clock: Clock.Clock = {
+    [Clock.ClockTypeId]: Clock.ClockTypeId,
+    unsafeCurrentTimeMillis: () => now,
+    unsafeCurrentTimeNanos: () => BigInt(Math.round(now * 1e6)),
+    currentTimeMillis: Effect.sync(() => now),
+    currentTimeNanos: Effect.sync(() => BigInt(Math.round(now * 1e6))),
+    sleep: (duration) =>
+      Effect.async<void>((resume) => {
+        const timer = start(Duration.toMillis(duration), () => resume(Effect.void))
+        return Effect.sync(() => void timers.delete(timer))
+      })
+  }
+
+  class Counting extends Supervisor.AbstractSupervisor<void> {
+    override readonly value = Effect.void
+    override onStart<A, E, R>(
+      _context: Context.Context<R>,
+      _effect: Effect.Effect<A, E, R>,
+      _parent: Option.Option<Fiber.RuntimeFiber<unknown, unknown>>,
+      fiber: Fiber.RuntimeFiber<A, E>
+    ): void {
+      fibers.add(fiber)
+    }
+    override onEnd<A, E>(_exit: Exit.Exit<A, E>, fiber: Fiber.RuntimeFiber<A, E>): void {
+      fibers.delete(fiber)
+    }
+  }
+  const supervisor = new Counting()
+
+  const settle = () => {
+    while (tasks.length > 0) {
+      const ready = tasks
+      tasks = []
+      for (const task of ready) task()
+    }
+  }
+  const next = () => {
+    let first: (typeof timers extends Set<infer Timer> ? Timer : never) | undefined
+    for (const timer of timers) {
+      if (first === undefined || timer.at < first.at || timer.at === first.at && timer.serial < first.serial) {
+        first = timer
+      }
+    }
+    return first
+  }
+
+  return {
+    now: () => now,
+    after: (millis, callback) => void start(millis, callback),
+    fork: (effect) =>
+      Effect.runFork(
+        effect.pipe(
+          Effect.supervised(supervisor),
+          Effect.withClock(clock),
+          Effect.withRandom(Random.make(seed)),
+          Effect.withScheduler(scheduler)
+        ),
+        { scheduler }
+      ),
+    run: (end) => {
+      settle()
+      for (let timer = next(); timer !== undefined && timer.at <= end; timer = next()) {
+        timers.delete(timer)
+        now = Math.max(now, timer.at)
+        timer.fire()
+        settle()
+      }
+      if (end !== Infinity) now = end
+    },
+    settle,
+    timers: () => timers.size,
+    fibers: () => fibers.size
+  }
+}
