@@ -40,7 +40,7 @@ type Scenario = typeof scenario extends fc.Arbitrary<infer A> ? A : never
 type Client = Scenario["clients"][number]
 
 /** Far beyond every delay of the scripts; what still runs then hangs. */
-const long = 10 * 60_000
+const long = 60_000
 
 const play = (scenario: Scenario) => {
   const time = VirtualTime.make(scenario.seed)
@@ -63,7 +63,7 @@ const play = (scenario: Scenario) => {
     Effect.gen(function*() {
       const bridge = yield* Bridge.make
       const proxy = yield* LlmProxy
-      server = { bridge, handlers: ProxyService.handlers(bridge, proxy, Duration.millis(100)) }
+      server = { bridge, handlers: ProxyService.handlers(bridge, proxy, Duration.millis(500)) }
     }).pipe(Scope.extend(scope), Effect.provide(Layer.merge(log, LlmProxy.layer.pipe(Layer.provide(catalog)))))
   )
   time.settle()

@@ -66,8 +66,8 @@ export interface World {
 }
 
 export const make = (name: string, script: Script, world: World): Provider => {
-  let calls = 0
-  const next = () => script.calls[Math.min(calls++, script.calls.length - 1)]!
+  let asked = 0
+  const next = () => script.calls[Math.min(asked++, script.calls.length - 1)]!
   const failure = (reason: ProviderFailure["reason"]) =>
     new ProviderFailure({
       provider: name,
@@ -75,6 +75,24 @@ export const make = (name: string, script: Script, world: World): Provider => {
       detail: undefined,
       retryAfter: script.retryAfter === undefined ? undefined : Duration.millis(script.retryAfter),
       cause: "scripted"
+    })
+  /** An attempt begins when it is asked for; it may wait for a permit first, and end while it waits. */
+  const attempts = new WeakMap<ProviderRequest, Attempt>()
+  const begun = <A, E, R>(
+    request: ProviderRequest,
+    real: boolean,
+    call: (request: ProviderRequest) => Effect.Effect<A, E, R>
+  ) =>
+    Effect.suspend(() => {
+      if (world.probing) return call(request)
+      const own = { ...request }
+      const attempt = begin(request.user, real)
+      attempts.set(own, attempt)
+      return Effect.onInterrupt(call(own), () =>
+        Effect.sync(() => {
+          if (attempt.how === "open") attempt.how = "interrupted"
+          attempt.endedAt = Math.min(attempt.endedAt, world.time.now())
+        }))
     })
   const begin = (call: string, real: boolean): Attempt => {
     const begunAt = world.time.now()
@@ -119,7 +137,7 @@ export const make = (name: string, script: Script, world: World): Provider => {
     Effect.scoped(Effect.gen(function*() {
       if (world.probing) return { text: "", usage: undefined }
       const { whole } = next()
-      const attempt = begin(request.user, false)
+      const attempt = attempts.get(request)!
       yield* socket(attempt)
       yield* Effect.sleep(whole.delay)
       if (whole.ending === "hang") return yield* Effect.never
@@ -132,7 +150,7 @@ export const make = (name: string, script: Script, world: World): Provider => {
   const open = (request: ProviderRequest) =>
     Effect.gen(function*() {
       const { stream: plan, whole } = next()
-      const attempt = begin(request.user, true)
+      const attempt = attempts.get(request)!
       yield* socket(attempt)
       if (plan.kind === "hang") return yield* Effect.never
       if (plan.kind === "refused") return yield* fail(attempt, plan.reason)
@@ -160,13 +178,16 @@ export const make = (name: string, script: Script, world: World): Provider => {
       )
     })
 
+  const calls = script.maxConcurrent === undefined
+    ? { complete, stream: open }
+    : limited(script.maxConcurrent, { complete, stream: open })
   const failover = script.failoverAfter === undefined ? undefined : Duration.millis(script.failoverAfter)
-  const { maxConcurrent } = script
   return FakeProvider.make({
     name,
     maxRetries: script.maxRetries,
     models: [{ name: "one", streams: script.streams, contextLength: undefined, price: undefined }],
     failoverAfter: () => failover,
-    ...maxConcurrent === undefined ? { complete, stream: open } : limited(maxConcurrent, { complete, stream: open })
+    complete: (request) => begun(request, false, calls.complete),
+    stream: (request) => begun(request, true, calls.stream)
   })
 }

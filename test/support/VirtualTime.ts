@@ -46,16 +46,17 @@ export const make = (seed: number): VirtualTime => {
     scheduleTask: (task) => void tasks.push(task)
   }
   const start = (millis: number, fire: () => void) => {
-    const timer = { at: now + millis, serial: serial++, fire }
+    // Whole milliseconds, as Node's timers and clock have them.
+    const timer = { at: now + Math.ceil(millis), serial: serial++, fire }
     timers.add(timer)
     return timer
   }
   const clock: Clock.Clock = {
     [Clock.ClockTypeId]: Clock.ClockTypeId,
     unsafeCurrentTimeMillis: () => now,
-    unsafeCurrentTimeNanos: () => BigInt(Math.round(now * 1e6)),
+    unsafeCurrentTimeNanos: () => BigInt(now) * 1_000_000n,
     currentTimeMillis: Effect.sync(() => now),
-    currentTimeNanos: Effect.sync(() => BigInt(Math.round(now * 1e6))),
+    currentTimeNanos: Effect.sync(() => BigInt(now) * 1_000_000n),
     sleep: (duration) =>
       Effect.async<void>((resume) => {
         const timer = start(Duration.toMillis(duration), () => resume(Effect.void))
@@ -80,7 +81,9 @@ export const make = (seed: number): VirtualTime => {
   const supervisor = new Counting()
 
   const settle = () => {
+    let rounds = 0
     while (tasks.length > 0) {
+      if (++rounds > 50_000) throw new Error("the fibers do not come to rest")
       const ready = tasks
       tasks = []
       for (const task of ready) task()
@@ -111,7 +114,9 @@ export const make = (seed: number): VirtualTime => {
       ),
     run: (end) => {
       settle()
+      let steps = 0
       for (let timer = next(); timer !== undefined && timer.at <= end; timer = next()) {
+        if (++steps > 50_000) throw new Error("the story does not end")
         timers.delete(timer)
         now = Math.max(now, timer.at)
         timer.fire()
