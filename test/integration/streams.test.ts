@@ -1,6 +1,6 @@
 import { NodeFileSystem } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Chunk, Duration, Effect, Fiber, Layer, Stream } from "effect"
+import { Chunk, Context, Duration, Effect, Fiber, Layer, Metric, Stream } from "effect"
 import { ProxyClient } from "../../src/client/ProxyClient.js"
 import { ServerConfig } from "../../src/config/ServerConfig.js"
 import * as ServerLayer from "../../src/server/ServerLayer.js"
@@ -11,9 +11,16 @@ const stage = (fallbacks: Record<string, ReadonlyArray<string>> = {}) =>
   Effect.gen(function*() {
     const [a, b] = [yield* FakeVendor.make(), yield* FakeVendor.make()]
     const config = ServerConfig.layerTest({
-      server: { enable_auth: false, drain_seconds: 5 },
+      server: { enable_auth: false, drain_seconds: 5, heartbeat_seconds: 0.1 },
       providers: {
-        a: { kind: "openai", base_url: a.openai, models: ["one"], max_retries: 2, between_tokens_seconds: 5 },
+        a: {
+          kind: "openai",
+          base_url: a.openai,
+          models: ["one"],
+          max_retries: 2,
+          between_tokens_seconds: 5,
+          model_timeouts: { one: { failover_seconds: 0.3 } }
+        },
         b: { kind: "anthropic", base_url: b.anthropic, models: ["two"], max_retries: 0 }
       },
       fallbacks
@@ -22,12 +29,16 @@ const stage = (fallbacks: Record<string, ReadonlyArray<string>> = {}) =>
       Layer.provide(ServerLayer.layer, Layer.mergeAll(config, NodeFileSystem.layer))
     )
     const { host, port } = yield* Effect.provide(ServerLayer.Listening, context)
-    const client = yield* Effect.provide(
-      ProxyClient,
-      yield* Layer.build(ProxyClient.layer({ host, port, tls: false, retryAttempts: 0, timeout: "20 seconds" }))
-    )
+    const connect = (heartbeats: boolean) =>
+      Effect.map(
+        Layer.build(
+          ProxyClient.layer({ host, port, tls: false, retryAttempts: 0, timeout: "20 seconds", heartbeats })
+        ),
+        Context.get(ProxyClient)
+      )
+    const [client, patient] = [yield* connect(false), yield* connect(true)]
     const events = Effect.map(Stream.runCollect(client.stream({ user: ["hi"] })), Chunk.toReadonlyArray)
-    return { a, b, client, events }
+    return { a, b, client, patient, events }
   })
 
 const eventually = (condition: () => boolean) =>
@@ -65,6 +76,63 @@ describe("a stream through the whole server", () => {
       assert.deepInclude(seen[0], { _tag: "Start", provider: "b", model: "b/two", attempt: 2 })
       assert.deepInclude(seen.at(-2), { _tag: "Done", model: "b/two" })
       assert.deepStrictEqual([a.requests.length, b.requests.length], [1, 1])
+    }))
+
+  it.scopedLive("does not wait for a model that is slow to begin while there is another, and waits for the last", () =>
+    Effect.gen(function*() {
+      const { a, b, events } = yield* stage({ "a/one": ["b/two"] })
+      a.otherwise({ fault: { after: 0, how: "hang" } })
+      b.otherwise({ pieces: ["late"], pace: 200 })
+      const seen = yield* events
+      assert.deepInclude(seen[0], { _tag: "Start", provider: "b", attempt: 2 })
+      yield* eventually(() => a.counts.abandoned === 1)
+      // Without another one, the same model has all the time it needs.
+      const alone = yield* stage()
+      alone.a.otherwise({ pieces: ["late"], pace: 200 })
+      assert.deepInclude((yield* alone.events)[0], { _tag: "Start", provider: "a", attempt: 1 })
+    }))
+
+  it.scopedLive("is not silent for long to a client that asks for it, and to no other", () =>
+    Effect.gen(function*() {
+      const { a, client, patient } = yield* stage()
+      a.otherwise({ thoughts: 3, pace: 150 })
+      const [heard, plain] = yield* Effect.all(
+        [patient, client].map((each) =>
+          Effect.map(Stream.runCollect(each.stream({ user: ["hi"] })), Chunk.toReadonlyArray)
+        ),
+        { concurrency: 2 }
+      )
+      const beats = heard!.flatMap((event) => event._tag === "Heartbeat" ? [event.elapsedMs] : [])
+      assert.isAtLeast(beats.length, 2)
+      assert.isAtLeast(beats[0]!, 100)
+      assert.deepStrictEqual(beats, [...beats].sort((a, b) => a - b))
+      assert.notInclude(plain!.map(({ _tag }) => _tag), "Heartbeat")
+      assert.deepStrictEqual(heard!.slice(-2).map(({ _tag }) => _tag), ["Done", "Metrics"])
+    }))
+
+  it.scopedLive("counts what became of its attempts", () =>
+    Effect.gen(function*() {
+      const count = (name: string, tags: Record<string, string>) =>
+        Effect.map(Metric.snapshot, (pairs) =>
+          pairs.filter(({ metricKey }) =>
+            metricKey.name === name &&
+            Object.entries(tags).every(([key, value]) =>
+              metricKey.tags.some((tag) => tag.key === key && tag.value === value)
+            )
+          ).reduce((sum, { metricState }) => sum + Number((metricState as { count?: number }).count ?? 0), 0))
+      const all = Effect.all([
+        count("vibectl_answers_total", { provider: "a", tier: "fallback" }),
+        count("vibectl_attempts_failed_total", { provider: "a", tier: "real", reason: "PROVIDER_UNAVAILABLE" }),
+        count("vibectl_restarts_total", { reason: "PROVIDER_UNAVAILABLE" }),
+        count("vibectl_calls_total", { method: "StreamExecute", outcome: "OK" })
+      ])
+      const { a, events } = yield* stage()
+      const before = yield* all
+      a.script({ fault: { after: 2, how: "reset" } }, {})
+      yield* events
+      yield* Effect.sleep("50 millis")
+      const after = yield* all
+      assert.deepStrictEqual(after.map((value, index) => value - before[index]!), [1, 1, 1, 1])
     }))
 
   it.scopedLive("begins anew after text for a client that understands it, and joins no two attempts", () =>

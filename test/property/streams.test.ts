@@ -211,6 +211,7 @@ const checkCall = (scenario: Scenario, { calls, world }: Played, index: number):
       assert.notStrictEqual(attempt.provider, following.provider)
     }
     if (following.provider === attempt.provider && attempt.real === following.real) {
+      if (attempt.real) assert.strictEqual(attempt.text, "", "no retry after text")
       const waited = following.begunAt - attempt.endedAt
       assert.isAtLeast(waited, Math.min(attempt.retryAfter ?? 0, 20_000), "Retry-After is honoured")
     }
