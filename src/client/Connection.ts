@@ -152,7 +152,13 @@ const checkVersion = (info: ServerInfo): Effect.Effect<void, VersionMismatch> =>
 
 /** A status without details did not come from a vibectl server's handler: look at the connection itself. */
 const explaining = (target: Diagnose.Target) => (failure: CallFailed): Effect.Effect<never, ClientError> => {
-  if (failure.reason === "UNAVAILABLE") return Effect.flatMap(Diagnose.diagnose(target), Effect.fail)
+  if (failure.reason === "UNAVAILABLE") {
+    return Effect.flatMap(Diagnose.diagnose(target), (found) =>
+      // A server that came up in the meantime: the call did not reach it, and may be made again.
+      found.reason === "CONNECTION_LOST" && /No connection established.*ECONNREFUSED/s.test(failure.summary)
+        ? new Unreachable({ reason: "REFUSED", address: target.address, detail: "ECONNREFUSED" })
+        : Effect.fail(found))
+  }
   if (failure.reason === "DEADLINE_EXCEEDED" && !failure.summary.includes("remote_addr=")) {
     return new Unreachable({ reason: "NO_ANSWER", address: target.address, detail: undefined })
   }
