@@ -95,7 +95,8 @@ export const serverStream = <Request, Response>(
 (call) => {
   let finished = false
   const out: Outgoing<Response> = {
-    write: (message) => write(call, message),
+    // A sign of life that was due in the moment of the end is not written after it.
+    write: (message) => Effect.suspend(() => finished ? Effect.void : write(call, message)),
     finish: (...messages) =>
       Effect.sync(() => {
         for (const message of messages) call.write(message)
