@@ -10,16 +10,14 @@ import * as Programs from "../support/Programs.js"
 
 const home = Effect.acquireRelease(Effect.sync(Programs.home), (home) => Effect.promise(home.close))
 
-/** What a watcher of the server's health is told, in order. */
-const watch = (port: number): ReadonlyArray<string> => {
+/** Tells what a watcher of the server's health is told. */
+const watch = (port: number, told: (status: string) => void): void => {
   const service = ProtoLoader.loadSync(Health.protoPath, { enums: String })["grpc.health.v1.Health"]
   const { path, requestSerialize, responseDeserialize } = (service as Grpc.ServiceDefinition)["Watch"]!
   const client = new Grpc.Client(`127.0.0.1:${port}`, Grpc.credentials.createInsecure())
-  const seen: Array<string> = []
   client.makeServerStreamRequest<object, { status: string }>(path, requestSerialize, responseDeserialize, {})
-    .on("data", ({ status }: { status: string }) => seen.push(status))
+    .on("data", ({ status }: { status: string }) => told(status))
     .on("error", () => client.close())
-  return seen
 }
 
 describe("SIGTERM with 50 live streams", () => {
@@ -40,7 +38,9 @@ describe("SIGTERM with 50 live streams", () => {
             VIBECTL_SERVER__DRAIN_SECONDS: "5"
           })
         )
-        const health = watch(server.port)
+        /** What the world was told, in order. */
+        const story: Array<string> = []
+        watch(server.port, (status) => story.push(status))
         const client = yield* Connection.make({ host: "127.0.0.1", port: server.port, tls: false, retryAttempts: 0 })
         let begun = 0
         const streams = yield* Effect.forEach(Array.from({ length: 50 }), () =>
@@ -54,6 +54,7 @@ describe("SIGTERM with 50 live streams", () => {
             ),
             Stream.map(([{ text }]) => text),
             Stream.runCollect,
+            Effect.tapError(() => Effect.sync(() => story.push("cut"))),
             Effect.fork
           ))
         yield* Effect.repeat(Effect.sleep("10 millis"), { until: () => begun === 50 }).pipe(
@@ -72,7 +73,7 @@ describe("SIGTERM with 50 live streams", () => {
         for (const error of failures) assert.deepInclude(error, { _tag: "CallFailed", reason: "SHUTTING_DOWN" })
 
         assert.deepStrictEqual(yield* Effect.promise(() => exit), [0, null])
-        assert.deepStrictEqual(health, ["SERVING", "NOT_SERVING"])
+        assert.deepStrictEqual(story.slice(0, 3), ["SERVING", "NOT_SERVING", "cut"])
         assert.strictEqual(vendor.counts.open, 0)
       }),
     30_000
