@@ -34,7 +34,10 @@ export const make = (
   timeouts: Timeouts
 ): Pieces => {
   const decoder = Sse.make()
-  const end = body.startedAt + timeouts.total
+  /** Milliseconds since the epoch. */
+  let end = body.startedAt + timeouts.total
+  /** Since when the next piece is the client's to ask for; undefined while it waits for one. */
+  let idleSince: number | undefined
   let limit: Limit = "firstToken"
   /** Milliseconds since the epoch. Only tokens put it off: a vendor that just keeps the line alive gives no answer. */
   let due = body.startedAt + timeouts.firstToken
@@ -62,7 +65,12 @@ export const make = (
       }
     }
     if (text !== "" || thought) limit = "betweenTokens"
-    if (text !== "") return Effect.succeed({ _tag: "Text", text })
+    if (text !== "") {
+      return Effect.map(Clock.currentTimeMillis, (now): Piece => {
+        idleSince = now
+        return { _tag: "Text", text }
+      })
+    }
     if (last !== undefined) return conclude(last)
     return thought ? goOn : next
   }
@@ -78,6 +86,8 @@ export const make = (
 
   // The time that a slow client takes between two pulls is not the provider's.
   const goOn: Pieces = Effect.flatMap(Clock.currentTimeMillis, (now) => {
+    if (idleSince !== undefined) end += now - idleSince
+    idleSince = undefined
     if (limit === "betweenTokens") due = now + timeouts.betweenTokens
     return last === undefined ? next : conclude(last)
   })

@@ -41,7 +41,7 @@ export const open = (
 
     const release = Effect.sync(() => {
       if (state === "reading") controller.abort()
-      else if (state === "finishing") abortLater(controller)
+      else if (state === "finishing") later(() => state === "ended" ? undefined : controller.abort())
     })
 
     /** A timer that is cleared costs a fraction of an Effect that is raced, and this runs for every read. */
@@ -110,6 +110,6 @@ export const open = (
 const lastBytesMs = 1000
 
 /** Not an `Effect.sleep`: the call is over, and must not wait for this. */
-const abortLater = (controller: AbortController): void => {
-  setTimeout(() => controller.abort(), lastBytesMs).unref()
+const later = (action: () => void): void => {
+  setTimeout(action, lastBytesMs).unref()
 }

@@ -11,7 +11,7 @@ export interface TimeoutOptions {
   readonly firstToken?: Duration.Duration | undefined
   /** From one token of a stream to the next; the time of a slow client does not count. */
   readonly betweenTokens?: Duration.Duration | undefined
-  /** From the request to the end of its answer. */
+  /** From the request to the end of its answer; the time of a slow client does not count. */
   readonly total?: Duration.Duration | undefined
   /** To the first text, while another model could be tried instead; undefined means no limit of its own. */
   readonly failover?: Duration.Duration | undefined

@@ -77,12 +77,15 @@ const tied = (pool: Pooled, signal: AbortSignal | undefined): Pooled =>
 
 /**
  * A connection that is given up when the call that waits for it is over: undici would go on connecting.
+ *
+ * It outlives its calls and may connect again for a later one, so an abort counts only if it is of the call that was
+ * handed over last. A pool hands over one at a time.
  */
 class Connection extends Client {
-  private readonly attempt: { socket: Net.Socket | undefined }
+  private readonly attempt: { socket: Net.Socket | undefined; waiter: AbortSignal | undefined }
 
   constructor(origin: string | URL, options: object, timeout: number) {
-    const attempt: Connection["attempt"] = { socket: undefined }
+    const attempt: Connection["attempt"] = { socket: undefined, waiter: undefined }
     // It returns the socket, which its type does not say.
     const connect = buildConnector({ timeout }) as (...args: Parameters<buildConnector.connector>) => Net.Socket
     super(origin, {
@@ -98,15 +101,25 @@ class Connection extends Client {
   }
 
   override dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
-    dispatching?.addEventListener("abort", () => this.attempt.socket?.destroy(new Error("the call is over")), {
-      once: true
-    })
+    const { attempt } = this
+    const waiter = dispatching
+    attempt.waiter = waiter
+    waiter?.addEventListener("abort", () => {
+      if (attempt.waiter === waiter) attempt.socket?.destroy(new Error("the call is over"))
+    }, { once: true })
     return super.dispatch(options, handler)
   }
 }
 
 /** The SDKs take whatever sounds like a timeout for their own, and forget the cause. */
 const rethrow = (error: unknown): never => {
-  const code = error instanceof Error && error.cause instanceof Error && "code" in error.cause ? error.cause.code : ""
-  throw code === "UND_ERR_CONNECT_TIMEOUT" || code === "ETIMEDOUT" ? new TooLate({ limit: "connect" }) : error
+  const cause: NodeJS.ErrnoException | undefined = error instanceof Error && error.cause instanceof Error
+    ? error.cause
+    : undefined
+  if (cause?.code === "UND_ERR_CONNECT_TIMEOUT") throw new TooLate({ limit: "connect" })
+  if (cause?.code !== "ETIMEDOUT") throw error
+  // Of several addresses, none of which answered, there is no one system call.
+  if (cause.syscall === "connect" || cause instanceof AggregateError) throw new TooLate({ limit: "connect" })
+  // The system gave up a connection that stood.
+  throw new TypeError("fetch failed", { cause: Object.assign(new Error("lost"), { code: "UND_ERR_SOCKET" }) })
 }

@@ -98,7 +98,11 @@ export const open = <C extends Candidate>(options: Options<C>): Effect.Effect<Ti
         giveWayAt = Math.min(giveWayAt, now + Duration.toMillis(budget))
         return Effect.timeoutFail(attempt, {
           duration: Duration.millis(Math.max(0, giveWayAt - now)),
-          onTimeout: () => tooSlow(provider.name)
+          onTimeout: () => {
+            // Not left to the clock: a timer may be early by a fraction of a millisecond.
+            giveWayAt = -Infinity
+            return tooSlow(provider.name)
+          }
         })
       })
     }

@@ -264,6 +264,22 @@ for (const kind of kinds) {
         yield* eventually(() => vendor.counts.abandoned === 1)
       }))
 
+    test("does not count the time of a slow client for the provider's", (vendor) =>
+      Effect.gen(function*() {
+        vendor.otherwise({ pieces: ["a", "b", "c", "d", "e"], pace: 20 })
+        const hasty = yield* provider(kind, vendor, { timeouts: { total: Duration.millis(400) } })
+        const texts = yield* Effect.scoped(Effect.gen(function*() {
+          const pull = yield* hasty.stream(request)
+          const texts: Array<string> = []
+          for (let piece = yield* pull; piece._tag === "Text"; piece = yield* pull) {
+            texts.push(piece.text)
+            if (texts.length < 3) yield* Effect.sleep("400 millis")
+          }
+          return texts
+        })).pipe(Effect.timeout("5 seconds"))
+        assert.strictEqual(texts.join(""), "abcde")
+      }))
+
     test("takes thinking for life, and silence after it for none", (vendor) =>
       Effect.gen(function*() {
         // Head and thoughts leave 40 ms apart: the first text comes long after the first token had to.
