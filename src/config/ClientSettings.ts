@@ -44,8 +44,6 @@ export class ProfileNotFound extends Data.TaggedError("ProfileNotFound")<{
 
 // -- internals ---------------------------------------------------------------
 
-const optional = <A, I>(field: Schema.Schema<A, I>) => Schema.optionalWith(field, { exact: true })
-
 const name = Schema.String.pipe(Schema.pattern(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/)).annotations(
   Shape.expects("the name of a profile: 1 to 64 letters, digits, _, . and -, the first a letter or digit")
 )
@@ -57,13 +55,13 @@ const profile = Schema.Struct({
     private: true,
     example: "vibectl-server://llm.example.com:50051"
   })),
-  ca_bundle_path: optional(Fields.path.annotations(Shape.note("PEM file of the CA to trust.", { path: true }))),
-  jwt_path: optional(Fields.path.annotations(Shape.note("File that holds the token.", { path: true })))
+  ca_bundle_path: Fields.optional(Fields.path.annotations(Shape.note("PEM file of the CA to trust.", { path: true }))),
+  jwt_path: Fields.optional(Fields.path.annotations(Shape.note("File that holds the token.", { path: true })))
 })
 
 const schema = Schema.Struct({
   proxy: Schema.Struct({
-    active: optional(name.annotations(Shape.note("The profile in use; null turns the proxy off."))),
+    active: Fields.optional(name.annotations(Shape.note("The profile in use; null turns the proxy off."))),
     profiles: Schema.Record({ key: name, value: profile }).annotations(Shape.note("Servers, by name.", {
       names: "the name of a profile is 1 to 64 letters, digits, _, . and -, the first a letter or digit",
       example: "work"

@@ -5,6 +5,12 @@
 import { Schema } from "effect"
 import * as Shape from "./Shape.js"
 
+/** A key that may be left out. */
+export const optional = <A, I>(field: Schema.Schema<A, I>) => Schema.optionalWith(field, { exact: true })
+
+/** The key of a mapping that users name; `__proto__` cannot be the key of a plain object. */
+export const name = Schema.String.pipe(Schema.pattern(/^(?!__proto__$)\S+$/))
+
 export const text = Schema.NonEmptyString.annotations(Shape.expects("text (in quotes if it looks like a number)"))
 
 /** A file; made absolute while loading. */

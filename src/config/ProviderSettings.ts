@@ -12,42 +12,42 @@ export const provider = (kinds: ReadonlyArray<string>) =>
       example: "openai",
       unset: "the provider's name, if that is a kind"
     })),
-    api_key: optional(Fields.secret.annotations(
+    api_key: Fields.optional(Fields.secret.annotations(
       note("Its key. Best given as a variable or in a file.", {
         secret: true,
         example: "\"${OPENAI_API_KEY}\"",
         unset: "no key is sent"
       })
     )),
-    api_key_file: optional(Fields.path.annotations(
+    api_key_file: Fields.optional(Fields.path.annotations(
       note("A file that holds the key, instead of api_key.", { path: true, example: "/run/secrets/openai" })
     )),
-    base_url: optional(Fields.baseUrl.annotations(
+    base_url: Fields.optional(Fields.baseUrl.annotations(
       note("Where it is.", {
         private: true,
         example: "https://api.openai.com/v1",
         unset: "the vendor's own"
       })
     )),
-    models: optional(
+    models: Fields.optional(
       Schema.Array(model).annotations(Shape.expects("a list of models", {
         about: "The only models it serves, each a name or { name, streaming, context_length (tokens) }.",
         example: "[gpt-4o, { name: gpt-4, streaming: true, context_length: 8192 }]",
         unset: "every model it has"
       }))
     ),
-    default_model: optional(Fields.text.annotations(
+    default_model: Fields.optional(Fields.text.annotations(
       note("Its model when nobody chose one, without the provider's name.", {
         example: "gpt-4o",
         unset: "well-known for its kind, else the first of models"
       })
     )),
-    max_output_tokens: optional(
+    max_output_tokens: Fields.optional(
       Fields.wholeNumber(1).annotations(
         note("Tokens that one answer may have.", { example: "4096", unset: "the vendor's limit" })
       )
     ),
-    max_retries: optional(
+    max_retries: Fields.optional(
       Fields.wholeNumber(0, 10).annotations(
         note("How often a call that failed before its first text is made again, 0 to 10.", {
           example: "2",
@@ -55,7 +55,7 @@ export const provider = (kinds: ReadonlyArray<string>) =>
         })
       )
     ),
-    max_concurrent_requests: optional(
+    max_concurrent_requests: Fields.optional(
       Fields.wholeNumber(1).annotations(
         note("Requests to it at the same time; further ones wait for their turn.", {
           example: "4",
@@ -64,8 +64,8 @@ export const provider = (kinds: ReadonlyArray<string>) =>
       )
     ),
     ...timeouts,
-    model_timeouts: optional(
-      Schema.Record({ key: Schema.String.pipe(Schema.pattern(modelName)), value: Schema.Struct(timeouts) })
+    model_timeouts: Fields.optional(
+      Schema.Record({ key: Fields.name, value: Schema.Struct(timeouts) })
         .annotations(note("Where a model needs other times than its provider, by its name without the provider's.", {
           example: "o3",
           names: "a model's name is not empty and has no spaces"
@@ -76,34 +76,30 @@ export const provider = (kinds: ReadonlyArray<string>) =>
 // -- internals ---------------------------------------------------------------
 
 const note = Shape.note
-const optional = <A, I>(field: Schema.Schema<A, I>) => Schema.optionalWith(field, { exact: true })
-
-/** `__proto__` cannot be the key of a plain object. */
-const modelName = /^(?!__proto__$)\S+$/
 
 const model = Schema.Union(
   Fields.text,
   Schema.Struct({
     name: Fields.text,
-    streaming: optional(Fields.boolean),
-    context_length: optional(Fields.wholeNumber(1))
+    streaming: Fields.optional(Fields.boolean),
+    context_length: Fields.optional(Fields.wholeNumber(1))
   })
 ).annotations(Shape.expects("a model's name, or { name, streaming, context_length }"))
 
 const timeouts = {
-  connect_seconds: optional(Fields.timeout.annotations(
+  connect_seconds: Fields.optional(Fields.timeout.annotations(
     note("Seconds until a connection stands.", { example: "10", unset: "10" })
   )),
-  first_token_seconds: optional(Fields.timeout.annotations(
+  first_token_seconds: Fields.optional(Fields.timeout.annotations(
     note("Seconds from a request to the first token of its stream.", { example: "300", unset: "300" })
   )),
-  between_tokens_seconds: optional(Fields.timeout.annotations(
+  between_tokens_seconds: Fields.optional(Fields.timeout.annotations(
     note("Seconds from one token of a stream to the next.", { example: "60", unset: "60" })
   )),
-  total_seconds: optional(Fields.timeout.annotations(
+  total_seconds: Fields.optional(Fields.timeout.annotations(
     note("Seconds from a request to the end of its answer.", { example: "600", unset: "600" })
   )),
-  failover_seconds: optional(Fields.timeout.annotations(
+  failover_seconds: Fields.optional(Fields.timeout.annotations(
     note("Seconds to the first text before the next of its fallbacks is tried; the last one is not cut by it.", {
       example: "15",
       unset: "no limit of its own"

@@ -57,12 +57,12 @@ export const schema = (kinds: ReadonlyArray<string>) =>
         example: "openai",
         names: "the name of a provider is made of letters, digits, - and _"
       })),
-    model_aliases: Schema.Record({ key: Schema.String.pipe(Schema.pattern(aliasName)), value: modelName })
+    model_aliases: Schema.Record({ key: Fields.name, value: modelName })
       .annotations(Shape.note("Short names for models. These come beside the ones that are built in.", {
         example: "fast",
         names: "the name of an alias is not empty and has no spaces"
       })),
-    fallbacks: Schema.Record({ key: Schema.String.pipe(Schema.pattern(aliasName)), value: fallbackModels })
+    fallbacks: Schema.Record({ key: Fields.name, value: fallbackModels })
       .annotations(Shape.note("Models to try in this order when a model's provider fails before the first text.", {
         example: "openai/gpt-4o",
         names: "a model is provider/model or an alias"
@@ -72,11 +72,9 @@ export const schema = (kinds: ReadonlyArray<string>) =>
 // -- internals ---------------------------------------------------------------
 
 const note = Shape.note
-const optional = <A, I>(field: Schema.Schema<A, I>) => Schema.optionalWith(field, { exact: true })
 
 /** `__proto__` cannot be the key of a plain object. */
 const providerName = /^(?!__proto__$)[A-Za-z0-9_-]+$/
-const aliasName = /^(?!__proto__$)\S+$/
 
 const server = Schema.Struct({
   host: Fields.text.annotations(note("Address to listen on; 0.0.0.0 is every IPv4 address of this machine.")),
@@ -84,22 +82,22 @@ const server = Schema.Struct({
   enable_auth: Fields.boolean.annotations(note("Whether callers must send a token.")),
   log_level: Schema.compose(Schema.Uppercase, Fields.oneOf("DEBUG", "INFO", "WARNING", "ERROR"), { strict: false })
     .annotations(Shape.expects("DEBUG, INFO, WARNING or ERROR", { about: "DEBUG, INFO, WARNING or ERROR." })),
-  log_format: optional(
+  log_format: Fields.optional(
     Fields.oneOf("pretty", "json").annotations(
       note("How log lines look: pretty or json.", { example: "pretty", unset: "pretty on a terminal, else json" })
     )
   ),
-  jwt_secret: optional(Fields.secret.annotations(
+  jwt_secret: Fields.optional(Fields.secret.annotations(
     note("Signs the tokens; 32 bytes or more. Best given as a variable or in a file.", {
       secret: true,
       example: "\"${JWT_SECRET}\"",
       unset: "generated once, beside this file"
     })
   )),
-  jwt_secret_file: optional(Fields.path.annotations(
+  jwt_secret_file: Fields.optional(Fields.path.annotations(
     note("A file that holds the secret, instead of jwt_secret.", { path: true, example: "/run/secrets/jwt" })
   )),
-  default_model: optional(Fields.text.annotations(
+  default_model: Fields.optional(Fields.text.annotations(
     note("The model of callers who choose none: provider/model or an alias.", {
       example: "openai/gpt-4o",
       unset: "the first provider's own default"
@@ -115,12 +113,12 @@ const server = Schema.Struct({
 
 const tls = Schema.Struct({
   enabled: Fields.boolean.annotations(note("false serves plaintext: only for a network that nobody else can read.")),
-  cert_file: optional(Fields.path.annotations(note("PEM file with the certificate and its chain.", {
+  cert_file: Fields.optional(Fields.path.annotations(note("PEM file with the certificate and its chain.", {
     path: true,
     example: "/etc/vibectl/tls.crt",
     unset: "a certificate for localhost, of a private CA, both made once"
   }))),
-  key_file: optional(Fields.path.annotations(
+  key_file: Fields.optional(Fields.path.annotations(
     note("PEM file with the certificate's private key.", { path: true, example: "/etc/vibectl/tls.key" })
   ))
 }).annotations(note("Encryption of the connections."))

@@ -96,11 +96,13 @@ export const open = (
     }
 
     // What is acquired is the controller and not the response: an acquisition cannot be interrupted.
-    return Effect.addFinalizer(() =>
-      release
-    ).pipe(
-      Effect.zipRight(within(patience, async () => request(controller.signal))),
-      Effect.map(body)
+    const asked = within(patience, async () =>
+      request(controller.signal))
+    return Effect.zipRight(
+      Effect.addFinalizer(() =>
+        release
+      ),
+      Effect.map(asked, body)
     )
   })
 

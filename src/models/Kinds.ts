@@ -8,6 +8,7 @@
 import { Effect, type Redacted, type Scope } from "effect"
 import type { Calls, Endpoint } from "./Endpoint.js"
 import * as KnownModels from "./KnownModels.js"
+import { limited } from "./Permits.js"
 import type { ModelSpec, Provider } from "./Provider.js"
 import * as Timeouts from "./Timeouts.js"
 
@@ -75,7 +76,6 @@ function vendor(load: () => Promise<Vendor>, known: ReadonlyArray<ModelSpec>, fa
   return Effect.fnUntraced(function*(options: ProviderOptions) {
     const { home, make } = yield* Effect.promise(load)
     const { modelTimeouts, timeouts } = options
-    const { limited } = yield* Effect.promise(() => import("./Permits.js"))
     const transport = yield* Effect.flatMap(Effect.promise(() => import("./Transport.js")), ({ make }) => make)
     const own = options.baseUrl === undefined || new URL(options.baseUrl).host === new URL(home).host
     const models = options.models?.map((model) => specOf(model, own ? known : [])) ?? (own ? known : [])

@@ -210,10 +210,11 @@ const respond = (behaviour: Behaviour, exchange: Exchange): void => {
     tokens: { inputTokens: 7, outputTokens: 3 }
   }
   if (!streamed || behaviour.whole === true) {
-    const text = JSON.stringify(VendorWire.whole(wire, answer))
-    if (fault === undefined) return json(200, VendorWire.whole(wire, answer))
+    const whole = VendorWire.whole(wire, answer)
+    if (fault === undefined) return json(200, whole)
     if (fault.how === "error") return json(200, VendorWire.errorBody(wire, { type: "overloaded_error" }))
     response.writeHead(200, { "content-type": "application/json" })
+    const text = JSON.stringify(whole)
     const half = text.slice(0, text.length / 2)
     return void exchange.send(half, behaviour).then(() => finish(fault.how, response))
   }

@@ -43,6 +43,9 @@ export const provider = fc.record({
 })
 export type Script = typeof provider extends fc.Arbitrary<infer A> ? A : never
 
+/** A text of so many UTF-16 code units, most of them halves of pairs. */
+const wide = (length: number): string => "w".repeat(length % 3) + "😀".repeat((length - length % 3) / 2)
+
 export interface Attempt {
   /** The user's text of the request: which call it is for. */
   readonly call: string
@@ -142,7 +145,7 @@ export const make = (name: string, script: Script, world: World): Provider => {
       yield* Effect.sleep(whole.delay)
       if (whole.ending === "hang") return yield* Effect.never
       if (whole.ending !== "end") return yield* fail(attempt, whole.ending)
-      attempt.text = `<${world.attempts.length}${"w".repeat(whole.length)}>`
+      attempt.text = `<${world.attempts.length}${wide(whole.length)}>`
       attempt.how = "done"
       return { text: attempt.text, usage: undefined }
     }))
@@ -159,7 +162,7 @@ export const make = (name: string, script: Script, world: World): Provider => {
         attempt.how = "done"
         world.attempts.splice(world.attempts.indexOf(attempt), 1)
         if (!plan.answer) return yield* new StreamingUnsupported({ provider: name, answer: undefined })
-        const text = "u".repeat(whole.length)
+        const text = wide(whole.length)
         world.attempts.push({ ...attempt, real: false, text, endedAt: world.time.now() })
         return yield* new StreamingUnsupported({ provider: name, answer: { text, usage: undefined } })
       }

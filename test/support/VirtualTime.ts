@@ -30,7 +30,8 @@ export interface VirtualTime {
   readonly run: (end: number) => void
   /** Lets every fiber go on as far as it can without time passing. */
   readonly settle: () => void
-  readonly timers: () => number
+  /** Fibers' sleeps, without the callbacks of {@link VirtualTime.after}. */
+  readonly sleeps: () => number
   readonly fibers: () => number
 }
 
@@ -39,6 +40,7 @@ export const make = (seed: number): VirtualTime => {
   let serial = 0
   let tasks: Array<() => void> = []
   const timers = new Set<{ readonly at: number; readonly serial: number; readonly fire: () => void }>()
+  const sleeps = new Set<unknown>()
   const fibers = new Set<unknown>()
 
   const scheduler: Scheduler.Scheduler = {
@@ -59,8 +61,15 @@ export const make = (seed: number): VirtualTime => {
     currentTimeNanos: Effect.sync(() => BigInt(now) * 1_000_000n),
     sleep: (duration) =>
       Effect.async<void>((resume) => {
-        const timer = start(Duration.toMillis(duration), () => resume(Effect.void))
-        return Effect.sync(() => void timers.delete(timer))
+        const timer = start(Duration.toMillis(duration), () => {
+          sleeps.delete(timer)
+          resume(Effect.void)
+        })
+        sleeps.add(timer)
+        return Effect.sync(() => {
+          sleeps.delete(timer)
+          timers.delete(timer)
+        })
       })
   }
 
@@ -125,7 +134,7 @@ export const make = (seed: number): VirtualTime => {
       if (end !== Infinity) now = end
     },
     settle,
-    timers: () => timers.size,
+    sleeps: () => sleeps.size,
     fibers: () => fibers.size
   }
 }
