@@ -11,6 +11,7 @@ const rank: Record<string, number> = {
   config: 1,
   terminal: 1,
   versions: 1,
+  audit: 2,
   auth: 2,
   models: 2,
   tls: 2,

@@ -4,7 +4,7 @@
  */
 import { FileSystem } from "@effect/platform"
 import type { PlatformError } from "@effect/platform/Error"
-import { Effect, Random } from "effect"
+import { Data, Effect, Option, Random, Schedule, type Scope } from "effect"
 import * as NodePath from "node:path"
 
 /** Replaces `path` in one step; readers see the old or the new content, nothing between. */
@@ -25,17 +25,72 @@ export const createPrivate = (
   withTemporary(path, content, (files, temporary) =>
     files.link(temporary, path).pipe(
       Effect.catchIf(
-        (error) => error._tag === "SystemError" && error.reason === "AlreadyExists",
+        isTaken,
         () => Effect.void
       ),
       Effect.zipRight(files.readFileString(path))
     ))
+
+/**
+ * Adds `text` to the end of `path` and waits until the disk has it. Several
+ * processes may do this at once: each addition stays whole.
+ */
+export const appendPrivate = (
+  path: string,
+  text: string
+): Effect.Effect<void, PlatformError, FileSystem.FileSystem> =>
+  Effect.scoped(Effect.gen(function*() {
+    const files = yield* FileSystem.FileSystem
+    yield* privateDirectory(NodePath.dirname(path))
+    const file = yield* files.open(path, { flag: "a", mode: 0o600 })
+    yield* file.writeAll(new TextEncoder().encode(text))
+    yield* file.sync
+  }))
+
+/** While the scope is open, no other process that asks here edits `path`. Waits for at most 5 seconds. */
+export const locked = (
+  path: string
+): Effect.Effect<void, PlatformError | FileBusy, FileSystem.FileSystem | Scope.Scope> =>
+  Effect.gen(function*() {
+    const files = yield* FileSystem.FileSystem
+    const lock = `${path}.lock`
+    yield* privateDirectory(NodePath.dirname(path))
+    const take = Effect.scoped(files.open(lock, { flag: "wx", mode: 0o600 })).pipe(
+      Effect.retry({ while: isTaken, schedule: Schedule.spaced("50 millis"), times: 100 }),
+      Effect.catchIf(isTaken, () => new FileBusy({ path, lock }))
+    )
+    yield* Effect.acquireRelease(take, () => Effect.ignore(files.remove(lock)))
+  })
+
+/** Another process edits the file, or one died while it did. */
+export class FileBusy extends Data.TaggedError("FileBusy")<{ readonly path: string; readonly lock: string }> {
+  get summary() {
+    return `Another program is editing ${this.path}.`
+  }
+  get remedy() {
+    return `Run the command again; if no other vibectl-server command runs, remove ${this.lock} first.`
+  }
+  override get message() {
+    return `${this.summary} ${this.remedy}`
+  }
+}
+
+/** Changes whenever the content of `path` was replaced or added to; `""` while there is no such file. */
+export const stamp = (path: string): Effect.Effect<string, never, FileSystem.FileSystem> =>
+  Effect.flatMap(FileSystem.FileSystem, (files) => files.stat(path)).pipe(
+    Effect.map(({ ino, mtime, size }) =>
+      [Option.getOrElse(ino, () => 0), Option.match(mtime, { onNone: () => 0, onSome: Number }), size].join(" ")
+    ),
+    Effect.orElseSucceed(() => "")
+  )
 
 /** Makes `directory` and its missing parents, readable by the owner only. */
 export const privateDirectory = (directory: string) =>
   Effect.flatMap(FileSystem.FileSystem, (files) => files.makeDirectory(directory, { recursive: true, mode: 0o700 }))
 
 // -- internals ---------------------------------------------------------------
+
+const isTaken = (error: PlatformError) => error._tag === "SystemError" && error.reason === "AlreadyExists"
 
 const withTemporary = <A>(
   path: string,

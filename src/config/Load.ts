@@ -80,7 +80,10 @@ export const loadText = <A, I>(
     if (file.root === undefined) return yield* new Problem.ConfigInvalid({ problems: early })
 
     const layers = [environment.root, fromFlags(options.flags ?? new Map())]
-    const given = Tree.withoutNulls(layers.reduce(Tree.merge, file.root))
+    const given = Tree.withoutNulls(layers.reduce(Tree.merge, file.root), (path) => {
+      const own = Shape.at(shape, path)
+      return own?._tag === "Leaf" && own.takesNull
+    })
     const completed = description.complete === undefined
       ? { root: given, problems: [] }
       : yield* description.complete(given, variables)
@@ -131,6 +134,10 @@ const leavesOf = (root: Tree.Node): ReadonlyArray<readonly [key: string, leaf: T
 const absolutePaths =
   (shape: Shape.Shape, variables: Variables) => (leaf: Tree.Node, path: ReadonlyArray<string>): Tree.Node => {
     const own = Shape.at(shape, path)
+    if (Tree.isList(leaf.content)) {
+      const absolute = absolutePaths(shape, variables)
+      return { ...leaf, content: leaf.content.map((item, index) => absolute(item, [...path, String(index)])) }
+    }
     if (own?._tag !== "Leaf" || !own.isPath || typeof leaf.content !== "string" || leaf.content === "") return leaf
     const base = leaf.source._tag === "File" ? NodePath.dirname(leaf.source.file) : "."
     const expanded = variables["HOME"] === undefined

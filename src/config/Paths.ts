@@ -15,6 +15,14 @@ export interface Paths {
   readonly serverConfig: string
   /** The generated signing secret that `vibectl-server` and `generate-token` share. */
   readonly jwtSecret: string
+  /** The signing keys after a rotation. */
+  readonly keyring: string
+  /** Tokens and subjects that are refused; one JSON object a line. */
+  readonly revocations: string
+  /** The audit log, where the configuration names no other. */
+  readonly auditLog: string
+  /** What the settings were at the last start, as digests. */
+  readonly configState: string
   /** The private CA and the certificate of `localhost`. */
   readonly tlsDir: string
   readonly clientDir: string
@@ -32,6 +40,10 @@ export const below = (root: string): Paths => {
     serverDir,
     serverConfig: NodePath.join(serverDir, "config.yaml"),
     jwtSecret: NodePath.join(serverDir, "jwt-secret"),
+    keyring: NodePath.join(serverDir, "keys.json"),
+    revocations: NodePath.join(serverDir, "revocations.jsonl"),
+    auditLog: NodePath.join(serverDir, "audit.jsonl"),
+    configState: NodePath.join(serverDir, "config-state.json"),
     tlsDir: NodePath.join(serverDir, "tls"),
     clientDir,
     clientConfig: NodePath.join(clientDir, "config.yaml"),

@@ -11,11 +11,32 @@ export const check = (root: Tree.Node): ReadonlyArray<Problem.Problem> => {
     ...notBoth(root, ["server"], "jwt_secret", "jwt_secret_file"),
     ...together(root, ["tls"], "cert_file", "key_file"),
     ...together(root, ["tls"], "key_file", "cert_file"),
+    ...issuers(root),
     ...names.flatMap((name) => notBoth(root, ["providers", name], "api_key", "api_key_file"))
   ]
 }
 
 // -- internals ---------------------------------------------------------------
+
+/** One place for the keys of each, and one of each `iss`. */
+const issuers = (root: Tree.Node): ReadonlyArray<Problem.Problem> => {
+  const branch = Tree.at(root, ["auth", "issuers"])
+  const taken = new Map([["vibectl-server", "this server's own tokens"]])
+  return (Tree.isBranch(branch) ? [...branch.content] : []).flatMap(([name, node]) => {
+    const path = ["auth", "issuers", name]
+    const sources = ["jwks_url", "jwks_file", "key_file"].filter((key) => Tree.at(node, [key]) !== undefined)
+    const own = sources.length === 0
+      ? [Problem.make(Problem.place(node.keySource), path, "it needs jwks_url, jwks_file or key_file.")]
+      : sources.slice(1).flatMap((key) => notBoth(root, path, sources[0] ?? "", key))
+    const issuer = Tree.at(node, ["issuer"])
+    if (issuer === undefined || typeof issuer.content !== "string") return own
+    const other = taken.get(issuer.content)
+    taken.set(issuer.content, `auth.issuers.${name}`)
+    return other === undefined
+      ? own
+      : [...own, Problem.make(Problem.place(issuer.source), [...path, "issuer"], `it is the issuer of ${other} too.`)]
+  })
+}
 
 type Rule = (root: Tree.Node, path: ReadonlyArray<string>, one: string, other: string) => ReadonlyArray<Problem.Problem>
 

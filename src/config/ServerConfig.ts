@@ -31,6 +31,9 @@ export class ServerConfig extends Context.Tag("vibectl/config/ServerConfig")<Ser
     Layer.succeed(this, {
       server: { ...defaults.server, log_level: "INFO", port: 0, drain_seconds: 0, ...overrides.server },
       tls: { enabled: false, ...overrides.tls },
+      auth: overrides.auth ?? defaults.auth,
+      access: overrides.access ?? defaults.access,
+      audit: { ...defaults.audit, destination: "off", ...overrides.audit },
       providers: overrides.providers ?? { demo: { kind: "demo" } },
       model_aliases: overrides.model_aliases ?? defaults.model_aliases,
       fallbacks: overrides.fallbacks ?? {}
@@ -40,6 +43,9 @@ export class ServerConfig extends Context.Tag("vibectl/config/ServerConfig")<Ser
 export interface Overrides {
   readonly server?: Partial<Settings["server"]>
   readonly tls?: Partial<Settings["tls"]>
+  readonly auth?: Settings["auth"]
+  readonly access?: Settings["access"]
+  readonly audit?: Partial<Settings["audit"]>
   readonly providers?: Settings["providers"]
   readonly model_aliases?: Settings["model_aliases"]
   readonly fallbacks?: Settings["fallbacks"]

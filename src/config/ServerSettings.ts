@@ -5,6 +5,7 @@
  * `config init` writes and what the error messages say.
  */
 import { Schema } from "effect"
+import * as Access from "./AccessSettings.js"
 import * as Fields from "./Fields.js"
 import type { Description } from "./Load.js"
 import { complete } from "./ProviderDefaults.js"
@@ -16,6 +17,7 @@ export type Settings = Schema.Schema.Type<ReturnType<typeof schema>>
 type Encoded = Schema.Schema.Encoded<ReturnType<typeof schema>>
 export type ServerSection = Settings["server"]
 export type TlsSection = Settings["tls"]
+export type { AccessSection, AuditSection, IssuerSettings, LimitsSection } from "./AccessSettings.js"
 /** One provider; its name is its key in `providers`. */
 export type ProviderSettings = Settings["providers"][string]
 
@@ -36,8 +38,15 @@ export const defaults = {
     enable_auth: true,
     log_level: "INFO",
     drain_seconds: 10,
-    heartbeat_seconds: 15
+    heartbeat_seconds: 15,
+    max_message_bytes: 4_194_304,
+    max_streams_per_connection: 1000,
+    allow_open_access: false,
+    limits: { global: {}, per_token: {} }
   },
+  auth: { issuers: {} },
+  access: { subjects: {}, roles: {}, tenants: {} },
+  audit: { destination: "file", max_megabytes: 50, keep_files: 5 },
   tls: { enabled: true },
   providers: {},
   fallbacks: {},
@@ -52,6 +61,9 @@ export const schema = (kinds: ReadonlyArray<string>) =>
   Schema.Struct({
     server,
     tls,
+    auth: Access.auth,
+    access: Access.access,
+    audit: Access.audit,
     providers: Schema.Record({ key: Schema.String.pipe(Schema.pattern(providerName)), value: provider(kinds) })
       .annotations(Shape.note(providersNote, {
         example: "openai",
@@ -97,6 +109,15 @@ const server = Schema.Struct({
   jwt_secret_file: Fields.optional(Fields.path.annotations(
     note("A file that holds the secret, instead of jwt_secret.", { path: true, example: "/run/secrets/jwt" })
   )),
+  jwt_previous_secret_files: Fields.optional(
+    Schema.Array(Fields.path).annotations(
+      Shape.expects("a list of files", {
+        about: "Files of secrets that signed before, whose tokens are still good.",
+        example: "[/run/secrets/jwt-old]",
+        unset: "what `keys rotate` kept"
+      })
+    )
+  ),
   default_model: Fields.optional(Fields.text.annotations(
     note("The model of callers who choose none: provider/model or an alias.", {
       example: "openai/gpt-4o",
@@ -108,7 +129,15 @@ const server = Schema.Struct({
   ),
   heartbeat_seconds: Fields.timeout.annotations(
     note("Seconds that a stream is silent before a client that asks for it gets a sign of life.")
-  )
+  ),
+  max_message_bytes: Fields.wholeNumber(1024, 2 ** 30).annotations(note("Size of one request on the wire.")),
+  max_streams_per_connection: Fields.wholeNumber(1, 2 ** 31 - 1).annotations(
+    note("Calls at the same time on one connection.")
+  ),
+  allow_open_access: Fields.boolean.annotations(
+    note("Whether a server without authentication may listen beyond this machine.")
+  ),
+  limits: Access.limits
 }).annotations(note("The server itself."))
 
 const tls = Schema.Struct({

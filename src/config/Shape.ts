@@ -22,6 +22,8 @@ export interface Leaf extends Common {
   /** Its value stays out of messages, because people put credentials into it. */
   readonly isPrivate: boolean
   readonly isPath: boolean
+  /** Whether null is a value of its own; elsewhere it means unset. */
+  readonly takesNull: boolean
   /** The values allowed, when they can be listed. */
   readonly choices: ReadonlyArray<string>
   /** A value for the template, as YAML. */
@@ -99,6 +101,9 @@ const fromAst = (ast: SchemaAST.AST): Shape => {
     isSecret: notes.secret ?? false,
     isPrivate: notes.private ?? notes.secret ?? false,
     isPath: notes.path ?? false,
+    takesNull: layers.some((layer) =>
+      SchemaAST.isUnion(layer) && layer.types.some((type) => SchemaAST.isLiteral(type) && type.literal === null)
+    ),
     choices: layers.flatMap(literals),
     example: notes.example,
     unset: notes.unset,

@@ -52,12 +52,17 @@ export const merge = (lower: Node, higher: Node): Node => {
   return { ...higher, content }
 }
 
-/** Without the keys whose value is null: null means unset. */
-export const withoutNulls = (node: Node): Node => {
+/** Without the keys whose value is null, except where null is a value: elsewhere it means unset. */
+export const withoutNulls = (
+  node: Node,
+  takesNull: (path: ReadonlyArray<string>) => boolean,
+  path: ReadonlyArray<string> = []
+): Node => {
   if (!isBranch(node)) return node
   const content = new Map<string, Node>()
   for (const [key, child] of node.content) {
-    if (child.content !== null) content.set(key, withoutNulls(child))
+    const below = [...path, key]
+    if (child.content !== null || takesNull(below)) content.set(key, withoutNulls(child, takesNull, below))
   }
   return { ...node, content }
 }

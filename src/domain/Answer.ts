@@ -6,6 +6,8 @@
  * success only. On a connection, a `Heartbeat` may come anywhere before `Done`.
  */
 
+import type { Access } from "./Access.js"
+
 /** What a client asks, as it came from the wire. */
 export interface AnswerRequest {
   /** Never empty. */
@@ -24,6 +26,8 @@ export interface Caller {
   readonly subject: string
   /** `jti` of the verified token. */
   readonly tokenId: string | undefined
+  /** The models it may call, and how much. */
+  readonly access: Access
   /** Wire extensions the client understands. */
   readonly features: ReadonlySet<Feature>
   /** Until when the client waits for its answer, in milliseconds since the epoch; Infinity when it did not say. */

@@ -13,24 +13,72 @@ export type Reason = ProxyError["reason"]
 
 export type ProxyError =
   | Unauthenticated
+  | IdentityUnavailable
   | ModelNotAllowed
   | InvalidRequest
   | ModelNotFound
   | LimitExceeded
+  | RequestTimeout
   | ProviderFailure
   | StreamInterrupted
   | ShuttingDown
   | VersionIncompatible
 
+/** Why exactly a caller was refused: for the audit log, and never for the caller. */
+export type Refusal =
+  | "no_token"
+  | "not_bearer"
+  | "not_a_jwt"
+  | "algorithm_none"
+  | "wrong_algorithm"
+  | "unknown_key"
+  | "retired_key"
+  | "unusable_key"
+  | "bad_signature"
+  | "unknown_issuer"
+  | "wrong_audience"
+  | "expired"
+  | "not_yet_valid"
+  | "issued_in_the_future"
+  | "missing_exp"
+  | "missing_sub"
+  | "missing_jti"
+  | "malformed_claims"
+  | "revoked_token"
+  | "revoked_subject"
+  | "certificate_of_another"
+
 /** The bearer token is missing, unreadable, expired, revoked or not ours. */
 export class Unauthenticated extends Data.TaggedError("Unauthenticated")<{
   readonly reason: "TOKEN_MISSING" | "TOKEN_MALFORMED" | "TOKEN_EXPIRED" | "TOKEN_UNTRUSTED" | "TOKEN_REVOKED"
+  /** Not sent to the caller, who would learn from it how to make a better forgery. */
+  readonly refusal: Refusal
+  /** Whose token it is, where its signature was good. */
+  readonly holder?: { readonly subject: string; readonly tokenId: string }
 }> {
   get summary() {
     return tokenFacts[this.reason].summary
   }
   get remedy() {
     return tokenFacts[this.reason].remedy
+  }
+  override get message() {
+    return sentence(this)
+  }
+}
+
+/** The keys of the token's issuer cannot be had now, so that nobody can say whether the token is good. */
+export class IdentityUnavailable extends Data.TaggedError("IdentityUnavailable")<{
+  /** The issuer's name in the configuration. */
+  readonly issuer: string
+  readonly cause: unknown
+}> {
+  readonly reason = "IDENTITY_UNAVAILABLE"
+  get summary() {
+    return "The server cannot reach the issuer of the bearer token to check it."
+  }
+  get remedy() {
+    return "Send the request again; if it happens every time, ask the operator to check the issuer's key address."
   }
   override get message() {
     return sentence(this)
@@ -104,6 +152,20 @@ export class LimitExceeded extends Data.TaggedError("LimitExceeded")<{
   }
   get remedy() {
     return "Wait as long as the retry delay says, or ask the operator of the server for a higher limit."
+  }
+  override get message() {
+    return sentence(this)
+  }
+}
+
+/** The answer took longer than the caller's limit allows; what had been sent of it is incomplete. */
+export class RequestTimeout extends Data.TaggedError("RequestTimeout")<{ readonly seconds: number }> {
+  readonly reason = "REQUEST_TIMEOUT"
+  get summary() {
+    return `The answer took longer than the ${this.seconds} seconds that one request may take.`
+  }
+  get remedy() {
+    return "Ask for less at once, use a faster model, or ask the operator of the server for a higher limit."
   }
   override get message() {
     return sentence(this)

@@ -100,6 +100,8 @@ const specifics = (error: ProxyError): ReadonlyArray<ReturnType<typeof pack>> =>
     case "ProviderFailure":
       return retryInfo(error)
     case "Unauthenticated":
+    case "IdentityUnavailable":
+    case "RequestTimeout":
     case "StreamInterrupted":
     case "ShuttingDown":
     case "VersionIncompatible":

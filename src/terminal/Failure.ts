@@ -60,6 +60,9 @@ const tags: { readonly [tag: string]: number } = {
   ProxyUrlInvalid: exitCodes.usage,
   LifetimeInvalid: exitCodes.usage,
   InvalidSubject: exitCodes.usage,
+  InvalidGrants: exitCodes.usage,
+  NotAToken: exitCodes.usage,
+  KeyNotFound: exitCodes.usage,
   UsageInvalid: exitCodes.usage
 }
 
@@ -71,6 +74,7 @@ const reasons: Record<Reason, number> = {
   TOKEN_EXPIRED: authentication,
   TOKEN_UNTRUSTED: authentication,
   TOKEN_REVOKED: authentication,
+  IDENTITY_UNAVAILABLE: unavailable,
   MODEL_NOT_ALLOWED: authentication,
   NO_MODEL: failure,
   INVALID_REQUEST: failure,
@@ -83,6 +87,7 @@ const reasons: Record<Reason, number> = {
   PROVIDER_UNAVAILABLE: unavailable,
   STREAM_INTERRUPTED: unavailable,
   SHUTTING_DOWN: unavailable,
+  REQUEST_TIMEOUT: unavailable,
   PROVIDER_TIMEOUT: unavailable,
   PROVIDER_REJECTED: failure,
   VERSION_INCOMPATIBLE: versionMismatch

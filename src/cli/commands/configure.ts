@@ -13,10 +13,10 @@ import { paths } from "../../config/Paths.js"
 import { ConfigNotWritten } from "../../config/Problem.js"
 import * as ProxyUrl from "../../domain/ProxyUrl.js"
 import { Output } from "../../terminal/Output.js"
+import { UsageInvalid } from "../../terminal/UsageInvalid.js"
 import { Connector } from "../Connector.js"
 import * as ServerTable from "../ServerTable.js"
 import * as Target from "../Target.js"
-import { UsageInvalid } from "../UsageInvalid.js"
 
 export const configure = Command.make("configure", {
   words: Args.text({ name: "[PROFILE] URL" }).pipe(

@@ -6,10 +6,10 @@ import { Duration, Effect, Option } from "effect"
 import { ClientConfig } from "../../config/ClientConfig.js"
 import * as ProxyUrl from "../../domain/ProxyUrl.js"
 import { Output } from "../../terminal/Output.js"
+import { UsageInvalid } from "../../terminal/UsageInvalid.js"
 import { Connector } from "../Connector.js"
 import * as ServerTable from "../ServerTable.js"
 import * as Target from "../Target.js"
-import { UsageInvalid } from "../UsageInvalid.js"
 import { output, proxy } from "./options.js"
 
 export const test = Command.make("test", {

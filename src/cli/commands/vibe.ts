@@ -7,9 +7,9 @@ import { Args, Command, Options } from "@effect/cli"
 import { Effect, Option, Stream } from "effect"
 import type { AnswerEvent } from "../../domain/Answer.js"
 import { harmless, Output } from "../../terminal/Output.js"
+import { UsageInvalid } from "../../terminal/UsageInvalid.js"
 import { Connector } from "../Connector.js"
 import * as Target from "../Target.js"
-import { UsageInvalid } from "../UsageInvalid.js"
 
 export const vibe = Command.make("vibe", {
   request: Args.text({ name: "request" }).pipe(

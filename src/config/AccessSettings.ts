@@ -1,0 +1,183 @@
+/**
+ * Settings of who may call, what they may do, and what is recorded of it.
+ */
+import { Schema } from "effect"
+import * as Fields from "./Fields.js"
+import * as Shape from "./Shape.js"
+
+/** An identity provider whose tokens are accepted beside the server's own. */
+export type IssuerSettings = typeof issuer.Type
+export type AccessSection = typeof access.Type
+export type LimitsSection = typeof limits.Type
+export type AuditSection = typeof audit.Type
+
+/** Signature algorithms of identity providers; each fits one type of key. */
+export const algorithms = ["EdDSA", "ES256", "RS256"] as const
+
+const note = Shape.note
+
+const limitFields = {
+  max_requests_per_minute: Fields.wholeNumber(1),
+  max_concurrent_requests: Fields.wholeNumber(1),
+  max_input_length: Fields.wholeNumber(1),
+  request_timeout_seconds: Fields.timeout
+}
+const limitNotes = {
+  max_requests_per_minute: note("Requests in any 60 seconds.", { example: "60", unset: "no limit" }),
+  max_concurrent_requests: note("Requests at the same time.", { example: "10", unset: "no limit" }),
+  max_input_length: note("Characters of one request.", { example: "1000000", unset: "no limit" }),
+  request_timeout_seconds: note("Seconds that one answer may take.", { example: "600", unset: "no limit" })
+}
+
+/** Undefined is what all have, null is unlimited. */
+const orUnlimited = <A extends number>(field: Schema.Schema<A, number>, about: object, words: string) =>
+  Fields.optional(Schema.NullOr(field).annotations({ ...Shape.expects(words), ...about }))
+
+export const limits = Schema.Struct({
+  global: Schema.Struct({
+    max_requests_per_minute: Fields.optional(
+      limitFields.max_requests_per_minute.annotations(limitNotes.max_requests_per_minute)
+    ),
+    max_concurrent_requests: Fields.optional(
+      limitFields.max_concurrent_requests.annotations(limitNotes.max_concurrent_requests)
+    ),
+    max_input_length: Fields.optional(limitFields.max_input_length.annotations(limitNotes.max_input_length)),
+    request_timeout_seconds: Fields.optional(
+      limitFields.request_timeout_seconds.annotations(limitNotes.request_timeout_seconds)
+    )
+  }).annotations(note("What each subject may use.")),
+  per_token: Schema.Record({
+    key: Fields.name,
+    value: Schema.Struct({
+      max_requests_per_minute: orUnlimited(
+        limitFields.max_requests_per_minute,
+        limitNotes.max_requests_per_minute,
+        "a whole number, at least 1, or null for no limit"
+      ),
+      max_concurrent_requests: orUnlimited(
+        limitFields.max_concurrent_requests,
+        limitNotes.max_concurrent_requests,
+        "a whole number, at least 1, or null for no limit"
+      ),
+      max_input_length: orUnlimited(
+        limitFields.max_input_length,
+        limitNotes.max_input_length,
+        "a whole number, at least 1, or null for no limit"
+      ),
+      request_timeout_seconds: orUnlimited(
+        limitFields.request_timeout_seconds,
+        limitNotes.request_timeout_seconds,
+        "a number of seconds above 0, at most 86400, or null for no limit"
+      )
+    })
+  }).annotations(note("Other limits for single subjects, key by key; null is unlimited.", {
+    example: "ci-bot",
+    names: "a subject is not empty and has no spaces"
+  }))
+}).annotations(note("How much a subject may use; a token can lower it, and never raise it."))
+
+const models = Schema.Array(Fields.text).annotations(
+  Shape.expects("a list of models", {
+    about: "provider/model or an alias; * stands for anything.",
+    example: "[\"openai/gpt-4o*\", \"ollama/*\"]"
+  })
+)
+const rule = Schema.Struct({ models })
+
+export const access = Schema.Struct({
+  default: Fields.optional(rule.annotations(note("Models of subjects for whom nothing else is said."))),
+  subjects: Schema.Record({ key: Fields.name, value: rule }).annotations(
+    note("Models of single subjects, instead of what their roles give.", {
+      example: "ci-bot",
+      names: "a subject is not empty and has no spaces"
+    })
+  ),
+  roles: Schema.Record({ key: Fields.name, value: rule }).annotations(
+    note("Models of the roles that a token names; several add up.", {
+      example: "data-science",
+      names: "a role is not empty and has no spaces"
+    })
+  ),
+  tenants: Schema.Record({ key: Fields.name, value: rule }).annotations(
+    note("Models of tenants; nobody of a tenant gets more.", {
+      example: "acme",
+      names: "a tenant is not empty and has no spaces"
+    })
+  )
+}).annotations(note("Which models a caller may use. With nothing here, every caller may use all."))
+
+const keyAddress = Schema.NonEmptyString.pipe(Schema.filter(isKeyAddress)).annotations(
+  Shape.expects("an https URL without user name and password (http only to this machine)", { private: true })
+)
+
+const issuer = Schema.Struct({
+  issuer: Fields.text.annotations(note("What its tokens have as `iss`.", { example: "https://login.example.com" })),
+  audience: Fields.text.annotations(note("What its tokens for this server have as `aud`.", { example: "vibectl" })),
+  jwks_url: Fields.optional(keyAddress.annotations(
+    note("Where its keys are (JWKS).", { private: true, example: "https://login.example.com/.well-known/jwks.json" })
+  )),
+  jwks_file: Fields.optional(Fields.path.annotations(
+    note("A file of its keys (JWKS), instead of jwks_url.", { path: true, example: "/etc/vibectl/jwks.json" })
+  )),
+  key_file: Fields.optional(Fields.path.annotations(
+    note("A PEM file of its one public key, instead of jwks_url.", { path: true, example: "/etc/vibectl/issuer.pem" })
+  )),
+  algorithms: Fields.optional(
+    Schema.Array(Fields.oneOf(...algorithms)).pipe(Schema.minItems(1)).annotations(
+      Shape.expects("a list of EdDSA, ES256 and RS256", {
+        about: "How its tokens may be signed.",
+        example: "[RS256]",
+        unset: "EdDSA, ES256 and RS256"
+      })
+    )
+  ),
+  subject_claim: Fields.optional(
+    Fields.text.annotations(note("The claim that says who it is.", { example: "email", unset: "sub" }))
+  ),
+  token_id_claim: Fields.optional(
+    Fields.text.annotations(note("The claim that names the token.", { example: "uti", unset: "jti" }))
+  ),
+  subject_prefix: Fields.optional(
+    Schema.String.annotations({
+      ...Shape.expects("text"),
+      ...note("Put before its subjects, so that they are nobody else's.", {
+        example: "\"corp:\"",
+        unset: "the issuer's name here, and a colon"
+      })
+    })
+  )
+})
+
+export const auth = Schema.Struct({
+  issuers: Schema.Record({
+    key: Schema.String.pipe(Schema.pattern(/^(?!__proto__$)[A-Za-z0-9_-]+$/)),
+    value: issuer
+  }).annotations(note("Identity providers whose tokens are accepted, by a name of your choice.", {
+    example: "corp",
+    names: "the name of an issuer is made of letters, digits, - and _"
+  }))
+}).annotations(note("Who may call, beside the holders of this server's own tokens."))
+
+export const audit = Schema.Struct({
+  destination: Fields.oneOf("file", "stdout", "off").annotations(
+    Shape.expects("file, stdout or off", { about: "Where it goes: file, stdout or off." })
+  ),
+  file: Fields.optional(Fields.path.annotations(
+    note("The file, readable by the server's user only.", {
+      path: true,
+      example: "/var/log/vibectl/audit.jsonl",
+      unset: "audit.jsonl, beside this file"
+    })
+  )),
+  max_megabytes: Fields.wholeNumber(1).annotations(note("Size at which a new file is begun.")),
+  keep_files: Fields.wholeNumber(0, 1000).annotations(note("How many full files are kept."))
+}).annotations(note("The audit log: one JSON object a line for every token accepted, refused, issued or revoked."))
+
+// -- internals ---------------------------------------------------------------
+
+function isKeyAddress(value: string): boolean {
+  if (!URL.canParse(value)) return false
+  const { hostname, password, protocol, username } = new URL(value)
+  if (username !== "" || password !== "") return false
+  return protocol === "https:" || (protocol === "http:" && ["localhost", "127.0.0.1", "[::1]"].includes(hostname))
+}
