@@ -11,9 +11,13 @@ import { Unauthenticated } from "../domain/Errors.js"
 /** The one token in `Bearer <token>`; undefined is a call without the header. */
 export const parse = (header: string | undefined): Either.Either<Redacted.Redacted, Unauthenticated> => {
   const [, scheme, rest = ""] = /^(\S+)(.*)$/s.exec(header?.trim() ?? "") ?? []
-  if (scheme?.toLowerCase() !== "bearer") return Either.left(new Unauthenticated({ reason: "TOKEN_MISSING" }))
+  if (scheme?.toLowerCase() !== "bearer") {
+    return Either.left(
+      new Unauthenticated({ reason: "TOKEN_MISSING", refusal: scheme === undefined ? "no_token" : "not_bearer" })
+    )
+  }
   const [, token] = /^ +(\S+)$/.exec(rest) ?? []
   return token === undefined
-    ? Either.left(new Unauthenticated({ reason: "TOKEN_MALFORMED" }))
+    ? Either.left(new Unauthenticated({ reason: "TOKEN_MALFORMED", refusal: "not_a_jwt" }))
     : Either.right(Redacted.make(token))
 }

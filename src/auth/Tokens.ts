@@ -1,24 +1,24 @@
 /**
- * Issues and verifies the proxy's bearer tokens: HS256 JWTs of the issuer
- * `vibectl-server` (RFC 7519).
+ * Issues and verifies bearer tokens: JWTs of the server's own keys (HS256,
+ * issuer `vibectl-server`) and those of configured identity providers.
  *
- * `sub`, `jti` and `exp` are required. The secret never leaves this module.
- * A token that was good before is answered without waiting.
+ * Who the token speaks for, its id and its expiry are required (RFC 7519). The
+ * secrets never leave this module. A token that was good before is answered
+ * without waiting, unless it was revoked or its key retired since.
  */
-import { Clock, Context, Data, DateTime, Duration, Effect, Layer, Redacted, Schema } from "effect"
+import type { FileSystem } from "@effect/platform"
+import { Clock, Context, Data, Duration, Effect, Layer, Redacted, Stream } from "effect"
 import * as Jose from "jose"
 import * as Crypto from "node:crypto"
-import { Unauthenticated } from "../domain/Errors.js"
-import type { SigningKey } from "./SigningKey.js"
+import { type Grants, noGrants } from "../domain/Access.js"
+import type { IdentityUnavailable, Unauthenticated } from "../domain/Errors.js"
+import * as Claims from "./Claims.js"
+import * as GrantsClaim from "./GrantsClaim.js"
+import * as Keyring from "./Keyring.js"
+import * as Revocations from "./Revocations.js"
+import type { SigningKey, SigningKeyInvalid } from "./SigningKey.js"
+import * as Trust from "./Trust.js"
 import * as VerifiedTokens from "./VerifiedTokens.js"
-
-/** Who a verified token speaks for. */
-export interface Claims {
-  readonly subject: string
-  readonly tokenId: string
-  /** Whole seconds since the epoch. */
-  readonly expiresAt: number
-}
 
 /** No token can be issued for this subject. */
 export class InvalidSubject extends Data.TaggedError("InvalidSubject")<{
@@ -35,85 +35,168 @@ export class InvalidSubject extends Data.TaggedError("InvalidSubject")<{
   }
 }
 
+/** No token can say this of what it may do. */
+export class InvalidGrants extends Data.TaggedError("InvalidGrants") {
+  get summary() {
+    return "What the token is to allow cannot be put into a token."
+  }
+  get remedy() {
+    return "Names are 1 to 255 characters without control characters, at most 100 of a kind; limits are above 0."
+  }
+  override get message() {
+    return `${this.summary} ${this.remedy}`
+  }
+}
+
 export class Tokens extends Context.Tag("vibectl/auth/Tokens")<Tokens, {
   /** Signs a token that is good for `lifetime` from now: positive, and at most what `Lifetime` allows. */
   readonly issue: (
     subject: string,
-    lifetime: Duration.Duration
-  ) => Effect.Effect<Redacted.Redacted, InvalidSubject>
-  /** Checks signature, issuer and times by the Effect clock. */
-  readonly verify: (token: Redacted.Redacted) => Effect.Effect<Claims, Unauthenticated>
+    lifetime: Duration.Duration,
+    grants?: Grants
+  ) => Effect.Effect<Redacted.Redacted, InvalidSubject | InvalidGrants>
+  /** Checks signature, issuer and times by the Effect clock, and that it was not revoked. */
+  readonly verify: (
+    token: Redacted.Redacted
+  ) => Effect.Effect<Claims.Claims, Unauthenticated | IdentityUnavailable>
+  /** Fails when what was verified is trusted no longer: revoked, or its key retired. Expiry does not count. */
+  readonly recheck: (claims: Claims.Claims) => Effect.Effect<void, Unauthenticated>
+  /** An element after every change of what is trusted: time to recheck whoever is being served. */
+  readonly changes: Stream.Stream<void>
 }>() {
+  /** Trusts one key, for ever. */
   static readonly layer = (key: SigningKey) => Layer.sync(this, () => make(key))
+
+  /** Trusts what the server's files say, and follows them. */
+  static readonly layerLive = (
+    options: Trust.Options
+  ): Layer.Layer<
+    Tokens,
+    SigningKeyInvalid | Revocations.RevocationsUnusable,
+    FileSystem.FileSystem
+  > => Layer.scoped(this, Effect.map(Trust.live(options), trusting))
 
   /** Trusts no token and issues none: for a server that asks for none. */
   static readonly layerNone = Layer.succeed(this, {
     issue: () => Effect.dieMessage("a server without authentication issues no tokens"),
-    verify: () => new Unauthenticated({ reason: "TOKEN_UNTRUSTED" })
+    verify: () => Claims.refused("unknown_key"),
+    recheck: () => Effect.void,
+    changes: Stream.never
   })
 }
 
-export const make = ({ kid, secret }: Pick<SigningKey, "kid" | "secret">): Tokens["Type"] => {
-  // jose imports a KeyObject once, and bytes at every call.
-  const key = Crypto.createSecretKey(Redacted.value(secret), "utf8")
-  const verified = VerifiedTokens.make<Claims>()
+/** Trusts one key, for ever. */
+export const make = (key: SigningKey): Tokens["Type"] => trusting(Trust.fixed(Keyring.ofKey(key)))
+
+export const trusting = (trust: Trust.Trust): Tokens["Type"] => {
+  const keyObject = keyObjects()
+  const verified = VerifiedTokens.make<Claims.Claims>()
+  let generation = trust.generation()
+
+  const recheck = (claims: Claims.Claims): Effect.Effect<void, Unauthenticated> =>
+    Effect.suspend(() => {
+      const refusal = trust.revocations().refusal(claims) ?? retirement(claims, trust.keyring())
+      return refusal === undefined ? Effect.void : Claims.refused(refusal, claims)
+    })
+
+  const withKey = (token: string, key: Keyring.Key, now: number) =>
+    Effect.map(
+      Claims.verify(token, keyObject(key), own, now),
+      // A token without `kid` is of the key that fits.
+      (claims) => ({ ...claims, keyId: key.kid })
+    )
+
+  const withEachKey = (token: string, now: number) =>
+    Effect.gen(function*() {
+      for (const key of trust.keyring().keys) {
+        const found = yield* Effect.either(withKey(token, key, now))
+        if (found._tag === "Right" || found.left.refusal !== "bad_signature") return yield* found
+      }
+      return yield* Claims.refused("bad_signature")
+    })
+
+  const ownToken = (token: string, { algorithm, issuer, kid }: Claims.Peeked, now: number) =>
+    Effect.gen(function*() {
+      if (algorithm !== own.algorithms[0]) {
+        return yield* Claims.refused(issuer === own.issuer ? "wrong_algorithm" : "unknown_issuer")
+      }
+      // Older servers send no kid.
+      if (kid === undefined) return yield* withEachKey(token, now)
+      const find = () => trust.keyring().keys.find((key) => key.kid === kid)
+      let key = find()
+      // A key that another program made a moment ago.
+      if (key === undefined && (yield* trust.refresh)) key = find()
+      if (key !== undefined) return yield* withKey(token, key, now)
+      return yield* Claims.refused(
+        typeof kid === "string" && trust.keyring().retired.has(kid) ? "retired_key" : "unknown_key"
+      )
+    })
 
   const check = (token: string, now: number) =>
     Effect.gen(function*() {
-      // jose overlooks white space, which would make several texts the same token.
-      if (!compact.test(token)) return yield* new Unauthenticated({ reason: "TOKEN_MALFORMED" })
-      const { payload, protectedHeader } = yield* Effect.tryPromise({
-        try: () =>
-          Jose.jwtVerify(token, key, {
-            algorithms: [algorithm],
-            issuer,
-            requiredClaims: ["sub", "jti", "exp"],
-            currentDate: DateTime.toDateUtc(DateTime.unsafeMake(now * 1000))
-          }),
-        catch: (error) => new Unauthenticated({ reason: reasonOf(error) })
-      })
-      // Older issuers send no kid; and we issue for no audience, so one with `aud` was meant for somebody else.
-      const foreign = (protectedHeader.kid !== undefined && protectedHeader.kid !== kid)
-        || "aud" in payload
-        || (payload.iat !== undefined && payload.iat > now + clockSkew)
-      if (foreign) return yield* new Unauthenticated({ reason: "TOKEN_UNTRUSTED" })
-      const claims = yield* claimsOf(payload)
-      verified.add(token, claims)
+      const peeked = yield* Claims.peek(token)
+      if (String(peeked.algorithm).toLowerCase() === "none") return yield* Claims.refused("algorithm_none")
+      const before = trust.generation()
+      const foreign = trust.issuers.find(peeked.issuer)
+      const claims = yield* foreign === undefined ? ownToken(token, peeked, now) : foreign.verify(token, now)
+      yield* recheck(claims)
+      // An identity provider may take back a key without a word to us.
+      const until = foreign === undefined ? claims.expiresAt : Math.min(claims.expiresAt, now + freshness)
+      if (before === trust.generation()) verified.add(token, claims, until)
       return claims
     })
 
   return {
-    issue: (subject, lifetime) =>
+    issue: (subject, lifetime, grants = noGrants) =>
       Effect.gen(function*() {
         const problem = problemOf(subject)
         if (problem !== undefined) return yield* new InvalidSubject({ problem })
+        const claim = GrantsClaim.encode(grants)
+        if (GrantsClaim.decode(claim) === undefined) return yield* new InvalidGrants()
         const now = yield* seconds
-        const jwt = new Jose.SignJWT()
-          .setProtectedHeader({ alg: algorithm, typ: "JWT", kid })
+        const key = trust.keyring().signing
+        const jwt = new Jose.SignJWT(claim === undefined ? {} : { [GrantsClaim.name]: claim })
+          .setProtectedHeader({ alg: "HS256", typ: "JWT", kid: key.kid })
           .setSubject(subject)
-          .setIssuer(issuer)
-          .setIssuedAt(now)
+          .setIssuer(own.issuer)
+          // A subject that was revoked in this second gets a token of the next.
+          .setIssuedAt(Math.max(now, Revocations.earliest(trust.revocations(), subject)))
           .setExpirationTime(now + Math.ceil(Duration.toSeconds(lifetime)))
           .setJti(yield* tokenId)
-        return Redacted.make(yield* Effect.promise(() => jwt.sign(key)))
+        return Redacted.make(yield* Effect.promise(() => jwt.sign(keyObject(key))))
       }),
 
     verify: (token) =>
       Effect.flatMap(seconds, (now) => {
+        if (generation !== trust.generation()) {
+          generation = trust.generation()
+          verified.clear()
+        }
         const text = Redacted.value(token)
         const known = verified.get(text, now)
-        return known === undefined ? check(text, now) : Effect.succeed(known)
-      })
+        return known === undefined ? check(text, now) : Effect.as(recheck(known), known)
+      }),
+
+    recheck,
+    changes: trust.changes
   }
 }
 
 // -- internals ---------------------------------------------------------------
 
-const algorithm = "HS256"
-const issuer = "vibectl-server"
+/** What the server's own tokens say. We issue for no audience, so one with `aud` was meant for somebody else. */
+const own: Claims.Expected = {
+  issuer: "vibectl-server",
+  audience: undefined,
+  algorithms: ["HS256"],
+  subjectClaim: "sub",
+  tokenIdClaim: "jti",
+  subjectPrefix: "",
+  name: undefined
+}
 
-/** How far, in seconds, an issuer's clock may be ahead of ours. */
-const clockSkew = 60
+/** For how many seconds an identity provider's verified token is not verified again. */
+const freshness = 600
 
 /** JWT times are whole seconds since the epoch (RFC 7519, NumericDate). */
 const seconds = Effect.map(Clock.currentTimeMillis, (millis) => Math.floor(millis / 1000))
@@ -121,31 +204,22 @@ const seconds = Effect.map(Clock.currentTimeMillis, (millis) => Math.floor(milli
 /** Two servers with one secret must never make the same id: not from Effect's Random, which a seed repeats. */
 const tokenId = Effect.sync(() => Crypto.randomUUID())
 
-/** JWS compact serialization (RFC 7515, section 7.1); the signature of `alg: none` is empty. */
-const compact = /^[\w-]+\.[\w-]+\.[\w-]*$/
+/** jose imports a KeyObject once, and bytes at every call. */
+const keyObjects = () => {
+  const made = new WeakMap<Redacted.Redacted, Jose.KeyObject>()
+  return ({ secret }: Keyring.Key): Jose.KeyObject => {
+    const known = made.get(secret)
+    if (known !== undefined) return known
+    const key = Crypto.createSecretKey(Redacted.value(secret), "utf8")
+    made.set(secret, key)
+    return key
+  }
+}
 
-const Payload = Schema.Struct({
-  sub: Schema.NonEmptyString,
-  jti: Schema.NonEmptyString,
-  exp: Schema.Int
-})
-
-const claimsOf = (payload: unknown): Effect.Effect<Claims, Unauthenticated> =>
-  Schema.decodeUnknown(Payload)(payload).pipe(
-    Effect.mapBoth({
-      onFailure: () => new Unauthenticated({ reason: "TOKEN_MALFORMED" }),
-      onSuccess: ({ exp, jti, sub }) => ({ subject: sub, tokenId: jti, expiresAt: exp })
-    })
-  )
-
-const reasonOf = (error: unknown): Unauthenticated["reason"] => {
-  if (error instanceof Jose.errors.JWTExpired) return "TOKEN_EXPIRED"
-  if (error instanceof Jose.errors.JWSInvalid || error instanceof Jose.errors.JWTInvalid) return "TOKEN_MALFORMED"
-  // A claim that lacks or has the wrong type; but a token without our issuer is somebody else's.
-  const misshapen = error instanceof Jose.errors.JWTClaimValidationFailed
-    && error.reason !== "check_failed"
-    && error.claim !== "iss"
-  return misshapen ? "TOKEN_MALFORMED" : "TOKEN_UNTRUSTED"
+/** Only our own keys are retired by name. */
+const retirement = ({ issuer, keyId }: Claims.Claims, { keys, retired }: Keyring.Keyring) => {
+  if (issuer !== undefined || keyId === undefined || keys.some(({ kid }) => kid === keyId)) return undefined
+  return retired.has(keyId) ? "retired_key" : "unknown_key"
 }
 
 /** What is shown in logs, metrics and tables must be one readable line. */

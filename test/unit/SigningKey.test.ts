@@ -2,10 +2,12 @@ import { FileSystem } from "@effect/platform"
 import { NodeContext } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, Effect, Redacted } from "effect"
+import * as Keyring from "../../src/auth/Keyring.js"
 import * as SigningKey from "../../src/auth/SigningKey.js"
 
-const secret = (letter: string, length = 40) => letter.repeat(length)
-const redacted = (letter: string, length = 40) => Redacted.make(secret(letter, length))
+const secret = (letter: string, length = 40) =>
+  `${letter}-${letter}0123456789abcdefghijklmnopqrstuvwxyz`.slice(0, length)
+const redacted = (letter: string) => Redacted.make(secret(letter))
 
 /** Resolves as in a fresh home directory with this environment. */
 const resolve = (
@@ -14,7 +16,7 @@ const resolve = (
   options: SigningKey.Options = {}
 ) =>
   Effect.withConfigProvider(
-    SigningKey.resolve(options),
+    Effect.map(Keyring.load(options), ({ signing }) => signing),
     ConfigProvider.fromMap(new Map(Object.entries({ VIBECTL_CONFIG_DIR: directory, ...environment })))
   )
 
@@ -26,7 +28,7 @@ const inDirectory = <A, E>(
     return yield* use(files, yield* files.makeTempDirectoryScoped())
   }).pipe(Effect.provide(NodeContext.layer))
 
-describe("SigningKey.resolve", () => {
+describe("SigningKey", () => {
   it.scoped("takes the first source that is set", () =>
     inDirectory((files, directory) =>
       Effect.gen(function*() {
@@ -84,7 +86,7 @@ describe("SigningKey.resolve", () => {
           ["VIBECTL_JWT_SECRET", 31, { VIBECTL_JWT_SECRET: secret("s", 31) }, {}],
           ["VIBECTL_JWT_SECRET", 0, { VIBECTL_JWT_SECRET: "" }, {}],
           [short, 31, { VIBECTL_JWT_SECRET_FILE: short }, {}],
-          ["server.jwt_secret", 30, {}, { secret: Redacted.make("é".repeat(15)) }],
+          ["server.jwt_secret", 30, {}, { secret: Redacted.make("éèêëàâäîïôöùûüç") }],
           ["server.jwt_secret_file", 31, {}, { secretFile: short }]
         ] as const
         for (const [source, length, environment, options] of cases) {
@@ -92,9 +94,9 @@ describe("SigningKey.resolve", () => {
           assert.include(error.message, source)
           assert.include(error.message, ` ${length} bytes`)
           assert.include(error.remedy, "openssl rand -base64 48")
-          assert.notInclude(error.message, "sss")
+          assert.notInclude(error.message, "s-s0")
         }
-        const enough = yield* resolve(directory, {}, { secret: Redacted.make("é".repeat(16)) })
+        const enough = yield* resolve(directory, {}, { secret: Redacted.make("éèêëàâäîïôöùûüçÿ") })
         assert.strictEqual(Redacted.value(enough.secret).length, 16)
       })
     ))
@@ -131,8 +133,8 @@ describe("SigningKey.resolve", () => {
       Effect.gen(function*() {
         yield* files.writeFileString(`${directory}/file`, "")
         const error = yield* Effect.flip(resolve(`${directory}/file`))
-        assert.include(error.summary, `${directory}/file/server/jwt-secret`)
-        assert.include(error.remedy, "VIBECTL_JWT_SECRET")
+        assert.include(error.summary, `${directory}/file/server/`)
+        assert.include(error.remedy, "writable")
       })
     ))
 })
@@ -146,6 +148,30 @@ describe("SigningKey.make", () => {
       assert.match(one.kid, /^[\w-]{16}$/)
       assert.strictEqual(one.kid, two.kid)
       assert.notStrictEqual(one.kid, other.kid)
-      assert.notInclude(JSON.stringify(one), "aaa")
+      assert.notInclude(JSON.stringify(one), "a-a0")
+    }))
+
+  it.effect("refuses a secret that is easily guessed, whatever its length", () =>
+    Effect.gen(function*() {
+      const weak: ReadonlyArray<readonly [string, string]> = [
+        ["x".repeat(64), "only repeats"],
+        ["correct-horse-battery-".repeat(3), "only repeats"],
+        ["abababacacacababadadabacabadadacab", "10 different"],
+        ["CHANGE_ME_0123456789abcdefghijklmnop", "manual or template"],
+        ["your-256-bit-secret-for-hs256-tokens", "manual or template"],
+        ["please-change-this-secret-in-production", "manual or template"]
+      ]
+      for (const [secret, words] of weak) {
+        const error = yield* Effect.flip(SigningKey.make(Redacted.make(secret), "here"))
+        assert.include(error.message, words, secret)
+        assert.notInclude(error.message, secret)
+        assert.include(error.remedy, "openssl rand -base64 48")
+      }
+      // A long text that says itself twice has enough in it.
+      const half = "0123456789abcdefghijklmnopqrstuv"
+      yield* SigningKey.make(Redacted.make(half + half), "here")
+      for (let count = 0; count < 200; count++) {
+        yield* SigningKey.make(Redacted.make(yield* SigningKey.random), "here")
+      }
     }))
 })

@@ -1,0 +1,79 @@
+/**
+ * What each caller may do, from the configuration and from its token.
+ *
+ * The configuration gives a subject its models and limits; its tenant and its
+ * token can only take away.
+ */
+import type { AccessSection, LimitsSection } from "../config/ServerSettings.js"
+import { type Access, type Grants, noGrants, unlimited } from "../domain/Access.js"
+import type { Limits } from "../domain/ServerInfo.js"
+
+/** Who asks: the subject, and what its token says. */
+export interface Holder {
+  readonly subject: string
+  readonly grants: Grants
+}
+
+export type AccessRules = (holder: Holder) => Access
+
+/** The same holder, by identity, is answered from memory: claims live as long as their token is known. */
+export const make = (settings: { readonly access: AccessSection; readonly limits: LimitsSection }): AccessRules => {
+  const known = new WeakMap<Holder, Access>()
+  return (holder) => {
+    const found = known.get(holder)
+    if (found !== undefined) return found
+    const access = accessOf(settings.access, settings.limits, holder)
+    known.set(holder, access)
+    return access
+  }
+}
+
+/** A caller without a token, e.g. `anonymous`. */
+export const holderOf = (subject: string): Holder => ({ subject, grants: noGrants })
+
+// -- internals ---------------------------------------------------------------
+
+const accessOf = (access: AccessSection, limits: LimitsSection, { grants, subject }: Holder): Access => {
+  const lists = [
+    modelsOf(access, subject, grants.roles),
+    grants.tenant === undefined ? undefined : own(access.tenants, grants.tenant)?.models,
+    grants.models
+  ]
+  return {
+    models: lists.filter((list) => list !== undefined),
+    limits: limitsOf(limits, subject),
+    tokenLimits: Object.values(grants.limits).every((limit) => limit === undefined) ? undefined : grants.limits
+  }
+}
+
+/** What is said of the subject itself, else of its roles together, else of everybody; undefined is every model. */
+const modelsOf = (
+  { default: everybody, roles, subjects }: AccessSection,
+  subject: string,
+  held: ReadonlyArray<string>
+) => {
+  const named = own(subjects, subject)
+  if (named !== undefined) return named.models
+  const known = held.flatMap((role) => own(roles, role) ?? [])
+  return known.length > 0 ? known.flatMap(({ models }) => models) : everybody?.models
+}
+
+const limitsOf = ({ global, per_token }: LimitsSection, subject: string): Limits => {
+  const special = own(per_token, subject)
+  // null is unlimited, and a key that is not there is what everybody has.
+  const pick = <K extends keyof typeof global>(key: K) => {
+    const value = special?.[key]
+    return value === null ? undefined : value ?? global[key]
+  }
+  return {
+    ...unlimited,
+    maxRequestsPerMinute: pick("max_requests_per_minute"),
+    maxConcurrentRequests: pick("max_concurrent_requests"),
+    maxInputLength: pick("max_input_length"),
+    requestTimeoutSeconds: pick("request_timeout_seconds")
+  }
+}
+
+/** A subject may be called `constructor`. */
+const own = <A>(record: { readonly [key: string]: A }, key: string): A | undefined =>
+  Object.hasOwn(record, key) ? record[key] : undefined

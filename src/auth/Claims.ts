@@ -1,0 +1,215 @@
+/**
+ * What a JWT with a good signature says, and why one is refused.
+ *
+ * Each refusal has its own name for the audit log; the caller hears only
+ * whether the token is malformed, expired or not trusted (RFC 7519, RFC 8725).
+ */
+import { Effect } from "effect"
+import * as Jose from "jose"
+import type { Grants } from "../domain/Access.js"
+import { type Refusal, Unauthenticated } from "../domain/Errors.js"
+import * as GrantsClaim from "./GrantsClaim.js"
+
+/** Who a verified token speaks for. */
+export interface Claims {
+  readonly subject: string
+  readonly tokenId: string
+  /** Whole seconds since the epoch. */
+  readonly expiresAt: number
+  /** Whole seconds since the epoch; undefined for a token that does not say. */
+  readonly issuedAt: number | undefined
+  /** The issuer's name in the configuration; undefined for this server's own tokens. */
+  readonly issuer: string | undefined
+  /** The key that verified it, by its `kid`; undefined for a key without one. */
+  readonly keyId: string | undefined
+  readonly grants: Grants
+}
+
+/** What an issuer's tokens have to say, and where. */
+export interface Expected {
+  /** `iss`. */
+  readonly issuer: string
+  /** `aud`; undefined when a token for any audience at all was meant for somebody else. */
+  readonly audience: string | undefined
+  readonly algorithms: ReadonlyArray<string>
+  /** The claim that says who it is, e.g. `sub`. */
+  readonly subjectClaim: string
+  /** The claim that names the token, e.g. `jti`. */
+  readonly tokenIdClaim: string
+  readonly subjectPrefix: string
+  /** {@link Claims.issuer} of what is verified. */
+  readonly name: string | undefined
+}
+
+/** How far, in seconds, an issuer's clock may be ahead of ours. */
+export const clockSkew = 60
+
+/** Checks signature, issuer, audience and times; `now` is whole seconds since the epoch. */
+export const verify = (
+  token: string,
+  key: Jose.CryptoKey | Jose.KeyObject | Jose.JWTVerifyGetKey,
+  expected: Expected,
+  now: number
+): Effect.Effect<Claims, Unauthenticated> =>
+  Effect.flatMap(
+    Effect.tryPromise({
+      try: () => {
+        mustBeCompact(token)
+        const options: Jose.JWTVerifyOptions = {
+          algorithms: [...expected.algorithms],
+          issuer: expected.issuer,
+          requiredClaims: ["exp", expected.subjectClaim, expected.tokenIdClaim],
+          currentDate: new Date(now * 1000),
+          clockTolerance: clockSkew,
+          ...expected.audience === undefined ? {} : { audience: expected.audience }
+        }
+        return typeof key === "function" ? Jose.jwtVerify(token, key, options) : Jose.jwtVerify(token, key, options)
+      },
+      catch: (error) => refused(refusalOf(error, token, expected), holderOf(error, expected))
+    }),
+    // jose checks nothing of a `kid` by which it has not chosen.
+    ({ payload, protectedHeader: { kid } }) => decode(payload, typeof kid === "string" ? kid : undefined, expected, now)
+  )
+
+/** What a token whose signature nobody has checked yet says: good for choosing a key, and for nothing else. */
+export interface Peeked {
+  readonly issuer: unknown
+  readonly kid: unknown
+  readonly algorithm: unknown
+}
+
+export const peek = (token: string): Effect.Effect<Peeked, Unauthenticated> =>
+  Effect.try({
+    try: () => {
+      mustBeCompact(token)
+      const { alg, kid } = Jose.decodeProtectedHeader(token)
+      return { issuer: Jose.decodeJwt(token).iss, kid, algorithm: alg }
+    },
+    catch: () => refused("not_a_jwt")
+  })
+
+/** `holder` only for a token whose signature was good. */
+export const refused = (refusal: Refusal, holder?: Unauthenticated["holder"]): Unauthenticated =>
+  new Unauthenticated({
+    reason: reasons[refusal],
+    refusal,
+    ...holder === undefined ? {} : { holder: { subject: holder.subject, tokenId: holder.tokenId } }
+  })
+
+// -- internals ---------------------------------------------------------------
+
+/** JWS compact serialization (RFC 7515, section 7.1); the signature of `alg: none` is empty. */
+const compact = /^[\w-]+\.[\w-]+\.[\w-]*$/
+
+/** jose overlooks white space, which would make several texts the same token. */
+const mustBeCompact = (token: string): void => {
+  if (!compact.test(token)) throw new Jose.errors.JWTInvalid("not a JWS in compact form")
+}
+
+const decode = (
+  payload: Jose.JWTPayload,
+  keyId: string | undefined,
+  expected: Expected,
+  now: number
+): Effect.Effect<Claims, Unauthenticated> =>
+  Effect.suspend(() => {
+    const { iat } = payload
+    // A NumericDate may have a fraction (RFC 7519, section 2); what is left of it is not counted.
+    const exp = payload.exp === undefined ? undefined : Math.floor(payload.exp)
+    const [subject, tokenId] = [payload[expected.subjectClaim], payload[expected.tokenIdClaim]]
+    // A clock that is ahead may begin a token's life early, and none may lengthen it.
+    const holder = named(payload, expected)
+    if (exp === undefined || exp <= now) return refused("expired", holder)
+    if (iat !== undefined && iat > now + clockSkew) return refused("issued_in_the_future", holder)
+    if (expected.audience === undefined && "aud" in payload) return refused("wrong_audience", holder)
+    if (subject === "") return refused("missing_sub")
+    if (tokenId === "") return refused("missing_jti")
+    const grants = GrantsClaim.decode(payload[GrantsClaim.name])
+    if (typeof subject !== "string" || typeof tokenId !== "string" || grants === undefined) {
+      return refused("malformed_claims", holder)
+    }
+    // JSON can say Infinity: 1e999.
+    if (!Number.isSafeInteger(exp)) return refused("malformed_claims", holder)
+    return Effect.succeed({
+      subject: expected.subjectPrefix + subject,
+      tokenId,
+      expiresAt: exp,
+      issuedAt: iat === undefined ? undefined : Math.floor(iat),
+      issuer: expected.name,
+      keyId,
+      grants
+    })
+  })
+
+const refusalOf = (error: unknown, token: string, expected: Expected): Refusal => {
+  const { errors } = Jose
+  if (error instanceof errors.JWTExpired) return "expired"
+  if (error instanceof errors.JWTClaimValidationFailed) return claimRefusal(error, expected)
+  if (error instanceof errors.JWSSignatureVerificationFailed) return "bad_signature"
+  if (error instanceof errors.JOSEAlgNotAllowed) {
+    return Jose.decodeProtectedHeader(token).alg?.toLowerCase() === "none" ? "algorithm_none" : "wrong_algorithm"
+  }
+  if (error instanceof errors.JOSENotSupported) {
+    // Not to understand what is critical makes it no valid JWS (RFC 7515, section 4.1.11).
+    return "crit" in Jose.decodeProtectedHeader(token) ? "not_a_jwt" : "wrong_algorithm"
+  }
+  if (error instanceof errors.JWKSNoMatchingKey || error instanceof errors.JWKSMultipleMatchingKeys) {
+    return "unknown_key"
+  }
+  if (error instanceof errors.JWSInvalid || error instanceof errors.JWTInvalid) return "not_a_jwt"
+  return "unusable_key"
+}
+
+/** jose looks at the claims only when the signature is good. */
+const holderOf = (error: unknown, expected: Expected): Unauthenticated["holder"] => {
+  const { JWTClaimValidationFailed, JWTExpired } = Jose.errors
+  return error instanceof JWTClaimValidationFailed || error instanceof JWTExpired
+    ? named(error.payload, expected)
+    : undefined
+}
+
+const named = (payload: Jose.JWTPayload, expected: Expected): Unauthenticated["holder"] => {
+  const [subject, tokenId] = [payload[expected.subjectClaim], payload[expected.tokenIdClaim]]
+  return typeof subject === "string" && typeof tokenId === "string"
+    ? { subject: expected.subjectPrefix + subject, tokenId }
+    : undefined
+}
+
+const claimRefusal = (
+  { claim, reason }: Pick<Jose.errors.JWTClaimValidationFailed, "claim" | "reason">,
+  expected: Expected
+): Refusal => {
+  if (claim === "iss") return "unknown_issuer"
+  if (claim === "aud") return "wrong_audience"
+  if (reason === "missing") {
+    if (claim === expected.subjectClaim) return "missing_sub"
+    if (claim === expected.tokenIdClaim) return "missing_jti"
+    if (claim === "exp") return "missing_exp"
+  }
+  if (reason === "check_failed" && claim === "nbf") return "not_yet_valid"
+  return "malformed_claims"
+}
+
+const reasons: Record<Refusal, Unauthenticated["reason"]> = {
+  no_token: "TOKEN_MISSING",
+  not_bearer: "TOKEN_MISSING",
+  not_a_jwt: "TOKEN_MALFORMED",
+  algorithm_none: "TOKEN_UNTRUSTED",
+  wrong_algorithm: "TOKEN_UNTRUSTED",
+  unknown_key: "TOKEN_UNTRUSTED",
+  retired_key: "TOKEN_UNTRUSTED",
+  unusable_key: "TOKEN_UNTRUSTED",
+  bad_signature: "TOKEN_UNTRUSTED",
+  unknown_issuer: "TOKEN_UNTRUSTED",
+  wrong_audience: "TOKEN_UNTRUSTED",
+  expired: "TOKEN_EXPIRED",
+  not_yet_valid: "TOKEN_UNTRUSTED",
+  issued_in_the_future: "TOKEN_UNTRUSTED",
+  missing_exp: "TOKEN_MALFORMED",
+  missing_sub: "TOKEN_MALFORMED",
+  missing_jti: "TOKEN_MALFORMED",
+  malformed_claims: "TOKEN_MALFORMED",
+  revoked_token: "TOKEN_REVOKED",
+  revoked_subject: "TOKEN_REVOKED",
+  certificate_of_another: "TOKEN_UNTRUSTED"
+}

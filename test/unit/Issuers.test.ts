@@ -1,0 +1,231 @@
+import { FileSystem } from "@effect/platform"
+import { NodeContext } from "@effect/platform-node"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, TestClock } from "effect"
+import * as Jose from "jose"
+import * as Crypto from "node:crypto"
+import * as Issuers from "../../src/auth/Issuers.js"
+import type { IssuerSettings } from "../../src/config/AccessSettings.js"
+import { noGrants, unlimited } from "../../src/domain/Access.js"
+import type { Refusal } from "../../src/domain/Errors.js"
+import { now, pair, publicJwk, refusal, serve, set, settings, sign } from "../support/IdentityProvider.js"
+
+const [ed, es, rs, stranger] = await Promise.all([pair("EdDSA"), pair("ES256"), pair("RS256"), pair("EdDSA")])
+const pem = await Jose.exportSPKI(es.publicKey)
+const jwks = set(
+  await publicJwk(ed, { kid: "ed" }),
+  await publicJwk(es, { kid: "es" }),
+  await publicJwk(rs, { kid: "rs" })
+)
+
+/** The issuer `corp` of a file that has `text`. */
+const withFile = (text: string, key: "jwks_file" | "key_file" = "jwks_file", more: Partial<IssuerSettings> = {}) =>
+  Effect.gen(function*() {
+    yield* TestClock.setTime(now * 1000)
+    const files = yield* FileSystem.FileSystem
+    const path = `${yield* Effect.orDie(files.makeTempDirectoryScoped())}/keys`
+    yield* Effect.orDie(files.writeFileString(path, text))
+    const issuers = yield* Issuers.make({ corp: settings({ [key]: path, ...more }) })
+    return { files, path, issuers, corp: issuers.find("https://login.example.com")! }
+  }).pipe(Effect.provide(NodeContext.layer))
+
+const encode = (part: unknown) => Buffer.from(JSON.stringify(part)).toString("base64url")
+const payload = { iss: "https://login.example.com", aud: "vibectl", sub: "ann", jti: "1", exp: now + 3600 }
+
+describe("Issuers.make", () => {
+  it.scoped("finds an issuer by exactly its iss", () =>
+    Effect.gen(function*() {
+      const { corp, issuers } = yield* withFile(jwks)
+      assert.strictEqual(corp.name, "corp")
+      for (const iss of [undefined, null, 7, "", "corp", "https://login.example.com/", ["https://login.example.com"]]) {
+        assert.isUndefined(issuers.find(iss))
+      }
+      assert.isUndefined(Issuers.none.find("https://login.example.com"))
+      assert.isFalse(yield* Issuers.none.reload)
+    }))
+
+  it.scoped("fails for a file that it cannot use, with the way out, and without a word of the file", () =>
+    Effect.gen(function*() {
+      const failing = (text: string, key: "jwks_file" | "key_file") => Effect.flip(withFile(text, key))
+      const summaries = yield* Effect.all({
+        damaged: failing("hunter2", "jwks_file"),
+        secret: failing(set({ kty: "oct", k: "hunter2" }), "jwks_file"),
+        pem: failing("hunter2", "key_file"),
+        private: failing(yield* Effect.promise(() => Jose.exportPKCS8(es.privateKey)), "key_file"),
+        missing: Effect.flip(
+          Effect.provide(Issuers.make({ corp: settings({ jwks_file: "/nowhere" }) }), NodeContext.layer)
+        ),
+        nothing: Effect.flip(Effect.provide(Issuers.make({ corp: settings() }), NodeContext.layer))
+      })
+      for (const error of Object.values(summaries)) {
+        assert.strictEqual(error._tag, "IssuerInvalid")
+        assert.include(error.summary, "auth.issuers.corp")
+        assert.isNotEmpty(error.remedy)
+        assert.notInclude(error.message, "hunter2")
+      }
+      assert.match(summaries.damaged.summary, /^The file \/.*\/keys \(auth\.issuers\.corp\.jwks_file\) holds no JSON/)
+      assert.include(summaries.secret.summary, "oct")
+      assert.include(summaries.private.summary, "holds a private key, and this server needs only the public one")
+      assert.include(summaries.missing.summary, "/nowhere (auth.issuers.corp.jwks_file) does not exist.")
+    }))
+})
+
+describe("Issuer.verify", () => {
+  it.scoped("says who a token of each algorithm speaks for", () =>
+    Effect.gen(function*() {
+      const { corp } = yield* withFile(jwks)
+      for (const [keys, kid] of [[ed, "ed"], [es, "es"], [rs, "rs"]] as const) {
+        assert.deepStrictEqual(yield* corp.verify(yield* sign(keys, { kid }), now), {
+          subject: "corp:ann",
+          tokenId: "1",
+          expiresAt: now + 3600,
+          issuedAt: now,
+          issuer: "corp",
+          keyId: kid,
+          grants: noGrants
+        })
+        assert.strictEqual((yield* corp.verify(yield* sign(keys), now)).keyId, undefined)
+      }
+    }))
+
+  it.scoped("has claims, prefix and algorithms as the settings say", () =>
+    Effect.gen(function*() {
+      const more = { subject_claim: "email", token_id_claim: "uti", subject_prefix: "", algorithms: ["ES256"] as const }
+      const { corp } = yield* withFile(jwks, "jwks_file", more)
+      const claims = { email: "ann@example.com", uti: "u-1", sub: undefined, jti: undefined }
+      const found = yield* corp.verify(yield* sign(es, { kid: "es" }, claims), now)
+      assert.deepInclude(found, { subject: "ann@example.com", tokenId: "u-1" })
+      assert.strictEqual(yield* refusal(corp, yield* sign(es, {}, { uti: "u" })), "missing_sub")
+      assert.strictEqual(yield* refusal(corp, yield* sign(es, {}, { email: "a" })), "missing_jti")
+      assert.strictEqual(yield* refusal(corp, yield* sign(ed, { kid: "ed" }, claims)), "wrong_algorithm")
+    }))
+
+  it.scoped("passes on what the token grants", () =>
+    Effect.gen(function*() {
+      const { corp } = yield* withFile(jwks)
+      const vibectl = { models: ["openai/*"], tenant: "acme", roles: ["dev"], limits: { max_requests_per_minute: 5 } }
+      assert.deepStrictEqual((yield* corp.verify(yield* sign(es, {}, { vibectl }), now)).grants, {
+        models: ["openai/*"],
+        tenant: "acme",
+        roles: ["dev"],
+        limits: { ...unlimited, maxRequestsPerMinute: 5 }
+      })
+      const odd = yield* sign(es, {}, { vibectl: { model: "openai/*" } })
+      assert.strictEqual(yield* refusal(corp, odd), "malformed_claims")
+    }))
+
+  it.scoped("judges the claims", () =>
+    Effect.gen(function*() {
+      const { corp } = yield* withFile(jwks)
+      const cases: ReadonlyArray<readonly [Record<string, unknown>, Refusal | undefined]> = [
+        [{ aud: ["other", "vibectl"] }, undefined],
+        [{ aud: "other" }, "wrong_audience"],
+        [{ aud: ["other", "vibectl "] }, "wrong_audience"],
+        [{ aud: [] }, "wrong_audience"],
+        [{ aud: { vibectl: true } }, "wrong_audience"],
+        [{ aud: undefined }, "wrong_audience"],
+        [{ iss: "https://login.example.com/" }, "unknown_issuer"],
+        [{ iss: undefined }, "unknown_issuer"],
+        [{ exp: undefined }, "missing_exp"],
+        [{ exp: now }, "expired"],
+        [{ exp: now + 1.5 }, undefined],
+        [{ exp: now + 0.5 }, "expired"],
+        [{ exp: "tomorrow" }, "malformed_claims"],
+        [{ exp: 1e300 }, "malformed_claims"],
+        [{ iat: undefined }, undefined],
+        [{ iat: now + 61 }, "issued_in_the_future"],
+        [{ nbf: now + 61 }, "not_yet_valid"],
+        [{ sub: undefined }, "missing_sub"],
+        [{ sub: "" }, "missing_sub"],
+        [{ sub: 7 }, "malformed_claims"],
+        [{ sub: "ann\nbob" }, "malformed_claims"],
+        [{ sub: "a".repeat(300) }, "malformed_claims"],
+        [{ jti: undefined }, "missing_jti"],
+        [{ jti: "" }, "missing_jti"],
+        [{ jti: ["1"] }, "malformed_claims"],
+        [{ jti: "1\u2028" }, "malformed_claims"]
+      ]
+      for (const [claims, expected] of cases) {
+        const found = yield* Effect.either(corp.verify(yield* sign(es, {}, claims), now))
+        const name = found._tag === "Right" ? undefined : (found.left as { refusal?: Refusal }).refusal
+        assert.strictEqual(name, expected, JSON.stringify(claims))
+      }
+      const fractions = yield* corp.verify(yield* sign(es, {}, { exp: now + 9.9, iat: now - 0.5 }), now)
+      assert.deepInclude(fractions, { expiresAt: now + 9, issuedAt: now - 1 })
+    }))
+
+  it.scoped("refuses what others signed, whatever keys the token brings", () =>
+    Effect.gen(function*() {
+      const { corp } = yield* withFile(jwks)
+      const jwk = yield* Effect.promise(() => publicJwk(stranger))
+      const elsewhere = yield* serve(set({ ...jwk, kid: "ed" }))
+      const headers = [{}, { jwk }, { jku: elsewhere.url }, { x5u: elsewhere.url }, { x5c: ["AAAA"] }]
+      for (const header of headers) {
+        assert.strictEqual(yield* refusal(corp, yield* sign(stranger, { kid: "ed", ...header })), "bad_signature")
+        const unknown = yield* sign(stranger, { kid: "stranger", ...header })
+        assert.strictEqual(yield* refusal(corp, unknown), "unknown_key")
+      }
+      assert.strictEqual(elsewhere.requests(), 0)
+    }))
+
+  it.scoped("refuses algorithms that do not fit the key", () =>
+    Effect.gen(function*() {
+      const { corp } = yield* withFile(jwks)
+      const { corp: single } = yield* withFile(pem, "key_file")
+      for (const alg of ["none", "None", "NONE"]) {
+        for (const signature of ["", "AAAA"]) {
+          const token = `${encode({ alg, kid: "es" })}.${encode(payload)}.${signature}`
+          assert.strictEqual(yield* refusal(corp, token), "algorithm_none", alg)
+          assert.strictEqual(yield* refusal(single, token), "algorithm_none", alg)
+        }
+      }
+      // The public key is no secret, and must not be taken for one.
+      for (const secret of [pem, pem.trim(), jwks, JSON.stringify(yield* Effect.promise(() => publicJwk(es)))]) {
+        for (const kid of ["es", undefined]) {
+          const privateKey = Crypto.createSecretKey(secret, "utf8")
+          const token = yield* sign({ alg: "HS256", privateKey: privateKey as never }, { kid })
+          assert.strictEqual(yield* refusal(corp, token), "wrong_algorithm")
+          assert.strictEqual(yield* refusal(single, token), "wrong_algorithm")
+        }
+      }
+      assert.strictEqual(yield* refusal(corp, yield* sign(ed, { kid: "es" })), "wrong_algorithm")
+      assert.strictEqual(yield* refusal(single, yield* sign(ed)), "wrong_algorithm")
+      const token = yield* sign(yield* Effect.promise(() => pair("PS256")), { kid: "rs" })
+      assert.strictEqual(yield* refusal(corp, token), "wrong_algorithm")
+    }))
+
+  it.scoped("refuses what is no valid JWS", () =>
+    Effect.gen(function*() {
+      const { corp } = yield* withFile(jwks)
+      const token = yield* sign(es, { kid: "es" })
+      const [header, , signature] = token.split(".")
+      const critical = `${encode({ alg: "ES256", kid: "es", crit: ["exp2"], exp2: 1 })}.${encode(payload)}.${signature}`
+      const cases = [
+        "",
+        "a",
+        "a.b",
+        "a.b.c",
+        ` ${token}`,
+        `${token}\n`,
+        `${token}.`,
+        critical,
+        `${header}..${signature}`
+      ]
+      for (const text of cases) assert.strictEqual(yield* refusal(corp, text), "not_a_jwt", text)
+      const other = `${header}.${encode({ ...payload, sub: "root" })}.${signature}`
+      assert.strictEqual(yield* refusal(corp, other), "bad_signature")
+    }))
+
+  it.scoped("asks no kid of the one key of a file, and follows the file", () =>
+    Effect.gen(function*() {
+      const { corp, files, issuers, path } = yield* withFile(pem, "key_file")
+      yield* corp.verify(yield* sign(es), now)
+      yield* corp.verify(yield* sign(es, { kid: "whatever" }), now)
+      assert.strictEqual((yield* corp.verify(yield* sign(es, { kid: 7 }), now)).keyId, undefined)
+      assert.isFalse(yield* issuers.reload)
+      yield* files.writeFileString(path, yield* Effect.promise(() => Jose.exportSPKI(ed.publicKey)))
+      assert.isTrue(yield* issuers.reload)
+      assert.strictEqual(yield* refusal(corp, yield* sign(es)), "wrong_algorithm")
+      yield* corp.verify(yield* sign(ed), now)
+    }))
+})
