@@ -5,9 +5,10 @@
  * without the cost of running a `Stream`, for the server's inner loop.
  */
 import { Clock, Context, Effect, Layer, Option, type Scope, Stream } from "effect"
+import { effective } from "../domain/Access.js"
 import type { Answer, AnswerEvent, AnswerRequest, Caller, Metrics } from "../domain/Answer.js"
 import { features } from "../domain/Answer.js"
-import { InvalidRequest, type ProxyError } from "../domain/Errors.js"
+import { InvalidRequest, type ProxyError, RequestTimeout } from "../domain/Errors.js"
 import { packageVersion } from "../domain/PackageVersion.js"
 import { type ServerInfo, serverName } from "../domain/ServerInfo.js"
 import { Catalog, type Resolved } from "../models/Catalog.js"
@@ -16,6 +17,8 @@ import * as ResponseSchema from "../models/ResponseSchema.js"
 import * as Estimate from "../streaming/Estimate.js"
 import * as NonStreaming from "../streaming/NonStreaming.js"
 import * as Tiers from "../streaming/Tiers.js"
+import * as Allowed from "./Allowed.js"
+import * as Limits from "./Limits.js"
 import * as ProxyMetrics from "./ProxyMetrics.js"
 
 /** Pulls the next event; after `Metrics` it must not be pulled again. */
@@ -28,37 +31,41 @@ export class LlmProxy extends Context.Tag("vibectl/proxy/LlmProxy")<LlmProxy, {
   readonly open: (request: AnswerRequest, caller: Caller) => Effect.Effect<AnswerPull, ProxyError, Scope.Scope>
   /** The same as a `Stream`. */
   readonly stream: (request: AnswerRequest, caller: Caller) => Stream.Stream<AnswerEvent, ProxyError>
-  readonly serverInfo: Effect.Effect<ServerInfo>
+  /** What this caller may call, and its limits. */
+  readonly serverInfo: (caller: Caller) => Effect.Effect<ServerInfo>
 }>() {
   static readonly layer = Layer.effect(
     this,
     Effect.gen(function*() {
       const catalog = yield* Catalog
 
-      const resolve = ({ model }: AnswerRequest) =>
-        model === undefined || sayable.test(model) ? catalog.resolve(model) : unsayable
-
+      const limits = Limits.make()
       const nonStreaming = NonStreaming.make()
+      const allowed = Allowed.make(catalog)
+
+      const resolve = ({ model }: AnswerRequest, caller: Caller) =>
+        model === undefined || sayable.test(model) ? allowed.resolve(model, caller) : unsayable
 
       /** The model asked for and those to try in its place, as attempts; with `whole`, none of them streams. */
-      const candidates = (request: AnswerRequest, whole: boolean) =>
+      const candidates = (request: AnswerRequest, caller: Caller, whole: boolean) =>
         Effect.gen(function*() {
           const now = yield* Clock.currentTimeMillis
-          const first = yield* resolve(request)
+          const first = yield* resolve(request, caller)
           const prompt = yield* toPrompt(request)
+          yield* limits.take(caller, prompt.system.length + prompt.user.length)
           const candidate = (target: Resolved): Target => ({
             ...target,
             request: { ...prompt, model: target.model },
             streams: !whole && (target.spec?.streams ?? true) && !nonStreaming.has(target.fullName, now)
           })
-          return [candidate(first), ...catalog.fallbacks(first.fullName).map(candidate)] as const
+          return [candidate(first), ...allowed.fallbacks(first.fullName, caller).map(candidate)] as const
         })
 
       const answering = (request: AnswerRequest, caller: Caller, whole: boolean) =>
         Effect.gen(function*() {
           const startedAt = yield* Clock.currentTimeMillis
           const pull = yield* Tiers.open({
-            candidates: yield* candidates(request, whole),
+            candidates: yield* candidates(request, caller, whole),
             restartable: caller.features.has("restart"),
             deadline: caller.deadline,
             onUnsupported: ({ fullName }) =>
@@ -66,9 +73,10 @@ export class LlmProxy extends Context.Tag("vibectl/proxy/LlmProxy")<LlmProxy, {
             onFailed: ({ provider }, tier, failure) =>
               ProxyMetrics.failedAttempts(provider.name, whole ? "unary" : tier, failure.reason)
           })
+          const inTime = within(effective(caller.access).requestTimeoutSeconds, startedAt)
           let characters = 0
           let last: Metrics | undefined
-          return Effect.suspend((): AnswerPull => {
+          return inTime(Effect.suspend((): AnswerPull => {
             if (last !== undefined) return Effect.succeed(last)
             return Effect.flatMap(pull, (event): AnswerPull => {
               if (event._tag === "Text") characters += event.text.length
@@ -82,7 +90,7 @@ export class LlmProxy extends Context.Tag("vibectl/proxy/LlmProxy")<LlmProxy, {
                 return { _tag: "Done", model: event.by.fullName }
               }).pipe(Effect.zipLeft(ProxyMetrics.answers(event.by.provider.name, whole ? "unary" : event.tier)))
             })
-          })
+          }))
         })
 
       const execute = (request: AnswerRequest, caller: Caller): Effect.Effect<Answer, ProxyError> =>
@@ -102,20 +110,14 @@ export class LlmProxy extends Context.Tag("vibectl/proxy/LlmProxy")<LlmProxy, {
       const stream = (request: AnswerRequest, caller: Caller): Stream.Stream<AnswerEvent, ProxyError> =>
         Stream.unwrapScoped(Effect.map(open(request, caller), untilMetrics))
 
-      const serverInfo = Effect.succeed<ServerInfo>({
-        name: serverName,
-        version: packageVersion,
-        defaultModel: catalog.defaultModel,
-        models: catalog.models,
-        aliases: catalog.aliases,
-        limits: {
-          maxRequestsPerMinute: undefined,
-          maxConcurrentRequests: undefined,
-          maxInputLength: undefined,
-          requestTimeoutSeconds: undefined
-        },
-        features
-      })
+      const serverInfo = (caller: Caller) =>
+        Effect.sync((): ServerInfo => ({
+          name: serverName,
+          version: packageVersion,
+          ...allowed.listing(caller),
+          limits: effective(caller.access),
+          features
+        }))
 
       return LlmProxy.of({ execute, open, stream, serverInfo })
     })
@@ -176,6 +178,14 @@ const measure = (startedAt: number, { by, retries, usage }: Tiers.End<Target>, c
       timestamp: Math.floor(now / 1000)
     }
   })
+
+/** Bounds each pull by what is left of `seconds` since `startedAt` (milliseconds since the epoch). */
+const within = (seconds: number | undefined, startedAt: number) => (pull: AnswerPull): AnswerPull =>
+  seconds === undefined ? pull : Effect.flatMap(Clock.currentTimeMillis, (now) =>
+    Effect.timeoutFail(pull, {
+      duration: Math.max(0, startedAt + seconds * 1000 - now),
+      onTimeout: () => new RequestTimeout({ seconds })
+    }))
 
 const untilMetrics = (pull: AnswerPull): Stream.Stream<AnswerEvent, ProxyError> =>
   Stream.unfoldEffect(false, (ended) =>

@@ -1,12 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Chunk, Effect, Layer, Ref, Stream, TestClock } from "effect"
+import { unrestricted } from "../../src/domain/Access.js"
 import type { AnswerRequest, Caller } from "../../src/domain/Answer.js"
 import * as Catalog from "../../src/models/Catalog.js"
 import type { Provider, ProviderRequest } from "../../src/models/Provider.js"
 import { LlmProxy } from "../../src/proxy/LlmProxy.js"
 import * as FakeProvider from "../../src/testing/FakeProvider.js"
 
-const caller: Caller = { subject: "test", tokenId: "j", features: new Set(), deadline: Infinity }
+const caller: Caller = { subject: "test", tokenId: "j", access: unrestricted, features: new Set(), deadline: Infinity }
 const request: AnswerRequest = {
   requestId: "r",
   model: "fake/one",
@@ -138,7 +139,7 @@ describe("LlmProxy.serverInfo", () => {
   it.effect("lists what can be called, by which names, and the extensions of the wire", () =>
     Effect.gen(function*() {
       const proxy = yield* Effect.provide(LlmProxy, layer(FakeProvider.make()))
-      const info = yield* proxy.serverInfo
+      const info = yield* proxy.serverInfo(caller)
       assert.strictEqual(info.defaultModel, "fake/one")
       assert.deepStrictEqual(info.models.map(({ aliases, id }) => [id, [...aliases].sort()]), [["fake/one", [
         "one",

@@ -1,0 +1,62 @@
+/**
+ * The models of the catalog as one caller may see and call them.
+ */
+import { Effect } from "effect"
+import { allows } from "../domain/Access.js"
+import type { Caller } from "../domain/Answer.js"
+import { type InvalidRequest, ModelNotAllowed, ModelNotFound } from "../domain/Errors.js"
+import type { ServerInfo } from "../domain/ServerInfo.js"
+import type { Catalog, Resolved } from "../models/Catalog.js"
+
+export interface Allowed {
+  /** Undefined and `""` are the default model. */
+  readonly resolve: (
+    name: string | undefined,
+    caller: Caller
+  ) => Effect.Effect<Resolved, ModelNotAllowed | ModelNotFound | InvalidRequest>
+  readonly fallbacks: (fullName: string, caller: Caller) => ReadonlyArray<Resolved>
+  readonly listing: (caller: Caller) => Pick<ServerInfo, "models" | "aliases" | "defaultModel">
+}
+
+export const make = (catalog: Catalog["Type"]): Allowed => {
+  const targets = new Map([
+    ...catalog.models.flatMap(({ aliases, id }) => aliases.map((alias) => [alias, id] as const)),
+    ...catalog.aliases
+  ])
+  const names = new Map<string, Array<string>>()
+  for (const [alias, target] of targets) names.set(target, [...names.get(target) ?? [], alias])
+
+  const may = (fullName: string, { access }: Caller): boolean =>
+    access.models.length === 0 || allows(access, [fullName, ...names.get(fullName) ?? []])
+  const mayNamed = (name: string, caller: Caller) => may(targets.get(name) ?? name, caller)
+
+  return {
+    resolve: (name, caller) =>
+      catalog.resolve(name).pipe(
+        // Names that the caller may not call are no help to it, and none of its business.
+        Effect.catchTag("ModelNotFound", ({ available, because, closest, requested }) =>
+          new ModelNotFound({
+            requested,
+            because,
+            available: available.filter((name) => may(name, caller)),
+            closest: closest.filter((name) => mayNamed(name, caller))
+          })),
+        Effect.filterOrFail(
+          ({ fullName }) => may(fullName, caller),
+          ({ fullName }) => new ModelNotAllowed({ model: fullName, subject: caller.subject })
+        )
+      ),
+    fallbacks: (fullName, caller) => catalog.fallbacks(fullName).filter((other) => may(other.fullName, caller)),
+    listing: (caller) => {
+      if (caller.access.models.length === 0) {
+        const { aliases, defaultModel, models } = catalog
+        return { aliases, defaultModel, models }
+      }
+      return {
+        models: catalog.models.filter(({ id }) => may(id, caller)),
+        aliases: new Map([...catalog.aliases].filter(([, target]) => may(target, caller))),
+        defaultModel: may(catalog.defaultModel, caller) ? catalog.defaultModel : ""
+      }
+    }
+  }
+}

@@ -1,0 +1,129 @@
+/**
+ * Requests per minute, requests at the same time and the length of one
+ * request, per subject and per token, in this process.
+ *
+ * Check and take are one step that nothing comes between, so that of any
+ * number of calls at once exactly as many pass as the limit says; a refused
+ * call takes nothing.
+ */
+import { Clock, Duration, Effect, type Scope } from "effect"
+import type { Caller } from "../domain/Answer.js"
+import { InvalidRequest, LimitExceeded } from "../domain/Errors.js"
+import type { Limits as Settings } from "../domain/ServerInfo.js"
+
+export interface Limits {
+  /** Holds the caller's place until the scope closes; `length` is that of the input, in UTF-16 code units. */
+  readonly take: (
+    caller: Caller,
+    length: number
+  ) => Effect.Effect<void, InvalidRequest | LimitExceeded, Scope.Scope>
+}
+
+export const make = (): Limits => {
+  const counters = new Map<string, Counter>()
+  let sweptAt = 0
+  const counterOf = (key: string, now: number): Counter => {
+    const known = counters.get(key)
+    if (known !== undefined) return known
+    // Each sweep looks at all of them, so not for every new one while all are busy.
+    if (counters.size >= many && now - sweptAt >= minute) {
+      sweptAt = now
+      sweep(counters, now)
+    }
+    const made = { running: 0, started: [] }
+    counters.set(key, made)
+    return made
+  }
+
+  return {
+    take: (caller, length) =>
+      Effect.flatMap(Clock.currentTimeMillis, (now): ReturnType<Limits["take"]> => {
+        const bounds = boundsOf(caller)
+        if (bounds.length === 0) return Effect.void
+        for (const { limits } of bounds) {
+          if (limits.maxInputLength !== undefined && length > limits.maxInputLength) {
+            return tooLong(length, limits.maxInputLength)
+          }
+        }
+        const counted = bounds.map(({ key, limits }) => ({ limits, counter: counterOf(key, now) }))
+        for (const { counter, limits } of counted) {
+          const refusal = refusalOf(counter, limits, caller.subject, now)
+          if (refusal !== undefined) return refusal
+        }
+        // Not interruptible in between: what was taken is always given back.
+        return Effect.acquireRelease(
+          Effect.sync(() => {
+            for (const { counter, limits } of counted) {
+              counter.running++
+              if (limits.maxRequestsPerMinute !== undefined) counter.started.push(now)
+            }
+          }),
+          () =>
+            Effect.sync(() => {
+              for (const { counter } of counted) counter.running--
+            })
+        )
+      })
+  }
+}
+
+// -- internals ---------------------------------------------------------------
+
+interface Counter {
+  running: number
+  /** When each request of the last minute began, in milliseconds since the epoch; oldest first. */
+  readonly started: Array<number>
+}
+
+const minute = 60_000
+
+/** From this number of subjects on, idle ones are forgotten once a minute. */
+const many = 10_000
+
+const sweep = (counters: Map<string, Counter>, now: number): void => {
+  for (const [key, { running, started }] of counters) {
+    if (running === 0 && (started.at(-1) ?? 0) <= now - minute) counters.delete(key)
+  }
+}
+
+/** No subject can be written so that it is the key of a token. */
+const boundsOf = ({ access: { limits, tokenLimits }, subject, tokenId }: Caller) => [
+  ...counts(limits) ? [{ key: `subject ${subject}`, limits }] : [],
+  ...tokenLimits !== undefined && counts(tokenLimits)
+    ? [{ key: `token ${JSON.stringify([subject, tokenId])}`, limits: tokenLimits }]
+    : []
+]
+
+const counts = ({ maxConcurrentRequests, maxInputLength, maxRequestsPerMinute }: Settings): boolean =>
+  maxConcurrentRequests !== undefined || maxInputLength !== undefined || maxRequestsPerMinute !== undefined
+
+const refusalOf = ({ running, started }: Counter, limits: Settings, subject: string, now: number) => {
+  const { maxConcurrentRequests, maxRequestsPerMinute } = limits
+  if (maxConcurrentRequests !== undefined && running >= maxConcurrentRequests) {
+    return new LimitExceeded({
+      reason: "CONCURRENCY_LIMITED",
+      subject,
+      limit: `${maxConcurrentRequests} requests at the same time`,
+      // Nobody knows when one of them ends.
+      retryAfter: Duration.seconds(1)
+    })
+  }
+  if (maxRequestsPerMinute === undefined) return undefined
+  while (started[0] !== undefined && started[0] <= now - minute) started.shift()
+  if (started.length < maxRequestsPerMinute) return undefined
+  const free = started[started.length - maxRequestsPerMinute] ?? now
+  return new LimitExceeded({
+    reason: "RATE_LIMITED",
+    subject,
+    limit: `${maxRequestsPerMinute} requests per minute`,
+    retryAfter: Duration.millis(free + minute - now)
+  })
+}
+
+const tooLong = (length: number, most: number) =>
+  new InvalidRequest({
+    reason: "INPUT_TOO_LONG",
+    field: "user_fragments",
+    summary: `The request has ${length} characters; ${most} are allowed.`,
+    remedy: "Send less text, or ask the operator of the server for a higher limit."
+  })
