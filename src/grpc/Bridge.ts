@@ -6,11 +6,13 @@
  * answer; a client that leaves interrupts its call's fiber; a handler that
  * throws is contained; and every call ends with exactly one status. Closing
  * the scope interrupts the calls still running; they end with `SHUTTING_DOWN`.
+ * So does a caller that is trusted no longer, with the error that says so.
  */
 import type * as Grpc from "@grpc/grpc-js"
 import { Cause, Clock, Effect, Exit, FiberId, FiberSet, type Scope } from "effect"
-import type { ProxyError } from "../domain/Errors.js"
+import type { ProxyError, Unauthenticated } from "../domain/Errors.js"
 import * as ProxyMetrics from "../proxy/ProxyMetrics.js"
+import * as Admission from "./Admission.js"
 import * as Status from "./Status.js"
 
 /** The last part of `/package.Service/Method`. */
@@ -137,6 +139,7 @@ const start = <A>(
   let annotations: Annotations = { rpc: path, peer: call.getPeer() }
   let summary: Call<A>["summary"]
   let startedAt = 0
+  let cut: Unauthenticated | undefined
   const program = Effect.flatMap(Clock.currentTimeMillis, (now) => {
     startedAt = now
     return handler()
@@ -146,7 +149,8 @@ const start = <A>(
       summary = made.summary
       return Effect.annotateLogs(Effect.scoped(made.run), annotations)
     }),
-    Effect.onExit((exit) => {
+    Effect.onExit((interrupted) => {
+      const exit = cut === undefined || Exit.isSuccess(interrupted) ? interrupted : Exit.fail(cut)
       const left = call.cancelled
       if (!left) end(exit, annotations)
       return Effect.flatMap(Clock.currentTimeMillis, (now) => {
@@ -163,6 +167,13 @@ const start = <A>(
     Effect.exit
   )
   const fiber = bridge.fork(program)
+  const admitted = Admission.of(call.metadata)
+  if (admitted !== undefined) {
+    admitted.cut = (error) => {
+      cut = error
+      fiber.interrupt()
+    }
+  }
   if (call.cancelled) fiber.interrupt()
   else call.on("cancelled", fiber.interrupt)
 }

@@ -22,7 +22,7 @@ export const handlers = (
 ): Grpc.UntypedServiceImplementation => ({
   GetServerInfo: Bridge.unary(bridge, (_request, incoming) =>
     Effect.map(callerOf(incoming.metadata), (caller) => ({
-      run: Effect.map(proxy.serverInfo, Wire.fromServerInfo),
+      run: Effect.map(proxy.serverInfo(caller), Wire.fromServerInfo),
       annotations: { subject: caller.subject }
     }))),
 

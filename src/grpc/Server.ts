@@ -9,6 +9,8 @@ import * as ProtoLoader from "@grpc/proto-loader"
 import { ReflectionService } from "@grpc/reflection"
 import { Data, Duration, Effect, Exit, Scope } from "effect"
 import * as Health from "grpc-health-check"
+import type { Audit } from "../audit/Audit.js"
+import type { AccessRules } from "../auth/AccessRules.js"
 import type { Tokens } from "../auth/Tokens.js"
 import type { LlmProxy } from "../proxy/LlmProxy.js"
 import * as Authenticate from "./Authenticate.js"
@@ -40,6 +42,12 @@ export interface Options {
   readonly proxy: LlmProxy["Type"]
   /** Undefined switches authentication off. */
   readonly tokens: Tokens["Type"] | undefined
+  readonly access: AccessRules
+  readonly audit: Audit["Type"]
+  /** Of one request; a longer one ends with RESOURCE_EXHAUSTED. */
+  readonly maxMessageBytes: number
+  /** At the same time; HTTP/2 makes a client wait with more. */
+  readonly maxStreamsPerConnection: number
   readonly drain: Duration.DurationInput
   /** How long a stream may be silent to a client that asks for heartbeats. */
   readonly heartbeat: Duration.Duration
@@ -51,7 +59,12 @@ export const serve = (options: Options): Effect.Effect<number, BindFailed, Scope
     const calls = yield* Scope.make()
     const bridge = yield* Scope.extend(Bridge.make, calls)
     const health = new Health.HealthImplementation({ "": "SERVING", [Proto.serviceName]: "SERVING" })
-    const server = new Grpc.Server({ interceptors: [Authenticate.interceptor(bridge, options.tokens)] })
+    const authentication = Authenticate.make(bridge, options)
+    const server = new Grpc.Server({
+      interceptors: [authentication.interceptor],
+      "grpc.max_receive_message_length": options.maxMessageBytes,
+      "grpc.max_concurrent_streams": options.maxStreamsPerConnection
+    })
     server.addService(Proto.service, ProxyService.handlers(bridge, options.proxy, options.heartbeat))
     health.addToServer(server)
     reflection.addToServer(server)
@@ -69,7 +82,9 @@ export const serve = (options: Options): Effect.Effect<number, BindFailed, Scope
         server.forceShutdown()
       })
     )
-    return yield* listen(server, address, options.credentials)
+    const port = yield* listen(server, address, options.credentials)
+    yield* Effect.forkScoped(authentication.watch)
+    return port
   })
 
 // -- internals ---------------------------------------------------------------

@@ -4,6 +4,7 @@ import { Chunk, Clock, Duration, Effect, Fiber, Redacted, Stream } from "effect"
 import * as Http from "node:http"
 import type * as Net from "node:net"
 import * as Connection from "../../src/client/Connection.js"
+import { noGrants } from "../../src/domain/Access.js"
 import type { AnswerRequest, Caller } from "../../src/domain/Answer.js"
 import type { ClientError } from "../../src/domain/ClientErrors.js"
 import { ModelNotFound, ShuttingDown } from "../../src/domain/Errors.js"
@@ -33,7 +34,7 @@ const info: ServerInfo = {
   },
   features: ["start", "restart"]
 }
-const serverInfo = Effect.succeed(info)
+const serverInfo = () => Effect.succeed(info)
 
 const connect = (port: number, options: Partial<Connection.Options> = {}) =>
   Connection.make({ host: "127.0.0.1", port, tls: false, retryAttempts: 0, ...options })
@@ -65,10 +66,19 @@ describe("Connection", () => {
 
   it.scopedLive("sends the token as a bearer token", () =>
     Effect.gen(function*() {
+      const claims = {
+        tokenId: "j",
+        expiresAt: 4_102_444_800,
+        issuedAt: undefined,
+        issuer: undefined,
+        keyId: undefined,
+        grants: noGrants
+      }
       const tokens = {
         issue: () => Effect.dieMessage("unused"),
-        verify: (token: Redacted.Redacted) =>
-          Effect.succeed({ subject: Redacted.value(token), tokenId: "j", expiresAt: 4_102_444_800 })
+        verify: (token: Redacted.Redacted) => Effect.succeed({ ...claims, subject: Redacted.value(token) }),
+        recheck: () => Effect.void,
+        changes: Stream.never
       }
       const execute = (_: AnswerRequest, caller: Caller) =>
         Effect.succeed({ text: caller.subject, model: "fake/one", metrics: Loopback.metrics })
@@ -180,7 +190,7 @@ describe("Connection", () => {
       Effect.gen(function*() {
         const execute = () => Effect.succeed({ text: "fine", model: "m", metrics: Loopback.metrics })
         const port = yield* Loopback.serve({
-          proxy: Loopback.proxy({ execute, serverInfo: Effect.succeed({ ...info, version, features }) })
+          proxy: Loopback.proxy({ execute, serverInfo: () => Effect.succeed({ ...info, version, features }) })
         })
         const call = (yield* connect(port)).execute({ user: ["x"] })
         if (fine) assert.strictEqual((yield* call).text, "fine")

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Grpc from "@grpc/grpc-js"
 import * as ProtoLoader from "@grpc/proto-loader"
-import { Deferred, Duration, Effect, Exit, Fiber, Scope } from "effect"
+import { Deferred, Duration, Effect, Exit, Fiber, Scope, Stream } from "effect"
 import * as Health from "grpc-health-check"
 import { createRequire } from "node:module"
 import * as Path from "node:path"
@@ -222,7 +222,9 @@ interface Listing {
 describe("authentication", () => {
   const refuse = {
     issue: () => Effect.dieMessage("unused"),
-    verify: () => Effect.dieMessage("must not be asked")
+    verify: () => Effect.dieMessage("must not be asked"),
+    recheck: () => Effect.dieMessage("must not be asked"),
+    changes: Stream.never
   }
 
   it.scopedLive("refuses every method without a token, reflection included, and lets health checks pass", () =>

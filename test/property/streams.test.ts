@@ -9,6 +9,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Grpc from "@grpc/grpc-js"
 import { Duration, Effect, Exit, FastCheck as fc, Layer, Logger, Scope } from "effect"
+import { unrestricted } from "../../src/domain/Access.js"
 import * as Authenticate from "../../src/grpc/Authenticate.js"
 import * as Bridge from "../../src/grpc/Bridge.js"
 import * as ProxyService from "../../src/grpc/ProxyService.js"
@@ -68,7 +69,11 @@ const play = (scenario: Scenario) => {
   )
   time.settle()
   const { bridge, handlers } = server!
-  const interceptor = Authenticate.interceptor(bridge, undefined)
+  const { interceptor } = Authenticate.make(bridge, {
+    tokens: undefined,
+    access: () => unrestricted,
+    audit: { record: () => Effect.void }
+  })
 
   const calls = scenario.clients.map((client, index) => begin(client, index, time, interceptor, handlers))
   if (scenario.shutdown !== undefined) time.after(scenario.shutdown, close)

@@ -4,6 +4,7 @@
 import * as Grpc from "@grpc/grpc-js"
 import { Duration, Effect, Stream } from "effect"
 import * as Net from "node:net"
+import { unrestricted } from "../../src/domain/Access.js"
 import type { AnswerEvent, Metrics } from "../../src/domain/Answer.js"
 import * as Proto from "../../src/grpc/Proto.js"
 import * as Server from "../../src/grpc/Server.js"
@@ -29,7 +30,7 @@ export const proxy = (script: Partial<Proxy>): Proxy => ({
   execute: () => Effect.dieMessage("not scripted"),
   open: () => Effect.dieMessage("not scripted"),
   stream: () => Stream.dieMessage("not scripted"),
-  serverInfo: Effect.dieMessage("not scripted"),
+  serverInfo: () => Effect.dieMessage("not scripted"),
   ...script
 })
 
@@ -46,6 +47,10 @@ export const serve = (options: Partial<Server.Options> & { readonly proxy: Proxy
     port: 0,
     credentials: Grpc.ServerCredentials.createInsecure(),
     tokens: undefined,
+    access: () => unrestricted,
+    audit: { record: () => Effect.void },
+    maxMessageBytes: 4_194_304,
+    maxStreamsPerConnection: 1000,
     drain: Duration.seconds(5),
     heartbeat: Duration.seconds(15),
     ...options
@@ -147,7 +152,7 @@ export const unaryCall = (
     )
   })
 
-const metadataOf = (entries: Record<string, string>) => {
+export const metadataOf = (entries: Record<string, string>) => {
   const metadata = new Grpc.Metadata()
   for (const [key, value] of Object.entries(entries)) metadata.set(key, value)
   return metadata

@@ -24,11 +24,11 @@ const invalid = (reason: Errors.InvalidRequest["reason"]) =>
 
 /** One error per reason; a new reason that is missing here does not compile. */
 const samples: Record<Errors.Reason, Errors.ProxyError> = {
-  TOKEN_MISSING: new Errors.Unauthenticated({ reason: "TOKEN_MISSING" }),
-  TOKEN_MALFORMED: new Errors.Unauthenticated({ reason: "TOKEN_MALFORMED" }),
-  TOKEN_EXPIRED: new Errors.Unauthenticated({ reason: "TOKEN_EXPIRED" }),
-  TOKEN_UNTRUSTED: new Errors.Unauthenticated({ reason: "TOKEN_UNTRUSTED" }),
-  TOKEN_REVOKED: new Errors.Unauthenticated({ reason: "TOKEN_REVOKED" }),
+  TOKEN_MISSING: new Errors.Unauthenticated({ reason: "TOKEN_MISSING", refusal: "bad_signature" }),
+  TOKEN_MALFORMED: new Errors.Unauthenticated({ reason: "TOKEN_MALFORMED", refusal: "bad_signature" }),
+  TOKEN_EXPIRED: new Errors.Unauthenticated({ reason: "TOKEN_EXPIRED", refusal: "bad_signature" }),
+  TOKEN_UNTRUSTED: new Errors.Unauthenticated({ reason: "TOKEN_UNTRUSTED", refusal: "bad_signature" }),
+  TOKEN_REVOKED: new Errors.Unauthenticated({ reason: "TOKEN_REVOKED", refusal: "bad_signature" }),
   MODEL_NOT_ALLOWED: new Errors.ModelNotAllowed({ model: "openai/gpt-4", subject: "ci" }),
   NO_MODEL: invalid("NO_MODEL"),
   INVALID_REQUEST: invalid("INVALID_REQUEST"),
@@ -44,6 +44,8 @@ const samples: Record<Errors.Reason, Errors.ProxyError> = {
   QUOTA_EXCEEDED: limit("QUOTA_EXCEEDED"),
   PROVIDER_RATE_LIMITED: provider("PROVIDER_RATE_LIMITED"),
   PROVIDER_UNAVAILABLE: provider("PROVIDER_UNAVAILABLE"),
+  IDENTITY_UNAVAILABLE: new Errors.IdentityUnavailable({ issuer: "corp", cause: "secret-body" }),
+  REQUEST_TIMEOUT: new Errors.RequestTimeout({ seconds: 30 }),
   PROVIDER_TIMEOUT: provider("PROVIDER_TIMEOUT"),
   PROVIDER_REJECTED: provider("PROVIDER_REJECTED"),
   STREAM_INTERRUPTED: new Errors.StreamInterrupted({ provider: "openai", cause: new Error("secret-body") }),
@@ -69,6 +71,8 @@ const expected: Record<Errors.Reason, keyof typeof Grpc.status> = {
   PROVIDER_UNAVAILABLE: "UNAVAILABLE",
   STREAM_INTERRUPTED: "UNAVAILABLE",
   SHUTTING_DOWN: "UNAVAILABLE",
+  IDENTITY_UNAVAILABLE: "UNAVAILABLE",
+  REQUEST_TIMEOUT: "DEADLINE_EXCEEDED",
   PROVIDER_TIMEOUT: "DEADLINE_EXCEEDED",
   PROVIDER_REJECTED: "FAILED_PRECONDITION",
   VERSION_INCOMPATIBLE: "FAILED_PRECONDITION"

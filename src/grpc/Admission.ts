@@ -1,0 +1,59 @@
+/**
+ * Calls that were let in, for as long as they run: a caller that is trusted no
+ * longer has them ended.
+ */
+import type * as Grpc from "@grpc/grpc-js"
+import { Effect } from "effect"
+import type { Caller } from "../domain/Answer.js"
+import type { Unauthenticated } from "../domain/Errors.js"
+
+export interface Admitted {
+  readonly caller: Caller
+  /** `/package.Service/Method`. */
+  readonly rpc: string
+  readonly peer: string
+  /** Fails when the caller is trusted no longer. */
+  readonly recheck: Effect.Effect<void, Unauthenticated>
+  /** Ends the call now. Whoever runs the call puts a way of its own here, to say goodbye properly. */
+  cut: (error: Unauthenticated) => void
+}
+
+/** The call with this metadata object, which grpc-js hands from the interceptors to the handler as it is. */
+export const of = (metadata: Grpc.Metadata): Admitted | undefined => admissions.get(metadata)
+
+export interface Running {
+  readonly add: (metadata: Grpc.Metadata, admitted: Admitted) => void
+  readonly remove: (metadata: Grpc.Metadata) => void
+  /** Cuts the calls whose caller is trusted no longer, and yields them. */
+  readonly recheck: Effect.Effect<ReadonlyArray<Admitted>>
+}
+
+/** The calls of one server. */
+export const running = (): Running => {
+  const calls = new Set<Admitted>()
+  return {
+    add: (metadata, admitted) => {
+      admissions.set(metadata, admitted)
+      calls.add(admitted)
+    },
+    remove: (metadata) => {
+      const admitted = admissions.get(metadata)
+      if (admitted !== undefined) calls.delete(admitted)
+    },
+    recheck: Effect.suspend(() =>
+      Effect.filter([...calls], (admitted) =>
+        Effect.match(admitted.recheck, {
+          onSuccess: () => false,
+          onFailure: (error) => {
+            calls.delete(admitted)
+            admitted.cut(error)
+            return true
+          }
+        }))
+    )
+  }
+}
+
+// -- internals ---------------------------------------------------------------
+
+const admissions = new WeakMap<Grpc.Metadata, Admitted>()
