@@ -22,6 +22,12 @@ export const redacted = "<redacted>"
 
 // -- internals ---------------------------------------------------------------
 
+/** The query of an address may be a key to it. */
+const shown = (leaf: Shape.Leaf, value: unknown): unknown => {
+  if (leaf.isSecret) return value === undefined ? undefined : redacted
+  return leaf.isPrivate && typeof value === "string" ? value.replace(/[?#].*$/s, `?${redacted}`) : value
+}
+
 const below = (
   shape: Shape.Shape,
   value: unknown,
@@ -30,8 +36,7 @@ const below = (
 ): ReadonlyArray<Row> => {
   if (shape._tag === "Leaf") {
     const key = keyOf(path)
-    const shown = shape.isSecret && value !== undefined ? redacted : value
-    return [{ key, value: shown, source: sources.get(key) ?? "default" }]
+    return [{ key, value: shown(shape, value), source: sources.get(key) ?? "default" }]
   }
   const entries = new Map(Object.entries(typeof value === "object" && value !== null ? value : {}))
   const inner: ReadonlyArray<readonly [string, Shape.Shape]> = shape._tag === "Struct"

@@ -7,6 +7,9 @@ import { packageVersion } from "../domain/PackageVersion.js"
 import { kindNames } from "../models/Kinds.js"
 import * as Config from "./commands/config.js"
 import * as GenerateToken from "./commands/generateToken.js"
+import * as InspectToken from "./commands/inspectToken.js"
+import * as Keys from "./commands/keys.js"
+import * as Revoke from "./commands/revoke.js"
 import * as Serve from "./commands/serve.js"
 
 /** Runs a command line as Node gives it: the runtime, the script, then what the user typed. */
@@ -17,6 +20,10 @@ export const run = (argv: ReadonlyArray<string>, terminal: Effect.Effect<boolean
       Command.withSubcommands([
         Serve.make(kindNames, terminal),
         GenerateToken.make(kindNames),
+        InspectToken.make(kindNames),
+        Revoke.revokeToken(kindNames),
+        Revoke.revocations,
+        Keys.make(kindNames),
         Config.make(kindNames)
       ])
     ),

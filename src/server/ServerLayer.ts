@@ -8,6 +8,10 @@
 import type { FileSystem } from "@effect/platform"
 import { Context, Duration, Effect, Layer } from "effect"
 import * as Os from "node:os"
+import * as Audit from "../audit/Audit.js"
+import * as AccessRules from "../auth/AccessRules.js"
+import * as Issuers from "../auth/Issuers.js"
+import type { RevocationsUnusable } from "../auth/Revocations.js"
 import * as SigningKey from "../auth/SigningKey.js"
 import * as Tokens from "../auth/Tokens.js"
 import { ServerConfig } from "../config/ServerConfig.js"
@@ -19,6 +23,7 @@ import * as Kinds from "../models/Kinds.js"
 import { LlmProxy } from "../proxy/LlmProxy.js"
 import * as Certificate from "../tls/Certificate.js"
 import * as LocalCa from "../tls/LocalCa.js"
+import * as StartChecks from "./StartChecks.js"
 
 /** Where the server can be called, for as long as the layer lives. */
 export class Listening extends Context.Tag("vibectl/server/Listening")<Listening, {
@@ -34,6 +39,10 @@ export class Listening extends Context.Tag("vibectl/server/Listening")<Listening
 /** Why a server did not start. */
 export type StartFailed =
   | SigningKey.SigningKeyInvalid
+  | RevocationsUnusable
+  | Issuers.IssuerInvalid
+  | Audit.AuditUnusable
+  | StartChecks.OpenAccessRefused
   | Certificate.CertificateInvalid
   | LocalCa.LocalCaFailed
   | Catalog.CatalogInvalid
@@ -61,29 +70,26 @@ export const catalog: Layer.Layer<Catalog.Catalog, Catalog.CatalogInvalid, Serve
 /** The tokens this server trusts; none at all when authentication is off. */
 export const tokens: Layer.Layer<
   Tokens.Tokens,
-  SigningKey.SigningKeyInvalid,
+  SigningKey.SigningKeyInvalid | RevocationsUnusable | Issuers.IssuerInvalid,
   ServerConfig | FileSystem.FileSystem
 > = Layer.unwrapEffect(Effect.gen(function*() {
-  const { server } = yield* ServerConfig
-  return server.enable_auth
-    ? Tokens.Tokens.layer(
-      yield* SigningKey.resolve({
-        secret: server.jwt_secret,
-        secretFile: server.jwt_secret_file
-      })
-    )
-    : Tokens.Tokens.layerNone
+  const { auth, server } = yield* ServerConfig
+  if (!server.enable_auth) return Tokens.Tokens.layerNone
+  const issuers = yield* Issuers.make(auth.issuers)
+  return Tokens.Tokens.layerLive({ signing: SigningKey.optionsOf(server), issuers })
 }))
 
 /** Listens with whatever proxy and tokens it is given. */
 export const listening: Layer.Layer<
   Listening,
   StartFailed,
-  ServerConfig | LlmProxy | Tokens.Tokens | FileSystem.FileSystem
+  ServerConfig | LlmProxy | Tokens.Tokens | Audit.Audit | FileSystem.FileSystem
 > = Layer.scoped(
   Listening,
   Effect.gen(function*() {
-    const { server, tls } = yield* ServerConfig
+    const settings = yield* ServerConfig
+    const { access, server, tls } = settings
+    yield* StartChecks.noOpenAccess(settings)
     const certificate = tls.enabled ? yield* certificateOf(tls, server.host) : undefined
     const port = yield* Server.serve({
       host: server.host,
@@ -91,6 +97,10 @@ export const listening: Layer.Layer<
       credentials: Credentials.server(certificate),
       proxy: yield* LlmProxy,
       tokens: server.enable_auth ? yield* Tokens.Tokens : undefined,
+      access: AccessRules.make({ access, limits: server.limits }),
+      audit: yield* Audit.Audit,
+      maxMessageBytes: server.max_message_bytes,
+      maxStreamsPerConnection: server.max_streams_per_connection,
       drain: Duration.seconds(server.drain_seconds),
       heartbeat: Duration.seconds(server.heartbeat_seconds)
     })
@@ -106,10 +116,15 @@ export const listening: Layer.Layer<
 
 /** A whole server, as the configuration says. */
 export const layer: Layer.Layer<
-  Listening | LlmProxy | Catalog.Catalog,
+  Listening | LlmProxy | Catalog.Catalog | Audit.Audit,
   StartFailed,
   ServerConfig | FileSystem.FileSystem
-> = listening.pipe(Layer.provide(tokens), Layer.provideMerge(LlmProxy.layer), Layer.provideMerge(catalog))
+> = listening.pipe(
+  Layer.provide(tokens),
+  Layer.provideMerge(Audit.Audit.layer),
+  Layer.provideMerge(LlmProxy.layer),
+  Layer.provideMerge(catalog)
+)
 
 // -- internals ---------------------------------------------------------------
 

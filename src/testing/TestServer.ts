@@ -4,6 +4,7 @@
  */
 import { NodeFileSystem } from "@effect/platform-node"
 import { Duration, Effect, Layer, Redacted } from "effect"
+import { Audit } from "../audit/Audit.js"
 import * as Tokens from "../auth/Tokens.js"
 import { ProxyClient } from "../client/ProxyClient.js"
 import { ServerConfig } from "../config/ServerConfig.js"
@@ -23,7 +24,7 @@ export const layer = (
   options: Options
 ): Layer.Layer<
   ProxyClient | ServerLayer.Listening | LlmProxy | Catalog.Catalog | Tokens.Tokens,
-  ServerLayer.StartFailed | Tokens.InvalidSubject
+  ServerLayer.StartFailed | Tokens.InvalidSubject | Tokens.InvalidGrants
 > => {
   const catalog = Catalog.Catalog.layer({
     providers: options.providers,
@@ -34,7 +35,7 @@ export const layer = (
     Layer.provideMerge(LlmProxy.layer),
     Layer.provideMerge(catalog),
     Layer.provideMerge(Tokens.Tokens.layer(key)),
-    Layer.provide([ServerConfig.layerTest(), NodeFileSystem.layer])
+    Layer.provide([ServerConfig.layerTest(), NodeFileSystem.layer, Audit.layerNone])
   )
   const client = Layer.unwrapEffect(Effect.gen(function*() {
     const { host, port } = yield* ServerLayer.Listening

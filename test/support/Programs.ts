@@ -68,7 +68,8 @@ export const home = (): Home => {
     const log = gather(child.stderr)
     const port = await new Promise<number>((resolve, reject) => {
       const look = () => {
-        const found = /"listening".*?"address":"[^"]*:(\d+)"/.exec(log())
+        // As JSON, or for people.
+        const found = /listening\b[^]*?address"?: ?"?[^"\s]*:(\d+)["\n]/.exec(log())
         if (found !== null) resolve(Number(found[1]))
       }
       child.stderr.on("data", look)

@@ -1,48 +1,17 @@
 import { Command } from "@effect/cli"
-import { FileSystem } from "@effect/platform"
-import { NodeContext } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Console, Effect, Layer } from "effect"
-import { Env } from "../../src/config/Environment.js"
+import { Effect } from "effect"
 import * as Config from "../../src/server/commands/config.js"
+import * as Commands from "../support/Commands.js"
 
 const canary = "sk-canary-0123456789"
 const run = Command.run(Config.make(["openai", "anthropic", "demo"]), { name: "t", version: "0" })
 
-/** What a command printed, and its error. */
-const execute = (...args: ReadonlyArray<string>) =>
-  Effect.gen(function*() {
-    const [stdout, stderr]: [Array<string>, Array<string>] = [[], []]
-    const error = yield* Effect.withConsole(
-      Effect.match(run(["node", "t", ...args]), {
-        onFailure: (failure) => failure instanceof Error ? failure.message : JSON.stringify(failure),
-        onSuccess: () => undefined
-      }),
-      {
-        ...yield* Console.consoleWith(Effect.succeed),
-        log: (text: unknown) => Effect.sync(() => void stdout.push(String(text))),
-        error: (text: unknown) => Effect.sync(() => void stderr.push(String(text)))
-      }
-    )
-    return { stdout: stdout.join("\n"), stderr: stderr.join("\n"), error }
-  })
-
-const inDirectory = <A, E>(
-  use: (file: string, files: FileSystem.FileSystem) => Effect.Effect<A, E, Env | NodeContext.NodeContext>,
-  env: Record<string, string> = {}
-) =>
-  Effect.gen(function*() {
-    const files = yield* FileSystem.FileSystem
-    const directory = yield* files.makeTempDirectoryScoped()
-    return yield* Effect.provide(
-      use(`${directory}/server/config.yaml`, files),
-      Layer.merge(Env.layerTest({ VIBECTL_CONFIG_DIR: directory, ...env }), NodeContext.layer)
-    )
-  }).pipe(Effect.scoped, Effect.provide(NodeContext.layer))
+const execute = Commands.executor(run)
 
 describe("config init", () => {
   it.effect("writes a file for its owner only, that validates and changes nothing", () =>
-    inDirectory((file, files) =>
+    Commands.inDirectory((file, files) =>
       Effect.gen(function*() {
         const before = yield* execute("show", "--output", "json")
         assert.deepStrictEqual(yield* execute("init"), { stdout: "", stderr: `Wrote ${file}.`, error: undefined })
@@ -58,7 +27,7 @@ describe("config init", () => {
     ))
 
   it.effect("explains every key; each can be taken out of its comment", () =>
-    inDirectory((file, files) =>
+    Commands.inDirectory((file, files) =>
       Effect.gen(function*() {
         yield* execute("init")
         const template = yield* files.readFileString(file)
@@ -69,17 +38,17 @@ describe("config init", () => {
         for (const key of keys) assert.match(template, new RegExp(`^ {2}# +${key}: \\S`, "m"))
         assert.include(template, "Default: 50051.")
         const all = template.split("\n")
-          .filter((line) => !/_file: /.test(line) || /cert_file|key_file: \/etc/.test(line))
+          .filter((line) => !/_file: /.test(line) || /cert_file|key_file: \/etc\/vibectl\/tls/.test(line))
           .map((line) => line.replace(/^ {2}# (?! *#)/, "  "))
         yield* files.writeFileString(file, all.join("\n"))
         const { error, stdout } = yield* execute("validate")
         assert.isUndefined(error, error ?? "")
         assert.match(stdout, /^OK/)
         assert.include((yield* execute("show", "--output", "json")).stdout, "\"value\": \"https://api.openai.com/v1\"")
-      }), { OPENAI_API_KEY: "x", JWT_SECRET: "y" }))
+      }), { OPENAI_API_KEY: "x", JWT_SECRET: "0123456789-abcdefghijklmnopqrstuvwxyz" }))
 
   it.effect("replaces no file unless it is forced to", () =>
-    inDirectory((file, files) =>
+    Commands.inDirectory((file, files) =>
       Effect.gen(function*() {
         const other = `${file}.other`
         yield* execute("init", "--config", other)
@@ -103,7 +72,7 @@ describe("config init", () => {
 
 describe("config show", () => {
   it.effect("has every setting with its source, and no secret", () =>
-    inDirectory((file, files) =>
+    Commands.inDirectory((file, files) =>
       Effect.gen(function*() {
         yield* execute("init")
         yield* files.writeFileString(file, `server:\n  port: 1\n  jwt_secret: ${canary}\n`)
@@ -123,7 +92,7 @@ describe("config show", () => {
 
 describe("config validate and path", () => {
   it.effect("reports the problems as the error, for the file that is named", () =>
-    inDirectory((file, files) =>
+    Commands.inDirectory((file, files) =>
       Effect.gen(function*() {
         yield* execute("init")
         const wrong = `${file}.wrong`

@@ -6,6 +6,7 @@
 import { Args, Command, Options } from "@effect/cli"
 import { FileSystem } from "@effect/platform"
 import { Console, Data, Effect, Option } from "effect"
+import * as SigningKey from "../../auth/SigningKey.js"
 import * as Files from "../../config/Files.js"
 import { ConfigNotWritten } from "../../config/Problem.js"
 import { resolveSecrets } from "../../config/Secrets.js"
@@ -87,7 +88,10 @@ const validate = (kinds: ReadonlyArray<string>) => {
     Effect.gen(function*() {
       const named = Option.getOrUndefined(Option.orElse(input.positional, () => input.file))
       const loaded = yield* ServerConfig.load({ file: named, kinds })
-      yield* resolveSecrets(loaded)
+      const { server } = yield* resolveSecrets(loaded)
+      // A server would refuse to start with a weak one.
+      yield* SigningKey.configured(SigningKey.optionsOf(server))
+      yield* SigningKey.previous(SigningKey.optionsOf(server))
       yield* Console.log(`OK: the configuration ${loaded.file} is valid.`)
     })).pipe(Command.withDescription("Check the configuration, with the environment, and report every problem"))
 }

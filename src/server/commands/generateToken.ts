@@ -1,37 +1,51 @@
 /**
- * `vibectl-server generate-token <subject> [--expires-in <lifetime>] [--output <file>]`
+ * `vibectl-server generate-token <subject> [--expires-in <lifetime>] [--output <file>]`,
+ * and what the token may do.
  *
  * Prints the bare token on stdout and nothing else, so that `$(…)` works.
  */
 import { Args, Command, Options } from "@effect/cli"
 import type { PlatformError } from "@effect/platform/Error"
-import { Console, Data, Effect, Option, Redacted } from "effect"
+import { Console, Data, DateTime, Effect, Option, Redacted } from "effect"
+import { Audit } from "../../audit/Audit.js"
+import type { Event } from "../../audit/Event.js"
+import * as Keyring from "../../auth/Keyring.js"
+import * as Revocations from "../../auth/Revocations.js"
 import * as SigningKey from "../../auth/SigningKey.js"
 import * as Tokens from "../../auth/Tokens.js"
+import * as Trust from "../../auth/Trust.js"
 import * as Files from "../../config/Files.js"
 import { ServerConfig } from "../../config/ServerConfig.js"
+import type { AccessSection } from "../../config/ServerSettings.js"
+import type { Grants } from "../../domain/Access.js"
 import * as Lifetime from "../../domain/Lifetime.js"
+import * as GivenToken from "./givenToken.js"
+import { config, settings } from "./options.js"
 
 /** `kinds` are the kinds of providers that the server knows. */
 export const make = (kinds: ReadonlyArray<string>) =>
-  Command.make("generate-token", { subject, expiresIn, output, config }, (input) =>
-    Effect.gen(function*() {
-      const lifetime = yield* Lifetime.parse(input.expiresIn)
-      const { server } = yield* ServerConfig
-      const tokens = Tokens.make(
-        yield* SigningKey.resolve({
-          secret: server.jwt_secret,
-          secretFile: server.jwt_secret_file
-        })
-      )
-      const token = Redacted.value(yield* tokens.issue(input.subject, lifetime))
-      if (Option.isNone(input.output)) return yield* Console.log(token)
-      const file = input.output.value
-      yield* Effect.mapError(Files.writePrivate(file, `${token}\n`), (error) => notWritten(file, error))
-      yield* Console.error(`Token for ${input.subject}, good for ${input.expiresIn}, written to ${file}.`)
-    }).pipe(Effect.provide(
-      ServerConfig.layer({ file: Option.getOrUndefined(input.config), kinds, secrets: "signing" })
-    ))).pipe(Command.withDescription("Issue a bearer token for a client"))
+  Command.make(
+    "generate-token",
+    { subject, expiresIn, ...grantOptions, output, config },
+    (input) =>
+      Effect.gen(function*() {
+        const lifetime = yield* Lifetime.parse(input.expiresIn)
+        const grants = grantsOf(input)
+        const { access, server } = yield* ServerConfig
+        const keyring = yield* Keyring.load(SigningKey.optionsOf(server))
+        const revocations = yield* Revocations.load
+        const tokens = Tokens.trusting(Trust.fixed(keyring, revocations))
+        const text = Redacted.value(yield* tokens.issue(input.subject, lifetime, grants))
+        yield* Effect.flatMap(Audit, ({ record }) => record(issued(text, input.subject, grants)))
+        yield* Effect.forEach(doubts(access, revocations, input.subject, grants), Console.error, { discard: true })
+        if (Option.isNone(input.output)) return yield* Console.log(text)
+        const file = input.output.value
+        yield* Effect.mapError(Files.writePrivate(file, `${text}\n`), (error) => notWritten(file, error))
+        yield* Console.error(`Token for ${input.subject}, good for ${input.expiresIn}, written to ${file}.`)
+      }).pipe(Effect.provide(settings(kinds, input.config)))
+  ).pipe(
+    Command.withDescription("Issue a bearer token for a client")
+  )
 
 /** The token could not be kept. */
 export class TokenNotWritten extends Data.TaggedError("TokenNotWritten")<{
@@ -58,11 +72,86 @@ const output = Options.text("output").pipe(
   Options.optional
 )
 
-const config = Options.text("config").pipe(
-  Options.withPseudoName("FILE"),
-  Options.withDescription("The server's configuration file"),
-  Options.optional
-)
+const limit = (name: string, description: string) =>
+  Options.integer(name).pipe(
+    Options.filterMap(
+      (value) => value > 0 ? Option.some(value) : Option.none(),
+      `--${name} takes a whole number above 0`
+    ),
+    Options.withPseudoName("N"),
+    Options.withDescription(`${description}; it cannot be more than the configuration gives the subject`),
+    Options.optional
+  )
+
+const words = (name: string, pseudoName: string, description: string) =>
+  Options.text(name).pipe(Options.withPseudoName(pseudoName), Options.withDescription(description), Options.repeated)
+
+const grantOptions = {
+  models: words(
+    "model",
+    "PATTERN",
+    "A model it may call, e.g. openai/gpt-4o or ollama/*; may be repeated (default: all)"
+  ),
+  tenant: Options.text("tenant").pipe(Options.withDescription("The tenant it belongs to"), Options.optional),
+  roles: words("role", "ROLE", "A role it has; may be repeated"),
+  maxRpm: limit("max-rpm", "Requests in any 60 seconds"),
+  maxConcurrent: limit("max-concurrent", "Requests at the same time"),
+  maxInputLength: limit("max-input-length", "Characters of one request"),
+  maxSeconds: limit("max-seconds", "Seconds that one answer may take")
+}
+
+const grantsOf = (input: Command.Command.ParseConfig<typeof grantOptions>): Grants => ({
+  models: input.models.length === 0 ? undefined : input.models,
+  tenant: Option.getOrUndefined(input.tenant),
+  roles: input.roles,
+  limits: {
+    maxRequestsPerMinute: Option.getOrUndefined(input.maxRpm),
+    maxConcurrentRequests: Option.getOrUndefined(input.maxConcurrent),
+    maxInputLength: Option.getOrUndefined(input.maxInputLength),
+    requestTimeoutSeconds: Option.getOrUndefined(input.maxSeconds)
+  }
+})
+
+const issued = (token: string, subject: string, { models, roles, tenant }: Grants): Event => {
+  const { claims, header } = GivenToken.read(token) ?? { claims: {}, header: {} }
+  return {
+    event: "token_issued",
+    subject,
+    token_id: claims.jti,
+    key_id: String(header["kid"]),
+    expires_at: DateTime.unsafeMake((claims.exp ?? 0) * 1000),
+    tenant,
+    roles,
+    models
+  }
+}
+
+/** A token that was asked for is issued; but one may have meant another. */
+const doubts = (
+  { roles, subjects, tenants }: AccessSection,
+  revocations: Revocations.Revocations,
+  subject: string,
+  grants: Grants
+): ReadonlyArray<string> => {
+  const blocked = revocations.entries.some(({ action, id, kind }) =>
+    kind === "subject" && id === subject && action === "block"
+  )
+  const { tenant } = grants
+  return [
+    ...blocked
+      ? [`Warning: '${subject}' is blocked; \`vibectl-server revoke-token ${subject} --undo\` lets it in again.`]
+      : [],
+    ...grants.roles.filter((role) => !Object.hasOwn(roles, role)).map((role) =>
+      `Warning: the configuration says nothing of the role '${role}' (access.roles), so it gives nothing.`
+    ),
+    ...grants.roles.length > 0 && Object.hasOwn(subjects, subject)
+      ? [`Warning: access.subjects names '${subject}', so its roles give nothing.`]
+      : [],
+    ...tenant !== undefined && !Object.hasOwn(tenants, tenant)
+      ? [`Warning: the configuration says nothing of the tenant '${tenant}' (access.tenants), so it restricts nothing.`]
+      : []
+  ]
+}
 
 const notWritten = (file: string, error: PlatformError) =>
   new TokenNotWritten({

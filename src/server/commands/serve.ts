@@ -3,10 +3,13 @@
  */
 import { Command, Options } from "@effect/cli"
 import { Effect, Layer, Option } from "effect"
+import { Audit } from "../../audit/Audit.js"
+import * as ConfigChanges from "../../audit/ConfigChanges.js"
 import type { Flags } from "../../config/Load.js"
-import { ServerConfig } from "../../config/ServerConfig.js"
-import type { Settings } from "../../config/ServerSettings.js"
+import * as Config from "../../config/ServerConfig.js"
+import { packageVersion } from "../../domain/PackageVersion.js"
 import * as Logging from "../Logging.js"
+import * as StartChecks from "../StartChecks.js"
 
 /** `kinds` are the kinds of providers that the server knows; `terminal` is whether people read its log. */
 export const make = (kinds: ReadonlyArray<string>, terminal: Effect.Effect<boolean>) =>
@@ -15,11 +18,9 @@ export const make = (kinds: ReadonlyArray<string>, terminal: Effect.Effect<boole
       // gRPC and all that goes with it is loaded now that it is needed, and not for `--help`.
       const { Listening, layer } = yield* Effect.promise(() => import("../ServerLayer.js"))
       const { Catalog } = yield* Effect.promise(() => import("../../models/Catalog.js"))
-      const settings = ServerConfig.layer({
-        file: Option.getOrUndefined(input.config),
-        flags: flags(input),
-        kinds
-      })
+      const given = { file: Option.getOrUndefined(input.config), flags: flags(input), kinds }
+      const loaded = yield* Config.load(given)
+      const settings = ServerConfig.layer(given)
       const logging = Layer.unwrapEffect(Effect.flatMap(ServerConfig, ({ server }) =>
         Effect.map(terminal, (isTerminal) =>
           Logging.layer({ level: server.log_level, format: server.log_format ?? (isTerminal ? "pretty" : "json") }))))
@@ -27,17 +28,29 @@ export const make = (kinds: ReadonlyArray<string>, terminal: Effect.Effect<boole
       const serving = Effect.gen(function*() {
         const listening = yield* Listening
         const catalog = yield* Catalog
-        yield* warn(yield* ServerConfig)
+        yield* Effect.forEach(yield* StartChecks.warnings(loaded, kinds), Effect.logWarning, { discard: true })
         yield* Effect.annotateLogs(Effect.logInfo("listening"), {
-          address: `${listening.host.includes(":") ? `[${listening.host}]` : listening.host}:${listening.port}`,
+          address: addressOf(listening),
           tls: listening.tls,
           auth: listening.auth,
           defaultModel: catalog.defaultModel === "" ? "none" : catalog.defaultModel,
           models: catalog.models.length,
           ...(listening.caFile === undefined ? {} : { ca: listening.caFile })
         })
-        return yield* Effect.onInterrupt(Effect.never, () =>
-          Effect.logInfo("shutting down"))
+        const audit = yield* Audit
+        yield* audit.record({
+          event: "server_started",
+          version: packageVersion,
+          address: addressOf(listening),
+          auth: listening.auth,
+          tls: listening.tls
+        })
+        yield* ConfigChanges.record(yield* ServerConfig)
+        return yield* Effect.onInterrupt(
+          Effect.never,
+          () =>
+            Effect.zipRight(Effect.logInfo("shutting down"), audit.record({ event: "server_stopped" }))
+        )
       })
       return yield* Effect.provide(
         serving,
@@ -46,6 +59,8 @@ export const make = (kinds: ReadonlyArray<string>, terminal: Effect.Effect<boole
     })).pipe(Command.withDescription("Serve (the default command)"))
 
 // -- internals ---------------------------------------------------------------
+
+const { ServerConfig } = Config
 
 const optional = <A>(option: Options.Options<A>, description: string) =>
   Options.optional(Options.withDescription(option, description))
@@ -92,16 +107,5 @@ const flags = (input: Input): Flags => {
   ])
 }
 
-/** What works, and should not be left so unknowingly. */
-const warn = ({ server, tls }: Settings) =>
-  Effect.gen(function*() {
-    const exposed = !/^(127\.|::1$|localhost$)/.test(server.host)
-    if (!server.enable_auth) {
-      yield* Effect.logWarning(
-        `authentication is off: anybody who reaches ${server.host} can use the provider keys of this server`
-      )
-    }
-    if (!tls.enabled && exposed) {
-      yield* Effect.logWarning(`plaintext on ${server.host}: tokens and answers can be read on the network`)
-    }
-  })
+const addressOf = ({ host, port }: { readonly host: string; readonly port: number }) =>
+  `${host.includes(":") ? `[${host}]` : host}:${port}`

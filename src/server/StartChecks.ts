@@ -1,0 +1,88 @@
+/**
+ * What a server must not start with, and what it should not be left with.
+ *
+ * The list is that of `docs/security.md`.
+ */
+import { FileSystem } from "@effect/platform"
+import { Data, Effect } from "effect"
+import type { Loaded } from "../config/Load.js"
+import { type Paths, paths } from "../config/Paths.js"
+import { description, type Settings } from "../config/ServerSettings.js"
+import * as Shape from "../config/Shape.js"
+import * as Show from "../config/Show.js"
+
+/** Without authentication, on an address that other machines reach. */
+export class OpenAccessRefused extends Data.TaggedError("OpenAccessRefused")<{ readonly host: string }> {
+  get summary() {
+    return `Authentication is off, and ${this.host} can be reached from other machines: anybody there could use `
+      + "the provider keys of this server."
+  }
+  get remedy() {
+    return "Leave out --no-enable-auth, listen on 127.0.0.1, or, if everybody in that network may call, "
+      + "set server.allow_open_access to true."
+  }
+  override get message() {
+    return `${this.summary} ${this.remedy}`
+  }
+}
+
+export const noOpenAccess = ({ server }: Settings): Effect.Effect<void, OpenAccessRefused> =>
+  server.enable_auth || server.allow_open_access || !isExposed(server.host)
+    ? Effect.void
+    : new OpenAccessRefused({ host: server.host })
+
+/** Whether other machines may reach what listens on this host. */
+export const isExposed = (host: string): boolean => !/^(127\.\d+\.\d+\.\d+|::1|localhost)$/.test(host)
+
+/** A sentence for each that should be put right, with the command that does it where there is one. */
+export const warnings = (
+  loaded: Loaded<Settings>,
+  kinds: ReadonlyArray<string>
+): Effect.Effect<ReadonlyArray<string>, never, FileSystem.FileSystem> =>
+  Effect.gen(function*() {
+    const { server, tls } = loaded.value
+    const config = (yield* holdsSecret(loaded, kinds)) ? [loaded.file] : []
+    const readable = yield* Effect.filter([...config, ...secretFiles(loaded.value, yield* paths)], readableByAll)
+    return [
+      ...server.enable_auth
+        ? []
+        : [`authentication is off: anybody who reaches ${server.host} can use the provider keys of this server`],
+      ...tls.enabled || !isExposed(server.host)
+        ? []
+        : [`plaintext on ${server.host}: tokens and answers can be read on the network`],
+      ...readable.map((file) =>
+        `${file} holds a secret, and every user of this machine can read it: \`chmod 600 ${file}\``
+      )
+    ]
+  })
+
+// -- internals ---------------------------------------------------------------
+
+const secretFiles = ({ providers, server, tls }: Settings, { jwtSecret, keyring, tlsDir }: Paths) => {
+  const own = tls.enabled && tls.key_file === undefined ? [`${tlsDir}/server.pem`] : []
+  const named = [
+    server.jwt_secret_file,
+    ...server.jwt_previous_secret_files ?? [],
+    tls.key_file,
+    ...Object.values(providers).map((provider) => provider.api_key_file)
+  ]
+  return [jwtSecret, keyring, ...own, ...named.filter((file) => file !== undefined)]
+}
+
+/** A file that is not there is somebody else's to complain about. */
+const readableByAll = (file: string) =>
+  Effect.flatMap(FileSystem.FileSystem, (files) => files.stat(file)).pipe(
+    Effect.map(({ mode }) => (mode & 0o004) !== 0),
+    Effect.orElseSucceed(() => false)
+  )
+
+/** Whether a secret stands in the configuration file itself, and not only the name of a variable. */
+const holdsSecret = (loaded: Loaded<Settings>, kinds: ReadonlyArray<string>) =>
+  Effect.gen(function*() {
+    const files = yield* FileSystem.FileSystem
+    const lines = (yield* Effect.orElseSucceed(files.readFileString(loaded.file), () => "")).split("\n")
+    return Show.rows(Shape.of(description(kinds).schema), loaded).some(({ source, value }) => {
+      const line = source.startsWith(`${loaded.file}:`) ? lines[Number(source.slice(loaded.file.length + 1)) - 1] : ""
+      return value === Show.redacted && line !== undefined && line !== "" && !line.includes("${")
+    })
+  })
