@@ -1,5 +1,5 @@
 /**
- * Makes the two certificates of the local CA: the CA's own and the server's.
+ * Makes the certificates of the local CA: its own, and those of servers and clients.
  *
  * Both have ECDSA keys on P-256. The library is loaded when the first
  * certificate is made: a server that has one starts without it.
@@ -20,7 +20,7 @@ export interface Validity {
   readonly notAfter: DateTime.Utc
 }
 
-/** A new CA: self-signed, and good for signing server certificates only. */
+/** A new CA: self-signed, and good for signing the certificates of servers and clients only. */
 export const authority = (validity: Validity): Effect.Effect<Issued> =>
   Effect.promise(async () => {
     const x509 = await library()
@@ -43,29 +43,50 @@ export const authority = (validity: Validity): Effect.Effect<Issued> =>
 export const server = (ca: Issued, names: ReadonlyArray<string>, validity: Validity): Effect.Effect<Issued> =>
   Effect.promise(async () => {
     const x509 = await library()
-    const keys = await generateKeys()
-    const parent = new x509.X509Certificate(ca.certificate)
-    const certificate = await x509.X509CertificateGenerator.create({
-      subject: "CN=vibectl-server",
-      issuer: parent.subjectName,
-      publicKey: keys.publicKey,
-      signingKey: await signingKey(ca.key),
-      ...common(validity),
-      extensions: [
-        new x509.BasicConstraintsExtension(false, undefined, true),
-        new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
-        new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth]),
-        new x509.SubjectAlternativeNameExtension(
-          names.map((value) => ({ type: Net.isIP(value) === 0 ? "dns" : "ip", value }))
-        ),
-        await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
-        await x509.AuthorityKeyIdentifierExtension.create(parent.publicKey)
-      ]
-    })
-    return issued(certificate, keys)
+    return leaf(x509, ca, "vibectl-server", validity, [
+      new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth]),
+      new x509.SubjectAlternativeNameExtension(
+        names.map((value) => ({ type: Net.isIP(value) === 0 ? "dns" : "ip", value }))
+      )
+    ])
+  })
+
+/** A client certificate whose name (CN) is `name`, signed by `ca`. */
+export const client = (ca: Issued, name: string, validity: Validity): Effect.Effect<Issued> =>
+  Effect.promise(async () => {
+    const x509 = await library()
+    return leaf(x509, ca, name, validity, [new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.clientAuth])])
   })
 
 // -- internals ---------------------------------------------------------------
+
+/** A certificate that signs no other. */
+const leaf = async (
+  x509: typeof X509,
+  ca: Issued,
+  name: string,
+  validity: Validity,
+  extensions: ReadonlyArray<X509.Extension>
+): Promise<Issued> => {
+  const keys = await generateKeys()
+  const parent = new x509.X509Certificate(ca.certificate)
+  const certificate = await x509.X509CertificateGenerator.create({
+    // Not as text, in which `,` and `=` would begin another part of the name.
+    subject: new x509.Name([{ CN: [{ utf8String: name }] }]),
+    issuer: parent.subjectName,
+    publicKey: keys.publicKey,
+    signingKey: await signingKey(ca.key),
+    ...common(validity),
+    extensions: [
+      new x509.BasicConstraintsExtension(false, undefined, true),
+      new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
+      ...extensions,
+      await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
+      await x509.AuthorityKeyIdentifierExtension.create(parent.publicKey)
+    ]
+  })
+  return issued(certificate, keys)
+}
 
 const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" }
 
