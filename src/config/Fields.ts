@@ -38,6 +38,13 @@ export const timeout = Schema.Number.pipe(Schema.greaterThan(0), Schema.lessThan
   Shape.expects("a number of seconds above 0, at most 86400")
 )
 
+/** Text that looks like a number, such as a version, with or without quotes. */
+export const numberAsText = Schema.transform(Schema.Union(Schema.String, Schema.Number), Schema.String, {
+  strict: true,
+  decode: String,
+  encode: (text) => text
+})
+
 export const oneOf = <const Choices extends readonly [string, ...ReadonlyArray<string>]>(...choices: Choices) =>
   Schema.Literal(...choices).annotations(Shape.expects(listed(choices)))
 

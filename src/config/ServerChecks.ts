@@ -11,12 +11,42 @@ export const check = (root: Tree.Node): ReadonlyArray<Problem.Problem> => {
     ...notBoth(root, ["server"], "jwt_secret", "jwt_secret_file"),
     ...together(root, ["tls"], "cert_file", "key_file"),
     ...together(root, ["tls"], "key_file", "cert_file"),
+    ...clientCertificates(root),
     ...issuers(root),
     ...names.flatMap((name) => notBoth(root, ["providers", name], "api_key", "api_key_file"))
   ]
 }
 
 // -- internals ---------------------------------------------------------------
+
+/** Without TLS, a CA or tokens to compare with, nobody would ask for what the operator wants to see. */
+const clientCertificates = (root: Tree.Node): ReadonlyArray<Problem.Problem> => {
+  const tls = (key: string) => Tree.at(root, ["tls", key])
+  const [enabled, file, identity, auth] = [
+    tls("enabled"),
+    tls("client_ca_file"),
+    tls("client_identity"),
+    Tree.at(root, ["server", "enable_auth"])
+  ]
+  const problem = (key: string, source: Problem.Source, text: string) =>
+    Problem.make(Problem.place(source), ["tls", key], text)
+  const problems: Array<Problem.Problem> = []
+  if (file !== undefined && enabled?.content === false) {
+    const text = `it needs TLS, which is off (${Problem.origin(enabled.source)}).`
+    problems.push(problem("client_ca_file", file.keySource, text))
+  }
+  const wanted = identity?.content
+  if (identity === undefined || (wanted !== "match" && wanted !== "identity")) return problems
+  if (file === undefined) {
+    const text = `${wanted} needs client_ca_file, the CAs of the clients' certificates.`
+    problems.push(problem("client_identity", identity.source, text))
+  }
+  if (wanted === "match" && auth?.content === false) {
+    const text = `match needs tokens, and authentication is off (${Problem.origin(auth.source)}).`
+    problems.push(problem("client_identity", identity.source, text))
+  }
+  return problems
+}
 
 /** One place for the keys of each, and one of each `iss`. */
 const issuers = (root: Tree.Node): ReadonlyArray<Problem.Problem> => {

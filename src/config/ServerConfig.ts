@@ -30,7 +30,7 @@ export class ServerConfig extends Context.Tag("vibectl/config/ServerConfig")<Ser
   static readonly layerTest = (overrides: Overrides = {}) =>
     Layer.succeed(this, {
       server: { ...defaults.server, log_level: "INFO", port: 0, drain_seconds: 0, ...overrides.server },
-      tls: { enabled: false, ...overrides.tls },
+      tls: { enabled: false, min_version: "1.3", client_identity: "none", ...overrides.tls },
       auth: overrides.auth ?? defaults.auth,
       access: overrides.access ?? defaults.access,
       audit: { ...defaults.audit, destination: "off", ...overrides.audit },

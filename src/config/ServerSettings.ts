@@ -47,7 +47,7 @@ export const defaults = {
   auth: { issuers: {} },
   access: { subjects: {}, roles: {}, tenants: {} },
   audit: { destination: "file", max_megabytes: 50, keep_files: 5 },
-  tls: { enabled: true },
+  tls: { enabled: true, min_version: "1.3", client_identity: "none" },
   providers: {},
   fallbacks: {},
   model_aliases: {
@@ -149,7 +149,23 @@ const tls = Schema.Struct({
   }))),
   key_file: Fields.optional(Fields.path.annotations(
     note("PEM file with the certificate's private key.", { path: true, example: "/etc/vibectl/tls.key" })
-  ))
+  )),
+  min_version: Schema.compose(Fields.numberAsText, Fields.oneOf("1.3", "1.2"), { strict: false }).annotations(
+    Shape.expects("1.3 or 1.2", { about: "The oldest version of TLS that clients may use: 1.3 or 1.2." })
+  ),
+  client_ca_file: Fields.optional(Fields.path.annotations(
+    note("PEM file of the CAs of client certificates; with it, every client must have one.", {
+      path: true,
+      example: "/etc/vibectl/clients.crt",
+      unset: "no client certificates"
+    })
+  )),
+  client_identity: Fields.oneOf("none", "match", "identity").annotations(
+    Shape.expects("none, match or identity", {
+      about: "What the name (CN) of a client certificate is: none, match (the subject of the caller's token) or "
+        + "identity (the caller, who then needs no token)."
+    })
+  )
 }).annotations(note("Encryption of the connections."))
 
 const modelName = Schema.String.pipe(Schema.pattern(/^[^/\s]+\/\S+$/)).annotations(

@@ -7,14 +7,58 @@ import * as Net from "node:net"
 import * as NodeTls from "node:tls"
 import type { Certificate } from "../tls/Certificate.js"
 
-/** Undefined means plaintext. */
-export const server = (certificate: Certificate | undefined): Grpc.ServerCredentials =>
-  certificate === undefined
-    ? Grpc.ServerCredentials.createInsecure()
-    : Grpc.ServerCredentials.createSsl(null, [{
-      cert_chain: Buffer.from(certificate.certChain),
-      private_key: Buffer.from(Redacted.value(certificate.key))
-    }])
+export interface Serving {
+  readonly certificate: Certificate
+  /** PEM of the CAs whose client certificates are accepted; without it no client is asked for one. */
+  readonly clientCa: string | undefined
+  /** The oldest version of TLS that is spoken. */
+  readonly minVersion: "1.2" | "1.3"
+}
+
+export const plaintext: Grpc.ServerCredentials = Grpc.ServerCredentials.createInsecure()
+
+/**
+ * TLS with a lowest version, which grpc-js has no option for, and with
+ * certificates that can be replaced while the server runs.
+ *
+ * It leans on what grpc-js calls internal, and throws rather than serve with
+ * settings that a newer grpc-js overlooks.
+ */
+export class ServerTls extends Grpc.ServerCredentials {
+  readonly #asksClients: boolean
+
+  constructor(serving: Serving) {
+    const context = contextOf(serving)
+    super({ requestCert: serving.clientCa !== undefined, rejectUnauthorized: true }, context)
+    this.#asksClients = serving.clientCa !== undefined
+    this.#check(context)
+  }
+
+  /**
+   * For connections from now on; those that stand keep what they have. Throws, and changes nothing, when OpenSSL
+   * refuses the new ones. Whether clients are asked for a certificate cannot change.
+   */
+  replace(serving: Serving): void {
+    if (this.#asksClients !== (serving.clientCa !== undefined)) throw new Error("client certificates: on or off")
+    const context = contextOf(serving)
+    // grpc-js drops every connection from then on when the context turns out to be unusable.
+    NodeTls.createSecureContext(context)
+    this.updateSecureContextOptions(context)
+    this.#check(context)
+  }
+
+  _equals(other: Grpc.ServerCredentials): boolean {
+    return this === other
+  }
+
+  #check(context: NodeTls.SecureContextOptions): void {
+    const options = this._getConstructorOptions()
+    const obeys = this._isSecure() && this._getSecureContextOptions() === context
+      && options?.requestCert === this.#asksClients && options.rejectUnauthorized === true
+      && typeof this.updateSecureContextOptions === "function"
+    if (!obeys) throw new Error("this version of @grpc/grpc-js does not take the server's TLS settings")
+  }
+}
 
 /**
  * `roots` is PEM; undefined means the CAs that Node trusts. Without `tls` the connection is plaintext.
@@ -35,5 +79,24 @@ export const channel = (target: {
   return {
     credentials: Grpc.credentials.createSsl(roots, null, null, { checkServerIdentity }),
     options: { "grpc.ssl_target_name_override": "localhost" }
+  }
+}
+
+// -- internals ---------------------------------------------------------------
+
+/** Complete: what is missing here at a replacement, Node takes for unset. */
+const contextOf = ({ certificate, clientCa, minVersion }: Serving): NodeTls.SecureContextOptions => {
+  const pair = {
+    cert_chain: Buffer.from(certificate.certChain),
+    private_key: Buffer.from(Redacted.value(certificate.key))
+  }
+  // Of grpc-js's own credentials, to keep what it takes from its environment (GRPC_SSL_CIPHER_SUITES).
+  const { ciphers } = Grpc.ServerCredentials.createSsl(null, [pair])._getConstructorOptions() ?? {}
+  return {
+    cert: [pair.cert_chain],
+    key: [pair.private_key],
+    minVersion: `TLSv${minVersion}`,
+    ...(clientCa === undefined ? {} : { ca: Buffer.from(clientCa) }),
+    ...(ciphers === undefined ? {} : { ciphers })
   }
 }

@@ -34,6 +34,9 @@ export class BindFailed extends Data.TaggedError("BindFailed")<{
   }
 }
 
+/** `tls.client_identity`. */
+export type ClientIdentity = "none" | "match" | "identity"
+
 export interface Options {
   readonly host: string
   /** 0 asks the operating system for a free port. */
@@ -48,6 +51,8 @@ export interface Options {
   readonly maxMessageBytes: number
   /** At the same time; HTTP/2 makes a client wait with more. */
   readonly maxStreamsPerConnection: number
+  /** What the name in a client's certificate is: nothing, the subject of its token too, or the caller itself. */
+  readonly clientIdentity: ClientIdentity
   readonly drain: Duration.DurationInput
   /** How long a stream may be silent to a client that asks for heartbeats. */
   readonly heartbeat: Duration.Duration

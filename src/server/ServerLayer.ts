@@ -7,7 +7,6 @@
  */
 import type { FileSystem } from "@effect/platform"
 import { Context, Duration, Effect, Layer } from "effect"
-import * as Os from "node:os"
 import * as Audit from "../audit/Audit.js"
 import * as AccessRules from "../auth/AccessRules.js"
 import * as Issuers from "../auth/Issuers.js"
@@ -15,14 +14,13 @@ import type { RevocationsUnusable } from "../auth/Revocations.js"
 import * as SigningKey from "../auth/SigningKey.js"
 import * as Tokens from "../auth/Tokens.js"
 import { ServerConfig } from "../config/ServerConfig.js"
-import type { ProviderSettings, TlsSection } from "../config/ServerSettings.js"
-import * as Credentials from "../grpc/Credentials.js"
+import type { ProviderSettings } from "../config/ServerSettings.js"
 import * as Server from "../grpc/Server.js"
 import * as Catalog from "../models/Catalog.js"
 import * as Kinds from "../models/Kinds.js"
 import { LlmProxy } from "../proxy/LlmProxy.js"
-import * as Certificate from "../tls/Certificate.js"
-import * as LocalCa from "../tls/LocalCa.js"
+import type * as Presented from "../tls/Presented.js"
+import * as ServerTls from "./ServerTls.js"
 import * as StartChecks from "./StartChecks.js"
 
 /** Where the server can be called, for as long as the layer lives. */
@@ -43,8 +41,7 @@ export type StartFailed =
   | Issuers.IssuerInvalid
   | Audit.AuditUnusable
   | StartChecks.OpenAccessRefused
-  | Certificate.CertificateInvalid
-  | LocalCa.LocalCaFailed
+  | Presented.ReadFailed
   | Catalog.CatalogInvalid
   | Server.BindFailed
 
@@ -90,17 +87,18 @@ export const listening: Layer.Layer<
     const settings = yield* ServerConfig
     const { access, server, tls } = settings
     yield* StartChecks.noOpenAccess(settings)
-    const certificate = tls.enabled ? yield* certificateOf(tls, server.host) : undefined
+    const { caFile, credentials } = yield* ServerTls.make({ server, tls })
     const port = yield* Server.serve({
       host: server.host,
       port: server.port,
-      credentials: Credentials.server(certificate),
+      credentials,
       proxy: yield* LlmProxy,
       tokens: server.enable_auth ? yield* Tokens.Tokens : undefined,
       access: AccessRules.make({ access, limits: server.limits }),
       audit: yield* Audit.Audit,
       maxMessageBytes: server.max_message_bytes,
       maxStreamsPerConnection: server.max_streams_per_connection,
+      clientIdentity: tls.client_identity,
       drain: Duration.seconds(server.drain_seconds),
       heartbeat: Duration.seconds(server.heartbeat_seconds)
     })
@@ -109,7 +107,7 @@ export const listening: Layer.Layer<
       port,
       tls: tls.enabled,
       auth: server.enable_auth,
-      caFile: certificate?.caFile
+      caFile
     }
   })
 )
@@ -127,21 +125,6 @@ export const layer: Layer.Layer<
 )
 
 // -- internals ---------------------------------------------------------------
-
-const certificateOf = (
-  tls: TlsSection,
-  host: string
-): Effect.Effect<
-  Certificate.Certificate & { readonly caFile: string | undefined },
-  Certificate.CertificateInvalid | LocalCa.LocalCaFailed,
-  FileSystem.FileSystem
-> =>
-  tls.cert_file === undefined || tls.key_file === undefined
-    ? LocalCa.ensure({ names: isWildcard(host) ? [Os.hostname()] : [Os.hostname(), host] })
-    : Effect.map(Certificate.fromFiles(tls.cert_file, tls.key_file), (given) => ({ ...given, caFile: undefined }))
-
-/** These stand for every address of the machine and name none. */
-const isWildcard = (host: string): boolean => host === "0.0.0.0" || host === "::"
 
 const seconds = (count: number | undefined) => count === undefined ? undefined : Duration.seconds(count)
 

@@ -51,6 +51,7 @@ export const serve = (options: Partial<Server.Options> & { readonly proxy: Proxy
     audit: { record: () => Effect.void },
     maxMessageBytes: 4_194_304,
     maxStreamsPerConnection: 1000,
+    clientIdentity: "none",
     drain: Duration.seconds(5),
     heartbeat: Duration.seconds(15),
     ...options

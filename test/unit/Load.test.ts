@@ -2,6 +2,7 @@ import { FileSystem } from "@effect/platform"
 import { NodeContext } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Redacted } from "effect"
+import * as NodePath from "node:path"
 import { Env } from "../../src/config/Environment.js"
 import type { Flags } from "../../src/config/Load.js"
 import type { ConfigInvalid } from "../../src/config/Problem.js"
@@ -75,7 +76,7 @@ describe("precedence", () => {
       })
       assert.strictEqual(value.server.host, "127.0.0.1")
       assert.isUndefined(value.server.default_model)
-      assert.deepStrictEqual(value.tls, { enabled: true })
+      assert.deepStrictEqual(value.tls, { enabled: true, min_version: "1.3", client_identity: "none" })
       assert.deepStrictEqual(value.providers, { demo: { kind: "demo" } })
     }))
 
@@ -92,15 +93,18 @@ describe("precedence", () => {
 
   it.effect("a path in the file is relative to the file", () =>
     Effect.gen(function*() {
-      const { loaded, value } = yield* load({ yaml: "tls: { cert_file: c.pem, key_file: ~/k.pem }" })
+      const { loaded, value } = yield* load({
+        yaml: "tls: { cert_file: c.pem, key_file: ~/k.pem, client_ca_file: ../ca.pem }"
+      })
       assert.strictEqual(value.tls.cert_file, loaded.file.replace("c.yaml", "c.pem"))
       assert.strictEqual(value.tls.key_file, loaded.file.replace("c.yaml", "k.pem"))
+      assert.strictEqual(value.tls.client_ca_file, NodePath.resolve(loaded.file, "../../ca.pem"))
     }))
 })
 
 describe("unknown keys", () => {
   const server =
-    "host, port, enable_auth, log_level, log_format, jwt_secret, jwt_secret_file, default_model, drain_seconds, heartbeat_seconds"
+    "host, port, enable_auth, log_level, log_format, jwt_secret, jwt_secret_file, jwt_previous_secret_files, default_model, drain_seconds, heartbeat_seconds, max_message_bytes, max_streams_per_connection, allow_open_access, limits"
   says(
     "at every level, all at once, with the nearest",
     {
@@ -108,7 +112,7 @@ describe("unknown keys", () => {
         "serverr: {}",
         "server:",
         "  prot: 1",
-        "  limits: {}",
+        "  limit: {}",
         "tls: { enabeld: true }",
         "providers:",
         "  a:",
@@ -117,10 +121,10 @@ describe("unknown keys", () => {
         "    models: [x, { name: y, streamin: true }]"
       ].join("\n")
     },
-    "c.yaml:1:1: serverr: unknown key. Did you mean \"server\"? Allowed: server, tls, providers, model_aliases, fallbacks.",
+    "c.yaml:1:1: serverr: unknown key. Did you mean \"server\"? Allowed: server, tls, auth, access, audit, providers, model_aliases, fallbacks.",
     `c.yaml:3:3: server.prot: unknown key. Did you mean "port"? Allowed: ${server}.`,
-    `c.yaml:4:3: server.limits: unknown key. Allowed: ${server}.`,
-    "c.yaml:5:8: tls.enabeld: unknown key. Did you mean \"enabled\"? Allowed: enabled, cert_file, key_file.",
+    `c.yaml:4:3: server.limit: unknown key. Did you mean "limits"? Allowed: ${server}.`,
+    "c.yaml:5:8: tls.enabeld: unknown key. Did you mean \"enabled\"? Allowed: enabled, cert_file, key_file, min_version, client_ca_file, client_identity.",
     "c.yaml:9:5: providers.a.api_kye: unknown key. Did you mean \"api_key\"? " +
       "Allowed: kind, api_key, api_key_file, base_url, models, default_model, max_output_tokens, max_retries, max_concurrent_requests, connect_seconds, first_token_seconds, between_tokens_seconds, total_seconds, failover_seconds, model_timeouts.",
     "c.yaml:10:28: providers.a.models.1.streamin: unknown key. Did you mean \"streaming\"? " +
@@ -128,15 +132,50 @@ describe("unknown keys", () => {
   )
   says(
     "that come later are not known yet",
-    { yaml: "server: { metrics_port: 1 }\ntls: { client_ca_file: x }\n", env: {} },
-    `c.yaml:1:11: server.metrics_port: unknown key. Allowed: ${server}.`,
-    "c.yaml:2:8: tls.client_ca_file: unknown key. Allowed: enabled, cert_file, key_file."
+    { yaml: "server: { metrics_port: 1 }\n", env: {} },
+    `c.yaml:1:11: server.metrics_port: unknown key. Allowed: ${server}.`
   )
   says(
     "that hide from plain objects",
     { yaml: "__proto__: { x: 1 }\nproviders: { __proto__: { kind: demo } }" },
-    "c.yaml:1:1: __proto__: unknown key. Allowed: server, tls, providers, model_aliases, fallbacks.",
+    "c.yaml:1:1: __proto__: unknown key. Allowed: server, tls, auth, access, audit, providers, model_aliases, fallbacks.",
     "c.yaml:2:14: providers.__proto__: the name of a provider is made of letters, digits, - and _."
+  )
+})
+
+describe("tls", () => {
+  it.effect("takes a version with and without quotes, from the file and the environment", () =>
+    Effect.gen(function*() {
+      const given = [
+        { yaml: "tls: { min_version: 1.2 }" },
+        { yaml: "tls: { min_version: '1.2' }" },
+        { yaml: "", env: { VIBECTL_TLS__MIN_VERSION: "1.2" } }
+      ]
+      for (const each of given) assert.strictEqual((yield* load(each)).value.tls.min_version, "1.2")
+    }))
+  says(
+    "knows two versions, and three meanings of a client's name",
+    { yaml: "tls: { min_version: 1.1, client_identity: subject, client_ca_file: c }" },
+    "c.yaml:1:21: tls.min_version: found 1.1, expected 1.3 or 1.2.",
+    "c.yaml:1:43: tls.client_identity: found \"subject\", expected none, match or identity."
+  )
+  says(
+    "wants client certificates only with TLS, and their names only with their CA",
+    { yaml: "tls:\n  client_identity: identity\n" },
+    "c.yaml:2:20: tls.client_identity: identity needs client_ca_file, the CAs of the clients' certificates."
+  )
+  says(
+    "is not switched off under client certificates",
+    {
+      yaml: "tls: { client_ca_file: c }",
+      flags: new Map([["tls.enabled", { flag: "--insecure", value: false }]])
+    },
+    "c.yaml:1:8: tls.client_ca_file: it needs TLS, which is off (--insecure)."
+  )
+  says(
+    "compares names with tokens only where there are tokens",
+    { yaml: "server: { enable_auth: false }\ntls: { client_ca_file: c, client_identity: match }" },
+    "c.yaml:2:44: tls.client_identity: match needs tokens, and authentication is off (c.yaml:1)."
   )
 })
 

@@ -32,7 +32,19 @@ describe("config init", () => {
         yield* execute("init")
         const template = yield* files.readFileString(file)
         const keys = ["host", "port", "enable_auth", "log_level", "log_format", "jwt_secret", "jwt_secret_file"].concat(
-          ["default_model", "drain_seconds", "enabled", "cert_file", "key_file", "kind", "api_key", "api_key_file"],
+          [
+            "default_model",
+            "drain_seconds",
+            "enabled",
+            "cert_file",
+            "key_file",
+            "min_version",
+            "client_ca_file",
+            "client_identity",
+            "kind",
+            "api_key",
+            "api_key_file"
+          ],
           ["base_url", "models", "max_output_tokens", "total_seconds", "failover_seconds", "heartbeat_seconds", "gpt-4"]
         )
         for (const key of keys) assert.match(template, new RegExp(`^ {2}# +${key}: \\S`, "m"))

@@ -79,6 +79,10 @@ const options = {
     "PEM certificate with its chain (default: one of a private CA, made once)"
   ),
   tlsKey: optional(Options.text("tls-key").pipe(Options.withPseudoName("FILE")), "PEM key of --tls-cert"),
+  clientCa: optional(
+    Options.text("client-ca").pipe(Options.withPseudoName("FILE")),
+    "PEM CAs of client certificates; with it, every client must have one"
+  ),
   model: optional(Options.text("model"), "The model of callers who choose none: provider/model or an alias"),
   logLevel: optional(Options.text("log-level"), "DEBUG, INFO (default), WARNING or ERROR"),
   logFormat: optional(Options.text("log-format"), "pretty (default on a terminal) or json")
@@ -103,7 +107,8 @@ const flags = (input: Input): Flags => {
     ["server.log_format", given("--log-format", input.logFormat)],
     ["tls.enabled", { flag: "--insecure", value: input.insecure ? false : undefined }],
     ["tls.cert_file", given("--tls-cert", input.tlsCert)],
-    ["tls.key_file", given("--tls-key", input.tlsKey)]
+    ["tls.key_file", given("--tls-key", input.tlsKey)],
+    ["tls.client_ca_file", given("--client-ca", input.clientCa)]
   ])
 }
 
