@@ -11,6 +11,7 @@ import { activeProfile, type ClientSettings, type Profile, ProfileNotFound } fro
 import { paths } from "../config/Paths.js"
 import type { ConfigInvalid } from "../config/Problem.js"
 import * as ProxyUrl from "../domain/ProxyUrl.js"
+import * as Certificate from "../tls/Certificate.js"
 import * as LocalCa from "../tls/LocalCa.js"
 
 /** No server is configured. */
@@ -65,24 +66,44 @@ export const ofProfile = (
   Effect.gen(function*() {
     const url = yield* ProxyUrl.parse(profile.server_url)
     const token = profile.jwt_path === undefined ? url.token : yield* tokenOf(profile.jwt_path)
-    return yield* ofUrl({ ...url, token }, profile.ca_bundle_path, settings)
+    return yield* ofUrl({ ...url, token }, profile, settings)
   })
 
-/** How to reach the server of a URL. */
+/** How to reach the server of a URL, with the certificates of these files. */
 export const ofUrl = (
   url: ProxyUrl.ProxyUrl,
-  caBundle: string | undefined,
+  files: Pick<Profile, "ca_bundle_path" | "client_cert_path" | "client_key_path">,
   { proxy }: ClientSettings
 ): Effect.Effect<Options, ProfileFileInvalid, FileSystem.FileSystem> =>
-  Effect.map(url.tls ? rootsOf(url.host, caBundle) : Effect.succeed(undefined), (roots) => ({
-    host: url.host,
-    port: url.port,
-    tls: url.tls,
-    roots,
-    token: url.token,
-    timeout: Duration.seconds(proxy.timeout_seconds),
-    retryAttempts: proxy.retry_attempts
-  }))
+  Effect.gen(function*() {
+    const { client_cert_path: certPath, client_key_path: keyPath } = files
+    return {
+      host: url.host,
+      port: url.port,
+      tls: url.tls,
+      roots: url.tls ? yield* rootsOf(url.host, files.ca_bundle_path) : undefined,
+      clientCertificate: url.tls && certPath !== undefined && keyPath !== undefined
+        ? yield* readClientCertificate(certPath, keyPath)
+        : undefined,
+      token: url.token,
+      timeout: Duration.seconds(proxy.timeout_seconds),
+      retryAttempts: proxy.retry_attempts
+    }
+  })
+
+/** A client certificate and its key, if they belong together and the certificate has not ended. */
+export const readClientCertificate = (
+  certPath: string,
+  keyPath: string
+): Effect.Effect<Certificate.Certificate, ProfileFileInvalid, FileSystem.FileSystem> =>
+  Effect.mapError(Certificate.fromFiles(certPath, keyPath), (error) =>
+    new ProfileFileInvalid({
+      summary: error._tag === "CertificateInvalid"
+        ? `The client certificate cannot be used: ${error.path} ${error.problem}.`
+        : `The client certificate ${error.path} ${error.ended}.`,
+      remedy: "Ask the operator of the server for a new one, and configure the profile with it: "
+        + "`vibectl setup-proxy configure URL --client-cert FILE --client-key FILE`."
+    }))
 
 /** The PEM text of a CA bundle that holds at least one certificate. */
 export const readCaBundle = (path: string): Effect.Effect<string, ProfileFileInvalid, FileSystem.FileSystem> =>

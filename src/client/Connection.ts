@@ -15,6 +15,7 @@ import type { ServerInfo } from "../domain/ServerInfo.js"
 import * as Channel from "../grpc/Channel.js"
 import * as Wire from "../grpc/Wire.js"
 import * as RequestId from "../proxy/RequestId.js"
+import type { Certificate } from "../tls/Certificate.js"
 import * as Compatibility from "../versions/Compatibility.js"
 import * as Diagnose from "./Diagnose.js"
 import type { ClientRequest, ProxyClient } from "./ProxyClient.js"
@@ -26,6 +27,8 @@ export interface Options {
   readonly tls: boolean
   /** PEM of the CAs to trust; undefined means those that Node trusts. */
   readonly roots?: string | undefined
+  /** For a server that asks its clients for one. */
+  readonly clientCertificate?: Certificate | undefined
   readonly token?: Redacted.Redacted | undefined
   /** For a whole call, streams included. Default: 300 seconds. */
   readonly timeout?: Duration.DurationInput | undefined
@@ -52,12 +55,20 @@ export const make = (options: Options): Effect.Effect<ProxyClient["Type"], never
       host: options.host,
       tls: options.tls,
       roots: options.roots,
+      clientCertificate: options.clientCertificate,
       token: options.token,
       features: options.heartbeats === true ? ["start", "restart", "heartbeat"] : ["start", "restart"],
       keepaliveTime: Duration.decode(options.keepaliveTime ?? Duration.seconds(30)),
       keepaliveTimeout: Duration.decode(options.keepaliveTimeout ?? Duration.seconds(10))
     })
-    const target = { host: options.host, port: options.port, tls: options.tls, roots: options.roots, address }
+    const target = {
+      host: options.host,
+      port: options.port,
+      tls: options.tls,
+      roots: options.roots,
+      clientCertificate: options.clientCertificate,
+      address
+    }
     const explain = explaining(target)
     const retried = retrying(options.retryAttempts ?? 3)
 

@@ -4,10 +4,11 @@
  * gRPC reports every such trouble as UNAVAILABLE with a text; this looks at
  * the socket itself, so that a person learns which of them it is.
  */
-import { type Duration, Effect } from "effect"
+import { type Duration, Effect, Redacted } from "effect"
 import * as Net from "node:net"
 import * as NodeTls from "node:tls"
 import { Unreachable } from "../domain/ClientErrors.js"
+import type { Certificate } from "../tls/Certificate.js"
 
 export interface Target {
   readonly host: string
@@ -15,6 +16,8 @@ export interface Target {
   readonly tls: boolean
   /** PEM of the CAs to trust; undefined means those that Node trusts. */
   readonly roots: string | undefined
+  /** What the client shows to a server that asks for it. */
+  readonly clientCertificate: Certificate | undefined
   /** `host:port` as people write it. */
   readonly address: string
 }
@@ -41,34 +44,59 @@ interface Finding {
   readonly detail?: string | undefined
 }
 
+/**
+ * With TLS 1.3 the handshake is over for the client before the server has looked at its certificate: so the first
+ * bytes of the server, which speaks first in HTTP/2, are waited for.
+ */
 const handshake = (target: Target, settle: (finding: Finding) => void): Net.Socket => {
-  let connected = false
+  const { clientCertificate } = target
+  let phase: "connecting" | "shaking hands" | "secure" = "connecting"
   const socket = NodeTls.connect({
     host: target.host,
     port: target.port,
     ...(Net.isIP(target.host) === 0 ? { servername: target.host } : {}),
     ALPNProtocols: ["h2"],
-    ...(target.roots === undefined ? {} : { ca: target.roots })
+    ...(target.roots === undefined ? {} : { ca: target.roots }),
+    ...(clientCertificate === undefined
+      ? {}
+      : { cert: clientCertificate.certChain, key: Redacted.value(clientCertificate.key) })
   })
+  const end = (finding: Finding) => {
+    socket.destroy()
+    settle(finding)
+  }
+  /** Without a word: what Node's own servers do with a certificate that they do not like. */
+  const hungUp = (detail?: string): Finding =>
+    phase !== "secure"
+      ? { reason: "SERVER_IS_PLAINTEXT" }
+      : clientCertificate === undefined
+      ? { reason: "CONNECTION_LOST", detail }
+      : { reason: "CLIENT_CERTIFICATE_REFUSED" }
   socket.once("connect", () => {
-    connected = true
+    phase = "shaking hands"
   })
   socket.once("secureConnect", () => {
-    socket.destroy()
-    settle({ reason: socket.alpnProtocol === "h2" ? "CONNECTION_LOST" : "NOT_GRPC" })
+    phase = "secure"
+    if (socket.alpnProtocol !== "h2") return end({ reason: "NOT_GRPC" })
+    // One that leaves the first word to the client has not refused it.
+    socket.setTimeout(serversTurn, () => end({ reason: "CONNECTION_LOST" }))
   })
+  socket.once("data", () => end({ reason: "CONNECTION_LOST" }))
   socket.once("error", (error: NodeJS.ErrnoException) => {
     const code = codeOf(error)
+    const alert = clientFaults.test(code)
     settle(
       certificateFaults[code]
-        ?? (connected
-          ? { reason: "SERVER_IS_PLAINTEXT" }
-          : { reason: connectFaults[code] ?? "NO_ANSWER", detail: code })
+        ?? (alert && clientCertificate !== undefined ? { reason: "CLIENT_CERTIFICATE_REFUSED" } : undefined)
+        ?? (phase === "connecting" ? { reason: connectFaults[code] ?? "NO_ANSWER", detail: code } : hungUp(code))
     )
   })
-  socket.once("end", () => settle({ reason: "SERVER_IS_PLAINTEXT" }))
+  socket.once("end", () => settle(hungUp()))
   return socket
 }
+
+/** How long the server may take for its first bytes, in milliseconds. */
+const serversTurn = 1000
 
 /** Says hello in HTTP/2 and looks at the first bytes of the answer. */
 const preface = (target: Target, settle: (finding: Finding) => void): Net.Socket => {
@@ -130,5 +158,11 @@ const certificateFaults: { readonly [code: string]: Finding } = {
   CERT_REJECTED: untrusted,
   CERT_CHAIN_TOO_LONG: untrusted,
   INVALID_CA: untrusted,
-  INVALID_PURPOSE: untrusted
+  INVALID_PURPOSE: untrusted,
+  ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: { reason: "CLIENT_CERTIFICATE_REQUIRED" },
+  ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION: { reason: "TLS_VERSION_REFUSED" },
+  ERR_SSL_UNSUPPORTED_PROTOCOL: { reason: "TLS_VERSION_REFUSED" }
 }
+
+/** What other servers say of a client's certificate (RFC 8446, section 6.2). */
+const clientFaults = /_ALERT_(BAD_CERTIFICATE|UNSUPPORTED_CERTIFICATE|CERTIFICATE_\w+|UNKNOWN_CA|ACCESS_DENIED)$/

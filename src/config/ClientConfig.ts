@@ -103,7 +103,7 @@ export type Edit<E = never> = Effect.Effect<void, ConfigInvalid | ConfigNotWritt
 
 // -- internals ---------------------------------------------------------------
 
-const profileKeys = ["server_url", "ca_bundle_path", "jwt_path"] as const
+const profileKeys = ["server_url", "ca_bundle_path", "jwt_path", "client_cert_path", "client_key_path"] as const
 
 /** The mapping at `path`, made where there is none. The file was valid, so nothing else can stand there. */
 const mappingAt = (document: Yaml.Document, path: ReadonlyArray<string>): Yaml.YAMLMap => {

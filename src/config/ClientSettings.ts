@@ -6,7 +6,9 @@ import { Data, Effect, Schema } from "effect"
 import { nearest } from "../domain/Nearest.js"
 import * as Fields from "./Fields.js"
 import type { Description } from "./Load.js"
+import { together } from "./Rules.js"
 import * as Shape from "./Shape.js"
+import * as Tree from "./Tree.js"
 
 export type ClientSettings = Schema.Schema.Type<typeof schema>
 /** One server; its name is its key in `proxy.profiles`. */
@@ -56,7 +58,13 @@ const profile = Schema.Struct({
     example: "vibectl-server://llm.example.com:50051"
   })),
   ca_bundle_path: Fields.optional(Fields.path.annotations(Shape.note("PEM file of the CA to trust.", { path: true }))),
-  jwt_path: Fields.optional(Fields.path.annotations(Shape.note("File that holds the token.", { path: true })))
+  jwt_path: Fields.optional(Fields.path.annotations(Shape.note("File that holds the token.", { path: true }))),
+  client_cert_path: Fields.optional(
+    Fields.path.annotations(Shape.note("PEM certificate for a server that asks its clients for one.", { path: true }))
+  ),
+  client_key_path: Fields.optional(
+    Fields.path.annotations(Shape.note("PEM private key of that certificate.", { path: true }))
+  )
 })
 
 const schema = Schema.Struct({
@@ -74,5 +82,11 @@ const schema = Schema.Struct({
 export const description: Description<ClientSettings, Schema.Schema.Encoded<typeof schema>> = {
   schema,
   defaults: { proxy: { profiles: {}, timeout_seconds: 300, retry_attempts: 3 } },
-  foreign: ["server", "tls", "providers", "model_aliases", "fallbacks"]
+  foreign: ["server", "tls", "providers", "model_aliases", "fallbacks"],
+  check: (root) => {
+    const profiles = Tree.at(root, ["proxy", "profiles"])
+    return (Tree.isBranch(profiles) ? [...profiles.content.keys()] : []).flatMap((name) =>
+      together(root, ["proxy", "profiles", name], "client_cert_path", "client_key_path")
+    )
+  }
 }

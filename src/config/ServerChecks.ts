@@ -2,6 +2,7 @@
  * Rules of the server's configuration that concern two keys at once.
  */
 import * as Problem from "./Problem.js"
+import { notBoth, together } from "./Rules.js"
 import * as Tree from "./Tree.js"
 
 export const check = (root: Tree.Node): ReadonlyArray<Problem.Problem> => {
@@ -10,7 +11,6 @@ export const check = (root: Tree.Node): ReadonlyArray<Problem.Problem> => {
   return [
     ...notBoth(root, ["server"], "jwt_secret", "jwt_secret_file"),
     ...together(root, ["tls"], "cert_file", "key_file"),
-    ...together(root, ["tls"], "key_file", "cert_file"),
     ...clientCertificates(root),
     ...issuers(root),
     ...names.flatMap((name) => notBoth(root, ["providers", name], "api_key", "api_key_file"))
@@ -66,21 +66,4 @@ const issuers = (root: Tree.Node): ReadonlyArray<Problem.Problem> => {
       ? own
       : [...own, Problem.make(Problem.place(issuer.source), [...path, "issuer"], `it is the issuer of ${other} too.`)]
   })
-}
-
-type Rule = (root: Tree.Node, path: ReadonlyArray<string>, one: string, other: string) => ReadonlyArray<Problem.Problem>
-
-const notBoth: Rule = (root, path, one, other) => {
-  const [first, second] = [Tree.at(root, [...path, one]), Tree.at(root, [...path, other])]
-  if (first === undefined || second === undefined) return []
-  const text = `it is set together with ${one} (${Problem.origin(first.keySource)}); keep one of them.`
-  return [Problem.make(Problem.place(second.keySource), [...path, other], text)]
-}
-
-/** `given` needs `needed`. */
-const together: Rule = (root, path, given, needed) => {
-  const node = Tree.at(root, [...path, given])
-  if (node === undefined || Tree.at(root, [...path, needed]) !== undefined) return []
-  const text = `it is missing, and ${given} is set; set both or neither.`
-  return [Problem.make(Problem.place(node.keySource), [...path, needed], text)]
 }

@@ -34,6 +34,9 @@ export class Unreachable extends Data.TaggedError("Unreachable")<{
     | "CERTIFICATE_UNTRUSTED"
     | "CERTIFICATE_EXPIRED"
     | "CERTIFICATE_WRONG_HOST"
+    | "CLIENT_CERTIFICATE_REQUIRED"
+    | "CLIENT_CERTIFICATE_REFUSED"
+    | "TLS_VERSION_REFUSED"
     | "SERVER_IS_PLAINTEXT"
     | "SERVER_IS_TLS"
     | "NOT_GRPC"
@@ -93,6 +96,19 @@ const connectionFacts: Record<Unreachable["reason"], { readonly summary: string;
   CERTIFICATE_WRONG_HOST: {
     summary: "The certificate of {address} is for another host name",
     remedy: "Use a host name that the certificate covers in the proxy URL."
+  },
+  CLIENT_CERTIFICATE_REQUIRED: {
+    summary: "The server on {address} wants a client certificate, and the profile has none",
+    remedy: "Ask the operator for one (`vibectl-server certs issue NAME --client`), and configure the profile with "
+      + "--client-cert FILE --client-key FILE."
+  },
+  CLIENT_CERTIFICATE_REFUSED: {
+    summary: "The server on {address} does not accept this client's certificate",
+    remedy: "Ask the operator for one of the CA that the server trusts for its clients, and for clients."
+  },
+  TLS_VERSION_REFUSED: {
+    summary: "The server on {address} and this client have no version of TLS in common",
+    remedy: "Allow TLS 1.3 on this machine, or ask the operator to set tls.min_version to 1.2."
   },
   SERVER_IS_PLAINTEXT: {
     summary: "The server on {address} does not speak TLS",

@@ -8,6 +8,7 @@ import { Clock, Duration, Effect, type Option, Redacted, type Scope } from "effe
 import type { Feature } from "../domain/Answer.js"
 import type { CallFailed } from "../domain/ClientErrors.js"
 import { packageVersion } from "../domain/PackageVersion.js"
+import type { Certificate } from "../tls/Certificate.js"
 import * as Authenticate from "./Authenticate.js"
 import * as Credentials from "./Credentials.js"
 import * as Proto from "./Proto.js"
@@ -21,6 +22,8 @@ export interface Options {
   readonly tls: boolean
   /** PEM of the CAs to trust; undefined means those that Node trusts. */
   readonly roots: string | undefined
+  /** For a server that asks its clients for one. */
+  readonly clientCertificate: Certificate | undefined
   readonly token: Redacted.Redacted | undefined
   /** Wire extensions to ask for. */
   readonly features: ReadonlyArray<Feature>

@@ -68,16 +68,22 @@ export const channel = (target: {
   readonly host: string
   readonly tls: boolean
   readonly roots: string | undefined
+  readonly clientCertificate: Certificate | undefined
 }): { readonly credentials: Grpc.ChannelCredentials; readonly options: Grpc.ChannelOptions } => {
   if (!target.tls) return { credentials: Grpc.credentials.createInsecure(), options: {} }
+  const { clientCertificate } = target
   const roots = target.roots === undefined ? null : Buffer.from(target.roots)
-  if (Net.isIP(target.host) === 0) return { credentials: Grpc.credentials.createSsl(roots), options: {} }
+  const key = clientCertificate === undefined ? null : Buffer.from(Redacted.value(clientCertificate.key))
+  const certChain = clientCertificate === undefined ? null : Buffer.from(clientCertificate.certChain)
+  if (Net.isIP(target.host) === 0) {
+    return { credentials: Grpc.credentials.createSsl(roots, key, certChain), options: {} }
+  }
   // An IP address must not be sent as server name (RFC 6066, section 3), and Node warns on the terminal when grpc-js
   // does. So a name is sent that says nothing, and the certificate is checked against the address.
   const checkServerIdentity = (_name: string, certificate: NodeTls.PeerCertificate) =>
     NodeTls.checkServerIdentity(target.host, certificate)
   return {
-    credentials: Grpc.credentials.createSsl(roots, null, null, { checkServerIdentity }),
+    credentials: Grpc.credentials.createSsl(roots, key, certChain, { checkServerIdentity }),
     options: { "grpc.ssl_target_name_override": "localhost" }
   }
 }

@@ -1,5 +1,5 @@
 /**
- * Certificates that the operator brings, checked before they are used.
+ * Certificates that somebody brings, checked before they are used.
  */
 import { FileSystem } from "@effect/platform"
 import { Data, DateTime, Effect, Option, Redacted } from "effect"
@@ -7,7 +7,7 @@ import * as NodeTls from "node:tls"
 import * as Facts from "./Facts.js"
 
 export interface Certificate {
-  /** PEM: the server's certificate, followed by its intermediates. */
+  /** PEM: the certificate, followed by its intermediates. */
   readonly certChain: string
   /** PEM. */
   readonly key: Redacted.Redacted
@@ -40,8 +40,12 @@ export class CertificateOutOfTime extends Data.TaggedError("CertificateOutOfTime
   readonly at: DateTime.Utc
 }> {
   get summary() {
+    return `The certificate in ${this.path} (tls.cert_file) ${this.ended}.`
+  }
+  /** The end of a sentence about it. */
+  get ended() {
     const verb = this.problem === "expired" ? "expired on" : "is not valid before"
-    return `The certificate in ${this.path} (tls.cert_file) ${verb} ${DateTime.formatIso(this.at)}.`
+    return `${verb} ${DateTime.formatIso(this.at)}`
   }
   get remedy() {
     return this.problem === "expired"

@@ -21,6 +21,9 @@ tls:
   enabled: true
   cert_file: c
   key_file: k
+  min_version: 1.2
+  client_ca_file: a
+  client_identity: match
 providers:
   MINE:
     kind: openai
@@ -54,6 +57,8 @@ const client = `proxy:
       server_url: u
       ca_bundle_path: c
       jwt_path: j
+      client_cert_path: c
+      client_key_path: k
   timeout_seconds: 1
   retry_attempts: 1
 `
@@ -105,8 +110,8 @@ const check = <A, I>(name: string, description: Description<A, I>, text: string)
         const problem = problems.find(({ source }) => source === `f:${line}:${column}`)
         assert.isDefined(problem, `${key} → ${wrong}: ${problems.map(({ message }) => message).join("; ")}`)
         assert.include(problem.nearest, key, wrong)
-        // A certificate without its key is a second, true problem.
-        if (!/^(cert|key)_file$/.test(key)) assert.lengthOf(problems, 1, wrong)
+        // A certificate without its key, or what needs a CA without it, is a second, true problem.
+        if (!/^((cert|key|client_ca)_file|client_(cert|key)_path)$/.test(key)) assert.lengthOf(problems, 1, wrong)
       }
     }), 60_000)
 

@@ -82,12 +82,29 @@ describe("ClientConfig.load", () => {
             "f:3:11: proxy.profiles.work: found text, expected a mapping of keys to values.",
             "f:4:5: proxy.profiles..x: the name of a profile is 1 to 64 letters, digits, _, . and -, the first a letter or digit.",
             "f:5:22: proxy.profiles.y.server_url: found <redacted>, expected the URL of a server: vibectl-server://HOST:PORT.",
-            "f:5:25: proxy.profiles.y.security: unknown key. Allowed: server_url, ca_bundle_path, jwt_path.",
+            "f:5:25: proxy.profiles.y.security: unknown key. Allowed: server_url, ca_bundle_path, jwt_path, client_cert_path, client_key_path.",
             "f:6:19: proxy.retry_attempts: found 11, expected a whole number from 0 to 10."
           ])
           assert.notInclude(message, "canary")
         })
     ))
+})
+
+describe("a client certificate", () => {
+  for (const [given, missing] of [["cert", "key"], ["key", "cert"]] as const) {
+    it.effect(`needs its ${missing}`, () =>
+      withFile(
+        `proxy:\n  profiles:\n    w:\n      server_url: vibectl-server://w:1\n      client_${given}_path: x\n`,
+        ({ config }) =>
+          Effect.gen(function*() {
+            const { problems } = yield* Effect.flip(config.load)
+            assert.deepStrictEqual(problems.map((problem) => problem.message.replace(config.file, "f")), [
+              `f:5:7: proxy.profiles.w.client_${missing}_path: it is missing, and client_${given}_path is set; `
+              + "set both or neither."
+            ])
+          })
+      ))
+  }
 })
 
 describe("ClientConfig edits", () => {

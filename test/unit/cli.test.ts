@@ -1,7 +1,7 @@
 import { FileSystem } from "@effect/platform"
 import { NodeContext } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Console, Duration, Effect, Exit, Layer, Redacted, Stream } from "effect"
+import { Console, Duration, Effect, Exit, Layer, Redacted, Stream, TestClock } from "effect"
 import { run } from "../../src/cli/Cli.js"
 import { Connector } from "../../src/cli/Connector.js"
 import type { Options } from "../../src/client/Connection.js"
@@ -13,6 +13,7 @@ import { CallFailed, Unreachable } from "../../src/domain/ClientErrors.js"
 import type { ServerInfo } from "../../src/domain/ServerInfo.js"
 import * as Failure from "../../src/terminal/Failure.js"
 import { Output } from "../../src/terminal/Output.js"
+import * as Certificates from "../support/Certificates.js"
 import * as Loopback from "../support/Loopback.js"
 
 const jwt = (payload: object) =>
@@ -95,6 +96,16 @@ const person = (world: World = {}) =>
 
 const url = `vibectl-server://${token}@llm.example.com:443`
 
+/** The flags of a client certificate that is good at the time of the test. */
+const clientPair = (files: FileSystem.FileSystem, home: string, validity = Certificates.days(1)) =>
+  Effect.gen(function*() {
+    yield* TestClock.setTime(Date.now())
+    const issued = yield* Certificates.client(yield* Certificates.authority, "ada", validity)
+    yield* files.writeFileString(`${home}/ada.crt`, issued.certificate)
+    yield* files.writeFileString(`${home}/ada.key`, Redacted.value(issued.key))
+    return ["--client-cert", `${home}/ada.crt`, "--client-key", `${home}/ada.key`]
+  })
+
 describe("vibectl setup-proxy configure", () => {
   it.scoped("keeps the token in a private file, and out of everything else", () =>
     Effect.gen(function*() {
@@ -163,6 +174,41 @@ describe("vibectl setup-proxy configure", () => {
       assert.include((yield* type("setup-proxy", "status")).stdout, `${home}/ca.crt`)
       yield* type("setup-proxy", "configure", "vibectl-server://other.example.com:443")
       assert.notInclude((yield* type("setup-proxy", "status")).stdout, `${home}/ca.crt`)
+    }).pipe(Effect.provide(NodeContext.layer)))
+
+  it.scoped("gives the client certificate to the connection, and keeps it for a new token", () =>
+    Effect.gen(function*() {
+      const { connections, files, home, type } = yield* person()
+      const flags = yield* clientPair(files, home)
+      assert.isTrue((yield* type("setup-proxy", "configure", url, ...flags)).ok)
+      assert.isTrue((yield* type("setup-proxy", "configure", url)).ok)
+      yield* type("setup-proxy", "test")
+      const certChain = yield* files.readFileString(`${home}/ada.crt`)
+      const key = yield* files.readFileString(`${home}/ada.key`)
+      assert.lengthOf(connections, 3)
+      for (const { clientCertificate } of connections) {
+        assert.deepStrictEqual(clientCertificate, { certChain, key: Redacted.make(key) })
+      }
+      const config = yield* files.readFileString(`${home}/client/config.yaml`)
+      assert.include(config, `client_cert_path: ${home}/ada.crt`)
+      assert.include(config, `client_key_path: ${home}/ada.key`)
+      assert.include((yield* type("setup-proxy", "status")).stdout, `${home}/ada.crt`)
+      yield* type("setup-proxy", "configure", "vibectl-server://other.example.com:443")
+      assert.isUndefined(connections.at(-1)?.clientCertificate)
+    }).pipe(Effect.provide(NodeContext.layer)))
+
+  it.scoped("refuses a client certificate without its key, with another key, and one that has ended", () =>
+    Effect.gen(function*() {
+      const { files, home, type } = yield* person()
+      const [, cert = "", , key = ""] = yield* clientPair(files, home)
+      const half = yield* type("setup-proxy", "configure", url, "--client-cert", cert)
+      assert.strictEqual(half.report?.exitCode, 2)
+      assert.include(half.report?.lines, "Give both --client-cert FILE and --client-key FILE.")
+      const swapped = yield* type("setup-proxy", "configure", url, "--client-cert", key, "--client-key", cert)
+      assert.include(swapped.report?.lines, `${key} does not hold a PEM certificate`)
+      yield* clientPair(files, home, Certificates.days(-1))
+      const ended = yield* type("setup-proxy", "configure", url, "--client-cert", cert, "--client-key", key)
+      assert.match(ended.report?.lines ?? "", /The client certificate .*ada\.crt expired on 20/)
     }).pipe(Effect.provide(NodeContext.layer)))
 
   it.scoped("refuses a CA bundle without a certificate", () =>

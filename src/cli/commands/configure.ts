@@ -8,6 +8,7 @@ import { Args, Command, Options } from "@effect/cli"
 import { Effect, Option, Redacted } from "effect"
 import * as NodePath from "node:path"
 import { ClientConfig } from "../../config/ClientConfig.js"
+import type { Profile } from "../../config/ClientSettings.js"
 import * as Files from "../../config/Files.js"
 import { paths } from "../../config/Paths.js"
 import { ConfigNotWritten } from "../../config/Problem.js"
@@ -28,6 +29,16 @@ export const configure = Command.make("configure", {
     Options.withDescription("PEM file of the CA to trust for this server, instead of the system's"),
     Options.optional
   ),
+  clientCert: Options.text("client-cert").pipe(
+    Options.withPseudoName("FILE"),
+    Options.withDescription("PEM certificate for a server that asks its clients for one; with --client-key"),
+    Options.optional
+  ),
+  clientKey: Options.text("client-key").pipe(
+    Options.withPseudoName("FILE"),
+    Options.withDescription("PEM private key of --client-cert"),
+    Options.optional
+  ),
   noTest: Options.boolean("no-test").pipe(Options.withDescription("Store the profile without asking the server"))
 }, (input) =>
   Effect.scoped(Effect.gen(function*() {
@@ -44,14 +55,16 @@ export const configure = Command.make("configure", {
       onSome: (path) => NodePath.resolve(path)
     })
     if (caBundle !== undefined) yield* Target.readCaBundle(caBundle)
+    const clientFiles = (yield* clientFilesOf(input)) ?? clientFilesIn(previous)
     const kept = url.token === undefined ? previous?.jwt_path : undefined
     const profile = {
       server_url: ProxyUrl.format(url),
       ...(caBundle === undefined ? {} : { ca_bundle_path: caBundle }),
+      ...clientFiles,
       ...(kept === undefined ? {} : { jwt_path: kept })
     }
     const options = kept === undefined
-      ? yield* Target.ofUrl(url, caBundle, settings)
+      ? yield* Target.ofUrl(url, profile, settings)
       : yield* Target.ofProfile({ profile, settings })
     if (!url.tls && options.token !== undefined && !Target.isLocal(url.host)) {
       yield* output.note(`Warning: Without TLS, anybody on the way to ${url.host} can read the token.`)
@@ -83,6 +96,34 @@ const wordsOf = (words: ReadonlyArray<string>): Effect.Effect<readonly [string, 
     })
   }
   return Effect.succeed(second === undefined ? ["default", first] : [first, second])
+}
+
+/** Undefined when neither is given. */
+const clientFilesOf = (
+  { clientCert, clientKey }: { readonly [Key in "clientCert" | "clientKey"]: Option.Option<string> }
+): Effect.Effect<ClientFiles | undefined, UsageInvalid> => {
+  if (Option.isNone(clientCert) && Option.isNone(clientKey)) return Effect.succeed(undefined)
+  if (Option.isNone(clientCert) || Option.isNone(clientKey)) {
+    return new UsageInvalid({
+      summary: "A client certificate needs its key, and a key its certificate.",
+      remedy: "Give both --client-cert FILE and --client-key FILE."
+    })
+  }
+  return Effect.succeed({
+    client_cert_path: NodePath.resolve(clientCert.value),
+    client_key_path: NodePath.resolve(clientKey.value)
+  })
+}
+
+const clientFilesIn = (previous: Profile | undefined): ClientFiles | undefined =>
+  previous?.client_cert_path === undefined || previous.client_key_path === undefined ? undefined : {
+    client_cert_path: previous.client_cert_path,
+    client_key_path: previous.client_key_path
+  }
+
+interface ClientFiles {
+  readonly client_cert_path: string
+  readonly client_key_path: string
 }
 
 const storeToken = (name: string, token: Redacted.Redacted) =>

@@ -43,6 +43,7 @@ export const status = Command.make("status", { output }, (input) =>
       ["Profile", name],
       ["Server", profile.server_url],
       ["CA", profile.ca_bundle_path ?? "the system's, and for this machine its own server's"],
+      ...(profile.client_cert_path === undefined ? [] : [["Client certificate", profile.client_cert_path]]),
       ["Token", token === undefined ? "none" : `${token.subject ?? "unreadable"} (${token.file})`],
       ["Token expires", token?.expires ?? "—"],
       ["Timeout", `${timeout_seconds} s`],

@@ -39,7 +39,7 @@ export const test = Command.make("test", {
       onSome: (text) =>
         Effect.gen(function*() {
           const { value: settings } = yield* (yield* ClientConfig).load
-          return yield* Target.ofUrl(yield* ProxyUrl.parse(text), undefined, settings)
+          return yield* Target.ofUrl(yield* ProxyUrl.parse(text), {}, settings)
         })
     })
     const client = yield* (yield* Connector).connect(
