@@ -5,6 +5,7 @@ import { CliConfig, Command } from "@effect/cli"
 import { Effect } from "effect"
 import { packageVersion } from "../domain/PackageVersion.js"
 import { kindNames } from "../models/Kinds.js"
+import * as Certs from "./commands/certs.js"
 import * as Config from "./commands/config.js"
 import * as GenerateToken from "./commands/generateToken.js"
 import * as InspectToken from "./commands/inspectToken.js"
@@ -25,6 +26,8 @@ export const run = (argv: ReadonlyArray<string>, terminal: Effect.Effect<boolean
         Revoke.revocations,
         Keys.make(kindNames),
         Config.make(kindNames)
+        Config.make(kindNames),
+        Certs.make(kindNames)
       ])
     ),
     { name: "vibectl-server", version: packageVersion }

@@ -64,6 +64,8 @@ const tags: { readonly [tag: string]: number } = {
   NotAToken: exitCodes.usage,
   KeyNotFound: exitCodes.usage,
   UsageInvalid: exitCodes.usage
+  UsageInvalid: exitCodes.usage,
+  CertificateRequestInvalid: exitCodes.usage
 }
 
 const { authentication, failure, limit, unavailable, versionMismatch } = exitCodes

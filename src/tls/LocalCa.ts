@@ -82,8 +82,10 @@ export const present: Effect.Effect<
 
 /** Whether a certificate can hold this host name or IP address: as ASCII (RFC 5280, section 4.2.1.6). */
 export const isName = (name: string): boolean =>
-  Net.isIP(name) !== 0
-  || (name.length <= 253 && /^(\*\.[a-z0-9_-]{1,63}\.)?[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*$/i.test(name))
+  Net.isIP(name) === 0
+    ? name.length <= 253 && /^(\*\.[a-z0-9_-]{1,63}\.)?[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*$/i.test(name)
+    // The zone of `fe80::1%eth0` means something on one machine only.
+    : !name.includes("%")
 
 // -- internals ---------------------------------------------------------------
 
