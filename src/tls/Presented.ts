@@ -72,13 +72,13 @@ export const stamp = (source: Source): Effect.Effect<string, never, FileSystem.F
     return (yield* Effect.forEach(files, Files.stamp)).join("\n")
   })
 
-/** Says of each part that has less than 30 days left until when it is good. */
+/** Says of each part that has less than 30 days left, or none, until when it is good. */
 export const warnOfEnd = ({ parts }: Presented): Effect.Effect<void> =>
   Effect.flatMap(DateTime.now, (now) =>
     Effect.forEach(
       parts.filter((part) => Facts.endsSoon(part, now)),
       (part) =>
-        Effect.annotateLogs(Effect.logWarning("a certificate ends soon"), {
+        Effect.annotateLogs(Effect.logWarning(`a certificate ${isOver(part, now) ? "has expired" : "ends soon"}`), {
           file: part.file,
           subject: part.subject,
           notAfter: DateTime.formatIso(part.notAfter),
@@ -86,3 +86,7 @@ export const warnOfEnd = ({ parts }: Presented): Effect.Effect<void> =>
         }),
       { discard: true }
     ))
+
+// -- internals ---------------------------------------------------------------
+
+const isOver = ({ notAfter }: Part, now: DateTime.Utc) => DateTime.lessThan(notAfter, now)

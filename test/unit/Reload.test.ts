@@ -248,6 +248,25 @@ describe("Reload.follow", () => {
       })
     ))
 
+  it.scoped("says once that the files hold nothing newer when a certificate expires, and daily that it has", () =>
+    onMachine((machine) =>
+      Effect.gen(function*() {
+        const { source } = yield* ownPair(machine, days(-1, 1))
+        yield* start(machine, source, rarely)
+        yield* machine.pass(0)
+        machine.lines.length = 0
+        yield* machine.pass("25 hours")
+        for (let hour = 0; hour < 4; hour++) yield* machine.pass("1 hour")
+        assert.deepStrictEqual(machine.lines.map(({ message }) => message), [
+          "a certificate ends soon",
+          "the certificates stay as they were"
+        ])
+        assert.match(String(machine.lines[1]?.annotations["problem"]), /expired on 2030-01-02/)
+        yield* machine.pass("1 day")
+        assert.deepStrictEqual(machine.lines.slice(2).map(({ message }) => message), ["a certificate has expired"])
+      })
+    ))
+
   it.scoped("warns of a certificate that ends within 30 days, at the start and once a day", () =>
     onMachine((machine) =>
       Effect.gen(function*() {
