@@ -53,6 +53,7 @@ const signatureWasGood: Record<Refused, boolean> = {
   revoked_token: true,
   revoked_subject: true,
   certificate_of_another: true,
+  certificate_without_name: true,
   identity_unavailable: false,
   version_incompatible: true
 }

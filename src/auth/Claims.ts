@@ -211,5 +211,6 @@ const reasons: Record<Refusal, Unauthenticated["reason"]> = {
   malformed_claims: "TOKEN_MALFORMED",
   revoked_token: "TOKEN_REVOKED",
   revoked_subject: "TOKEN_REVOKED",
-  certificate_of_another: "TOKEN_UNTRUSTED"
+  certificate_of_another: "TOKEN_UNTRUSTED",
+  certificate_without_name: "TOKEN_UNTRUSTED"
 }

@@ -47,6 +47,7 @@ export type Refusal =
   | "revoked_token"
   | "revoked_subject"
   | "certificate_of_another"
+  | "certificate_without_name"
 
 /** The bearer token is missing, unreadable, expired, revoked or not ours. */
 export class Unauthenticated extends Data.TaggedError("Unauthenticated")<{

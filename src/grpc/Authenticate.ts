@@ -8,28 +8,18 @@
 import * as Grpc from "@grpc/grpc-js"
 import { Effect, Stream } from "effect"
 import type { Audit } from "../audit/Audit.js"
-import * as AccessRules from "../auth/AccessRules.js"
-import * as Bearer from "../auth/Bearer.js"
 import * as Claims from "../auth/Claims.js"
-import type { Tokens } from "../auth/Tokens.js"
-import { type Caller, type Feature, features } from "../domain/Answer.js"
-import type { IdentityUnavailable, ProxyError, Unauthenticated, VersionIncompatible } from "../domain/Errors.js"
-import { packageVersion } from "../domain/PackageVersion.js"
+import type { Caller } from "../domain/Answer.js"
+import type { ProxyError, Unauthenticated } from "../domain/Errors.js"
 import * as ProxyMetrics from "../proxy/ProxyMetrics.js"
-import * as Compatibility from "../versions/Compatibility.js"
 import * as Admission from "./Admission.js"
 import { type Bridge, methodOf } from "./Bridge.js"
 import * as FrameFaults from "./FrameFaults.js"
+import * as Identify from "./Identify.js"
+import * as PeerCertificate from "./PeerCertificate.js"
 import * as Status from "./Status.js"
 
-/** Metadata a vibectl client sends of itself. */
-export const clientVersionKey = "x-vibectl-client-version"
-export const featuresKey = "x-vibectl-features"
-
-export interface Options {
-  /** Undefined switches authentication off: everybody is `anonymous`, or whom their certificate names. */
-  readonly tokens: Tokens["Type"] | undefined
-  readonly access: AccessRules.AccessRules
+export interface Options extends Identify.Options {
   readonly audit: Audit["Type"]
 }
 
@@ -41,7 +31,9 @@ export interface Authentication {
 
 export const make = (bridge: Bridge, options: Options): Authentication => {
   const running = Admission.running()
-  const { audit } = options
+  const { audit, clientIdentity } = options
+  const certificateOf = (call: Grpc.ServerInterceptingCallInterface) =>
+    clientIdentity === "none" ? undefined : PeerCertificate.nameOf(call)
 
   const refuse = (call: Grpc.ServerInterceptingCallInterface, rpc: string, error: ProxyError) =>
     Effect.logInfo("call refused").pipe(
@@ -59,7 +51,7 @@ export const make = (bridge: Bridge, options: Options): Authentication => {
           onReceiveMetadata: (metadata, next) => {
             const peer = call.getPeer()
             const told = { rpc, peer }
-            bridge.fork(Effect.matchEffect(identify(metadata, options), {
+            bridge.fork(Effect.matchEffect(Identify.identify(metadata, certificateOf(call), options), {
               onSuccess: (identified) =>
                 Effect.suspend(() => {
                   const { caller, recheck } = identified
@@ -68,14 +60,14 @@ export const make = (bridge: Bridge, options: Options): Authentication => {
                   running.add(metadata, { caller, rpc, peer, recheck, cut })
                   if (left) running.remove(metadata)
                   const pass = Effect.sync(() => next(metadata))
-                  return options.tokens === undefined
+                  return identified.holder === undefined
                     ? pass
                     : Effect.zipRight(audit.record({ event: "token_accepted", ...identified.holder, ...told }), pass)
                 }),
               onFailure: ({ error, holder }) =>
                 audit.record({
                   event: "token_refused",
-                  refusal: refusalOf(error),
+                  refusal: Identify.refusalOf(error),
                   reason: error.reason,
                   ...holder,
                   ...told
@@ -98,7 +90,7 @@ export const make = (bridge: Bridge, options: Options): Authentication => {
     (cut) =>
       Effect.forEach(
         cut,
-        ({ caller, peer, rpc }) => audit.record({ event: "stream_cut", ...holderOf(caller), rpc, peer }),
+        ({ caller, peer, rpc }) => audit.record({ event: "stream_cut", ...Identify.holderOf(caller), rpc, peer }),
         { discard: true }
       )
   )
@@ -119,79 +111,3 @@ export const callerOf = (metadata: Grpc.Metadata): Effect.Effect<Caller, Unauthe
 // -- internals ---------------------------------------------------------------
 
 const healthPrefix = "/grpc.health.v1.Health/"
-
-type Refused = Unauthenticated | IdentityUnavailable | VersionIncompatible
-
-/** A caller, and what the audit log says of its token. */
-interface Identified {
-  readonly caller: Caller
-  readonly holder: Holder
-  readonly recheck: Effect.Effect<void, Unauthenticated>
-}
-
-interface Holder {
-  readonly subject: string
-  readonly token_id?: string
-  readonly key_id?: string
-  readonly issuer?: string
-}
-
-/** `holder` where the signature of the token was good. */
-interface NotIdentified {
-  readonly error: Refused
-  readonly holder?: Holder
-}
-
-const identify = (metadata: Grpc.Metadata, { access, tokens }: Options): Effect.Effect<Identified, NotIdentified> =>
-  Effect.gen(function*() {
-    const claims = tokens === undefined ? undefined : yield* Effect.mapError(
-      Effect.flatMap(Bearer.parse(text(metadata, "authorization")), tokens.verify),
-      (error): NotIdentified => ({
-        error,
-        ..."holder" in error && error.holder !== undefined ? { holder: holderOf(error.holder) } : {}
-      })
-    )
-    const caller = {
-      subject: claims?.subject ?? anonymous.subject,
-      tokenId: claims?.tokenId,
-      access: access(claims ?? anonymous),
-      features: declared(text(metadata, featuresKey)),
-      deadline: Infinity
-    }
-    const holder = { ...holderOf(caller), ...keyOf(claims) }
-    const version = text(metadata, clientVersionKey)
-    if (version !== undefined) {
-      const verdict = Compatibility.compare(version, packageVersion)
-      if (verdict._tag === "Incompatible") return yield* Effect.fail({ error: verdict.error, holder })
-    }
-    const recheck = claims === undefined || tokens === undefined ? Effect.void : tokens.recheck(claims)
-    return { caller, holder, recheck }
-  })
-
-const holderOf = ({ subject, tokenId }: { readonly subject: string; readonly tokenId: string | undefined }): Holder =>
-  tokenId === undefined ? { subject } : { subject, token_id: tokenId }
-
-const keyOf = (claims: Claims.Claims | undefined) => ({
-  ...claims?.keyId === undefined ? {} : { key_id: claims.keyId },
-  ...claims?.issuer === undefined ? {} : { issuer: claims.issuer }
-})
-
-const anonymous = AccessRules.holderOf("anonymous")
-
-const refusalOf = (error: Refused) =>
-  error._tag === "Unauthenticated"
-    ? error.refusal
-    : error._tag === "IdentityUnavailable"
-    ? "identity_unavailable"
-    : "version_incompatible"
-
-/** One value; several of the same key are joined as HTTP does (RFC 9110, section 5.3). */
-const text = (metadata: Grpc.Metadata, key: string): string | undefined => {
-  const values = metadata.get(key)
-  return values.length === 0 ? undefined : values.join(", ")
-}
-
-const declared = (header: string | undefined): ReadonlySet<Feature> => {
-  const names = header?.split(",").map((name) => name.trim()) ?? []
-  return new Set(features.filter((feature) => names.includes(feature)))
-}

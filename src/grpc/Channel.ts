@@ -9,7 +9,7 @@ import type { Feature } from "../domain/Answer.js"
 import type { CallFailed } from "../domain/ClientErrors.js"
 import { packageVersion } from "../domain/PackageVersion.js"
 import type { Certificate } from "../tls/Certificate.js"
-import * as Authenticate from "./Authenticate.js"
+import * as ClientMetadata from "./ClientMetadata.js"
 import * as Credentials from "./Credentials.js"
 import * as Proto from "./Proto.js"
 import * as Status from "./Status.js"
@@ -120,8 +120,8 @@ const maxAnswerBytes = 64 * 1024 * 1024
 
 const metadataOf = (options: Options): Grpc.Metadata => {
   const metadata = new Grpc.Metadata()
-  metadata.set(Authenticate.clientVersionKey, packageVersion)
-  metadata.set(Authenticate.featuresKey, options.features.join(","))
+  metadata.set(ClientMetadata.clientVersionKey, packageVersion)
+  metadata.set(ClientMetadata.featuresKey, options.features.join(","))
   if (options.token !== undefined) metadata.set("authorization", `Bearer ${Redacted.value(options.token)}`)
   return metadata
 }

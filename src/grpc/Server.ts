@@ -15,6 +15,7 @@ import type { Tokens } from "../auth/Tokens.js"
 import type { LlmProxy } from "../proxy/LlmProxy.js"
 import * as Authenticate from "./Authenticate.js"
 import * as Bridge from "./Bridge.js"
+import type { ClientIdentity } from "./Identify.js"
 import * as Proto from "./Proto.js"
 import * as ProxyService from "./ProxyService.js"
 
@@ -33,9 +34,6 @@ export class BindFailed extends Data.TaggedError("BindFailed")<{
     return `${this.summary} ${this.remedy}`
   }
 }
-
-/** `tls.client_identity`. */
-export type ClientIdentity = "none" | "match" | "identity"
 
 export interface Options {
   readonly host: string

@@ -25,7 +25,6 @@ export const run = (argv: ReadonlyArray<string>, terminal: Effect.Effect<boolean
         Revoke.revokeToken(kindNames),
         Revoke.revocations,
         Keys.make(kindNames),
-        Config.make(kindNames)
         Config.make(kindNames),
         Certs.make(kindNames)
       ])

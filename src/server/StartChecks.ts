@@ -26,8 +26,8 @@ export class OpenAccessRefused extends Data.TaggedError("OpenAccessRefused")<{ r
   }
 }
 
-export const noOpenAccess = ({ server }: Settings): Effect.Effect<void, OpenAccessRefused> =>
-  server.enable_auth || server.allow_open_access || !isExposed(server.host)
+export const noOpenAccess = ({ server, tls }: Settings): Effect.Effect<void, OpenAccessRefused> =>
+  server.enable_auth || server.allow_open_access || !isExposed(server.host) || tls.client_ca_file !== undefined
     ? Effect.void
     : new OpenAccessRefused({ host: server.host })
 
@@ -44,7 +44,7 @@ export const warnings = (
     const config = (yield* holdsSecret(loaded, kinds)) ? [loaded.file] : []
     const readable = yield* Effect.filter([...config, ...secretFiles(loaded.value, yield* paths)], readableByAll)
     return [
-      ...server.enable_auth
+      ...server.enable_auth || tls.client_ca_file !== undefined
         ? []
         : [`authentication is off: anybody who reaches ${server.host} can use the provider keys of this server`],
       ...tls.enabled || !isExposed(server.host)

@@ -63,7 +63,6 @@ const tags: { readonly [tag: string]: number } = {
   InvalidGrants: exitCodes.usage,
   NotAToken: exitCodes.usage,
   KeyNotFound: exitCodes.usage,
-  UsageInvalid: exitCodes.usage
   UsageInvalid: exitCodes.usage,
   CertificateRequestInvalid: exitCodes.usage
 }

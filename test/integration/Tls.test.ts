@@ -9,25 +9,10 @@ import type * as Issue from "../../src/tls/Issue.js"
 import * as Certificates from "../support/Certificates.js"
 import * as Loopback from "../support/Loopback.js"
 
-const serverInfo = Effect.succeed({
-  name: "x",
-  version: "0.9.1",
-  defaultModel: "fake/one",
-  models: [],
-  aliases: new Map(),
-  limits: {
-    maxRequestsPerMinute: undefined,
-    maxConcurrentRequests: undefined,
-    maxInputLength: undefined,
-    requestTimeoutSeconds: undefined
-  },
-  features: []
-})
-
 const serve = (certificate: Certificate, clientCa?: Issue.Issued) =>
   Loopback.serve({
     credentials: new Credentials.ServerTls({ certificate, clientCa: clientCa?.certificate, minVersion: "1.3" }),
-    proxy: Loopback.proxy({ serverInfo })
+    proxy: Loopback.proxy({ serverInfo: Loopback.serverInfo })
   })
 
 /** What a client learns of the server: its name, or why it cannot be reached. */

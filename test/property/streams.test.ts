@@ -12,6 +12,7 @@ import { Duration, Effect, Exit, FastCheck as fc, Layer, Logger, Scope } from "e
 import { unrestricted } from "../../src/domain/Access.js"
 import * as Authenticate from "../../src/grpc/Authenticate.js"
 import * as Bridge from "../../src/grpc/Bridge.js"
+import * as ClientMetadata from "../../src/grpc/ClientMetadata.js"
 import * as ProxyService from "../../src/grpc/ProxyService.js"
 import * as Status from "../../src/grpc/Status.js"
 import * as Catalog from "../../src/models/Catalog.js"
@@ -72,7 +73,8 @@ const play = (scenario: Scenario) => {
   const { interceptor } = Authenticate.make(bridge, {
     tokens: undefined,
     access: () => unrestricted,
-    audit: { record: () => Effect.void }
+    audit: { record: () => Effect.void },
+    clientIdentity: "none"
   })
 
   const calls = scenario.clients.map((client, index) => begin(client, index, time, interceptor, handlers))
@@ -106,7 +108,7 @@ const begin = (
   handlers: Grpc.UntypedServiceImplementation
 ) => {
   const metadata = new Grpc.Metadata()
-  metadata.set(Authenticate.featuresKey, client.features.join(","))
+  metadata.set(ClientMetadata.featuresKey, client.features.join(","))
   const fake = FakeCall.make(time, {
     method: client.unary ? "Execute" : "StreamExecute",
     request: { system_fragments: [], user_fragments: [`call ${index}`], model_name: "p0/one", request_id: `r${index}` },

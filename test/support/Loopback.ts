@@ -4,8 +4,9 @@
 import * as Grpc from "@grpc/grpc-js"
 import { Duration, Effect, Stream } from "effect"
 import * as Net from "node:net"
-import { unrestricted } from "../../src/domain/Access.js"
+import { unlimited, unrestricted } from "../../src/domain/Access.js"
 import type { AnswerEvent, Metrics } from "../../src/domain/Answer.js"
+import type { ServerInfo } from "../../src/domain/ServerInfo.js"
 import * as Proto from "../../src/grpc/Proto.js"
 import * as Server from "../../src/grpc/Server.js"
 import type { LlmProxy } from "../../src/proxy/LlmProxy.js"
@@ -24,6 +25,18 @@ export const done: AnswerEvent = { _tag: "Done", model: "fake/one" }
 export const text = (value: string): AnswerEvent => ({ _tag: "Text", text: value })
 
 type Proxy = LlmProxy["Type"]
+
+/** What a small server says of itself. */
+export const info: ServerInfo = {
+  name: "x",
+  version: "0.9.1",
+  defaultModel: "fake/one",
+  models: [],
+  aliases: new Map(),
+  limits: unlimited,
+  features: []
+}
+export const serverInfo: Proxy["serverInfo"] = () => Effect.succeed(info)
 
 /** A proxy of which a test scripts only what it needs. */
 export const proxy = (script: Partial<Proxy>): Proxy => ({

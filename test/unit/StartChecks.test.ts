@@ -82,11 +82,11 @@ describe("StartChecks.warnings", () => {
 })
 
 describe("StartChecks.noOpenAccess", () => {
-  const refused = (settings: object) =>
+  const refused = (settings: object, tls = {}) =>
     Commands.inDirectory((file, files) =>
       Effect.gen(function*() {
         yield* files.makeDirectory(Path.dirname(file), { recursive: true })
-        yield* files.writeFileString(file, JSON.stringify({ server: settings }))
+        yield* files.writeFileString(file, JSON.stringify({ server: settings, tls }))
         const { value } = yield* ServerConfig.load({ file, kinds })
         return yield* Effect.match(StartChecks.noOpenAccess(value), {
           onFailure: ({ message }) => message,
@@ -104,6 +104,8 @@ describe("StartChecks.noOpenAccess", () => {
         assert.isUndefined(yield* refused({ host }))
         assert.isUndefined(yield* refused({ host, enable_auth: false, allow_open_access: true }))
       }
+      const certificates = { host: "0.0.0.0", enable_auth: false }
+      assert.isUndefined(yield* refused(certificates, { client_ca_file: "/ca.pem" }), "nobody comes in without one")
       for (const host of ["127.0.0.1", "127.0.0.53", "::1", "localhost"]) {
         assert.isUndefined(yield* refused({ host, enable_auth: false }))
       }

@@ -51,6 +51,7 @@ describe("config init", () => {
         assert.include(template, "Default: 50051.")
         const all = template.split("\n")
           .filter((line) => !/_file: /.test(line) || /cert_file|key_file: \/etc\/vibectl\/tls/.test(line))
+          .filter((line) => !line.includes("jwt_previous_secret_files"))
           .map((line) => line.replace(/^ {2}# (?! *#)/, "  "))
         yield* files.writeFileString(file, all.join("\n"))
         const { error, stdout } = yield* execute("validate")

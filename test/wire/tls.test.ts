@@ -9,21 +9,6 @@ import type * as Issue from "../../src/tls/Issue.js"
 import * as Certificates from "../support/Certificates.js"
 import * as Loopback from "../support/Loopback.js"
 
-const serverInfo = Effect.succeed({
-  name: "x",
-  version: "0.9.1",
-  defaultModel: "",
-  models: [],
-  aliases: new Map(),
-  limits: {
-    maxRequestsPerMinute: undefined,
-    maxConcurrentRequests: undefined,
-    maxInputLength: undefined,
-    requestTimeoutSeconds: undefined
-  },
-  features: []
-})
-
 /** A server with a CA of its own. */
 const serving = (options: Partial<Credentials.Serving> = {}) =>
   Effect.gen(function*() {
@@ -35,7 +20,7 @@ const serving = (options: Partial<Credentials.Serving> = {}) =>
       ...options
     }
     const credentials = new Credentials.ServerTls(base)
-    const port = yield* Loopback.serve({ credentials, proxy: Loopback.proxy({ serverInfo }) })
+    const port = yield* Loopback.serve({ credentials, proxy: Loopback.proxy({ serverInfo: Loopback.serverInfo }) })
     return { ca, base, credentials, port }
   })
 

@@ -1,0 +1,160 @@
+/**
+ * Who a call is from: the holder of its token, whom its certificate names, or
+ * anybody where the server asks for neither.
+ */
+import type * as Grpc from "@grpc/grpc-js"
+import { Effect } from "effect"
+import * as AccessRules from "../auth/AccessRules.js"
+import * as Bearer from "../auth/Bearer.js"
+import * as Claims from "../auth/Claims.js"
+import type { Tokens } from "../auth/Tokens.js"
+import { noGrants } from "../domain/Access.js"
+import { type Caller, type Feature, features } from "../domain/Answer.js"
+import type { IdentityUnavailable, Unauthenticated, VersionIncompatible } from "../domain/Errors.js"
+import { packageVersion } from "../domain/PackageVersion.js"
+import * as Compatibility from "../versions/Compatibility.js"
+import { clientVersionKey, featuresKey } from "./ClientMetadata.js"
+
+/**
+ * What the name in a client's certificate is: nothing, the subject of its token
+ * too, or the caller itself, who then needs no token.
+ */
+export type ClientIdentity = "none" | "match" | "identity"
+
+export interface Options {
+  /** Undefined switches authentication off: everybody is `anonymous`, or whom their certificate names. */
+  readonly tokens: Tokens["Type"] | undefined
+  readonly access: AccessRules.AccessRules
+  readonly clientIdentity: ClientIdentity
+}
+
+export interface Identified {
+  readonly caller: Caller
+  /** What the audit log says of it; undefined for `anonymous`. */
+  readonly holder: Holder | undefined
+  /** Fails when the caller is trusted no longer. */
+  readonly recheck: Effect.Effect<void, Unauthenticated>
+}
+
+/** In the words of the audit log. */
+export interface Holder {
+  readonly subject: string
+  readonly token_id?: string
+  readonly key_id?: string
+  readonly issuer?: string
+  readonly certificate?: string
+}
+
+/** `holder` where the signature of the token was good. */
+export interface NotIdentified {
+  readonly error: Refused
+  readonly holder?: Holder
+}
+
+export type Refused = Unauthenticated | IdentityUnavailable | VersionIncompatible
+
+/** `certificate` is the name in the client's verified certificate; undefined without one. */
+export const identify = (
+  metadata: Grpc.Metadata,
+  certificate: string | undefined,
+  options: Options
+): Effect.Effect<Identified, NotIdentified> =>
+  Effect.gen(function*() {
+    const claims = yield* Effect.mapError(claimsOf(metadata, certificate, options), (error): NotIdentified => ({
+      error,
+      ..."holder" in error && error.holder !== undefined ? { holder: holderOf(error.holder) } : {}
+    }))
+    const caller = {
+      subject: claims?.subject ?? anonymous.subject,
+      tokenId: claims?.tokenId,
+      access: options.access(claims ?? anonymous),
+      features: declared(text(metadata, featuresKey)),
+      deadline: Infinity
+    }
+    const holder = claims === undefined ? undefined : { ...holderOf(caller), ...keyOf(claims), ...named(certificate) }
+    const version = text(metadata, clientVersionKey)
+    if (version !== undefined) {
+      const verdict = Compatibility.compare(version, packageVersion)
+      if (verdict._tag === "Incompatible") {
+        return yield* Effect.fail({ error: verdict.error, ...holder === undefined ? {} : { holder } })
+      }
+    }
+    const { tokens } = options
+    return {
+      caller,
+      holder,
+      recheck: claims === undefined || tokens === undefined ? Effect.void : recheck(tokens, claims)
+    }
+  })
+
+/** What an error that refused a call is called in the audit log. */
+export const refusalOf = (error: Refused) =>
+  error._tag === "Unauthenticated"
+    ? error.refusal
+    : error._tag === "IdentityUnavailable"
+    ? "identity_unavailable"
+    : "version_incompatible"
+
+/** The part of it that is told of a token or of the caller of a running call. */
+export const holderOf = (
+  { subject, tokenId }: { readonly subject: string; readonly tokenId: string | undefined }
+): Holder => tokenId === undefined ? { subject } : { subject, token_id: tokenId }
+
+// -- internals ---------------------------------------------------------------
+
+type Known = Omit<Claims.Claims, "tokenId"> & { readonly tokenId: string | undefined }
+
+/** Undefined for anybody. */
+const claimsOf = (
+  metadata: Grpc.Metadata,
+  certificate: string | undefined,
+  { clientIdentity, tokens }: Options
+): Effect.Effect<Known | undefined, Unauthenticated | IdentityUnavailable> =>
+  Effect.gen(function*() {
+    const header = text(metadata, "authorization")
+    const byCertificate = clientIdentity === "identity" && (tokens === undefined || header === undefined)
+    const claims = tokens === undefined || byCertificate
+      ? undefined
+      : yield* Effect.flatMap(Bearer.parse(header), tokens.verify)
+    if (clientIdentity === "none") return claims
+    if (certificate === undefined) return yield* Claims.refused("certificate_without_name", claims)
+    if (claims !== undefined) {
+      return certificate === claims.subject ? claims : yield* Claims.refused("certificate_of_another", claims)
+    }
+    const known = ofCertificate(certificate)
+    if (tokens !== undefined) yield* recheck(tokens, known)
+    return known
+  })
+
+/** A certificate says nothing of when it was issued, so a revocation of its subject is one of it. */
+const ofCertificate = (subject: string): Known => ({
+  subject,
+  tokenId: undefined,
+  expiresAt: Infinity,
+  issuedAt: undefined,
+  issuer: undefined,
+  keyId: undefined,
+  grants: noGrants
+})
+
+const recheck = (tokens: Tokens["Type"], claims: Known) => tokens.recheck({ ...claims, tokenId: claims.tokenId ?? "" })
+
+const keyOf = ({ issuer, keyId }: Known) => ({
+  ...keyId === undefined ? {} : { key_id: keyId },
+  ...issuer === undefined ? {} : { issuer }
+})
+
+const named = (certificate: string | undefined) => certificate === undefined ? {} : { certificate }
+
+const anonymous = AccessRules.holderOf("anonymous")
+
+/** One value; several of the same key are joined as HTTP does (RFC 9110, section 5.3). */
+const text = (metadata: Grpc.Metadata, key: string): string | undefined => {
+  const values = metadata.get(key)
+  return values.length === 0 ? undefined : values.join(", ")
+}
+
+const declared = (header: string | undefined): ReadonlySet<Feature> => {
+  const names = header?.split(",").map((name) => name.trim()) ?? []
+  return new Set(features.filter((feature) => names.includes(feature)))
+}
