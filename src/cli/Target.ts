@@ -8,9 +8,11 @@ import * as NodeTls from "node:tls"
 import type { Options } from "../client/Connection.js"
 import { ClientConfig } from "../config/ClientConfig.js"
 import { activeProfile, type ClientSettings, type Profile, ProfileNotFound } from "../config/ClientSettings.js"
+import * as Files from "../config/Files.js"
 import { paths } from "../config/Paths.js"
 import type { ConfigInvalid } from "../config/Problem.js"
 import * as ProxyUrl from "../domain/ProxyUrl.js"
+import { Output } from "../terminal/Output.js"
 import * as Certificate from "../tls/Certificate.js"
 import * as LocalCa from "../tls/LocalCa.js"
 
@@ -62,9 +64,11 @@ export const profile = (
 /** How to reach a profile's server. */
 export const ofProfile = (
   { profile, settings }: { readonly profile: Profile; readonly settings: ClientSettings }
-): Effect.Effect<Options, ProxyUrl.ProxyUrlInvalid | ProfileFileInvalid, FileSystem.FileSystem> =>
+): Effect.Effect<Options, ProxyUrl.ProxyUrlInvalid | ProfileFileInvalid, FileSystem.FileSystem | Output> =>
   Effect.gen(function*() {
     const url = yield* ProxyUrl.parse(profile.server_url)
+    const secrets = [profile.jwt_path, profile.client_key_path].filter((file) => file !== undefined)
+    yield* Effect.forEach(yield* Effect.filter(secrets, Files.readableByAll), warnOf, { discard: true })
     const token = profile.jwt_path === undefined ? url.token : yield* tokenOf(profile.jwt_path)
     return yield* ofUrl({ ...url, token }, profile, settings)
   })
@@ -122,6 +126,8 @@ export const isLocal = (host: string): boolean =>
   /^(localhost|127(\.\d+){3}|::1)$/.test(host) || host === Os.hostname().toLowerCase()
 
 // -- internals ---------------------------------------------------------------
+
+const warnOf = (file: string) => Effect.flatMap(Output, ({ note }) => note(`Warning: ${Files.exposed(file)}`))
 
 const tokenOf = (path: string): Effect.Effect<Redacted.Redacted, ProfileFileInvalid, FileSystem.FileSystem> =>
   Effect.flatMap(FileSystem.FileSystem, (files) => files.readFileString(path)).pipe(

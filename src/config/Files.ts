@@ -84,6 +84,17 @@ export const stamp = (path: string): Effect.Effect<string, never, FileSystem.Fil
     Effect.orElseSucceed(() => "")
   )
 
+/** Whether every user of the machine can read it; false while there is no such file. */
+export const readableByAll = (path: string): Effect.Effect<boolean, never, FileSystem.FileSystem> =>
+  Effect.flatMap(FileSystem.FileSystem, (files) => files.stat(path)).pipe(
+    Effect.map(({ mode }) => (mode & 0o004) !== 0),
+    Effect.orElseSucceed(() => false)
+  )
+
+/** What to say of such a file, with the command that mends it. */
+export const exposed = (path: string): string =>
+  `${path} holds a secret, and every user of this machine can read it: \`chmod 600 ${path}\``
+
 /** Makes `directory` and its missing parents, readable by the owner only. */
 export const privateDirectory = (directory: string) =>
   Effect.flatMap(FileSystem.FileSystem, (files) => files.makeDirectory(directory, { recursive: true, mode: 0o700 }))

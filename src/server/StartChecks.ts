@@ -5,6 +5,7 @@
  */
 import { FileSystem } from "@effect/platform"
 import { Data, Effect } from "effect"
+import * as Files from "../config/Files.js"
 import type { Loaded } from "../config/Load.js"
 import { type Paths, paths } from "../config/Paths.js"
 import { description, type Settings } from "../config/ServerSettings.js"
@@ -42,7 +43,7 @@ export const warnings = (
   Effect.gen(function*() {
     const { server, tls } = loaded.value
     const config = (yield* holdsSecret(loaded, kinds)) ? [loaded.file] : []
-    const readable = yield* Effect.filter([...config, ...secretFiles(loaded.value, yield* paths)], readableByAll)
+    const readable = yield* Effect.filter([...config, ...secretFiles(loaded.value, yield* paths)], Files.readableByAll)
     return [
       ...server.enable_auth || tls.client_ca_file !== undefined
         ? []
@@ -50,9 +51,7 @@ export const warnings = (
       ...tls.enabled || !isExposed(server.host)
         ? []
         : [`plaintext on ${server.host}: tokens and answers can be read on the network`],
-      ...readable.map((file) =>
-        `${file} holds a secret, and every user of this machine can read it: \`chmod 600 ${file}\``
-      )
+      ...readable.map(Files.exposed)
     ]
   })
 
@@ -68,13 +67,6 @@ const secretFiles = ({ providers, server, tls }: Settings, { jwtSecret, keyring,
   ]
   return [jwtSecret, keyring, ...own, ...named.filter((file) => file !== undefined)]
 }
-
-/** A file that is not there is somebody else's to complain about. */
-const readableByAll = (file: string) =>
-  Effect.flatMap(FileSystem.FileSystem, (files) => files.stat(file)).pipe(
-    Effect.map(({ mode }) => (mode & 0o004) !== 0),
-    Effect.orElseSucceed(() => false)
-  )
 
 /** Whether a secret stands in the configuration file itself, and not only the name of a variable. */
 const holdsSecret = (loaded: Loaded<Settings>, kinds: ReadonlyArray<string>) =>

@@ -3,8 +3,9 @@ import { NodeContext } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { ClientConfig } from "../../src/config/ClientConfig.js"
-import { activeProfile } from "../../src/config/ClientSettings.js"
+import { activeProfile, description } from "../../src/config/ClientSettings.js"
 import { Env } from "../../src/config/Environment.js"
+import * as ServerSettings from "../../src/config/ServerSettings.js"
 
 const commented = `# My servers.
 proxy:
@@ -71,6 +72,12 @@ describe("ClientConfig.load", () => {
         assert.strictEqual(sources.get("proxy.timeout_seconds"), "VIBECTL_PROXY__TIMEOUT_SECONDS")
         assert.strictEqual(sources.get("proxy.retry_attempts"), `${config.file}:11`)
       }), { VIBECTL_PROXY__TIMEOUT_SECONDS: "0.5", VIBECTL_SERVER__NONSENSE: "x" }))
+
+  it("leaves every variable of the server to the server, and the other way round", () => {
+    assert.sameMembers([...description.foreign], Object.keys(ServerSettings.defaults))
+    const foreign = ServerSettings.description([]).foreign
+    assert.sameMembers([...foreign], Object.keys(description.defaults as object))
+  })
 
   it.effect("says what is wrong, without the token somebody pasted", () =>
     withFile(

@@ -123,6 +123,16 @@ describe("vibectl setup-proxy configure", () => {
       assert.strictEqual(connection?.token && Redacted.value(connection.token), token)
     }).pipe(Effect.provide(NodeContext.layer)))
 
+  it.scoped("warns of a token that every user of the machine can read, and says what mends it", () =>
+    Effect.gen(function*() {
+      const { files, home, type } = yield* person()
+      yield* type("setup-proxy", "configure", url)
+      assert.strictEqual((yield* type("setup-proxy", "test")).stderr, "")
+      const file = `${home}/client/tokens/default.jwt`
+      yield* files.chmod(file, 0o644)
+      assert.include((yield* type("setup-proxy", "test")).stderr, `\`chmod 600 ${file}\``)
+    }).pipe(Effect.provide(NodeContext.layer)))
+
   it.scoped("stores nothing that does not work, unless told to", () =>
     Effect.gen(function*() {
       const fails = new Unreachable({ reason: "REFUSED", address: "llm.example.com:443", detail: undefined })
