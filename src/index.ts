@@ -1,6 +1,7 @@
 /**
  * `vibectl`: what server and client have in common.
  */
+export * as Access from "./domain/Access.js"
 export * as Answer from "./domain/Answer.js"
 export * as ClientErrors from "./domain/ClientErrors.js"
 export * as Errors from "./domain/Errors.js"

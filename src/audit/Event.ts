@@ -58,7 +58,7 @@ const signatureWasGood: Record<Refused, boolean> = {
   version_incompatible: true
 }
 // The type of Object.keys forgets that these are all the keys.
-const refusals = Object.keys(signatureWasGood) as Array<Refused>
+export const refusals = Object.keys(signatureWasGood) as Array<Refused>
 
 export const Event = Schema.Union(
   event("token_issued", {
