@@ -75,7 +75,7 @@ export const verify = (
 export interface Peeked {
   readonly issuer: unknown
   readonly kid: unknown
-  readonly algorithm: unknown
+  readonly algorithm: string
 }
 
 export const peek = (token: string): Effect.Effect<Peeked, Unauthenticated> =>
@@ -83,6 +83,8 @@ export const peek = (token: string): Effect.Effect<Peeked, Unauthenticated> =>
     try: () => {
       mustBeCompact(token)
       const { alg, kid } = Jose.decodeProtectedHeader(token)
+      // The caller chose this JSON: its `alg` may be an object that cannot even be made a string.
+      if (typeof alg !== "string") throw new Jose.errors.JWTInvalid("no alg")
       return { issuer: Jose.decodeJwt(token).iss, kid, algorithm: alg }
     },
     catch: () => refused("not_a_jwt")
@@ -101,10 +103,15 @@ export const refused = (refusal: Refusal, holder?: Unauthenticated["holder"]): U
 /** JWS compact serialization (RFC 7515, section 7.1); the signature of `alg: none` is empty. */
 const compact = /^[\w-]+\.[\w-]+\.[\w-]*$/
 
-/** jose overlooks white space, which would make several texts the same token. */
+/** jose overlooks white space and unused bits, which would make several texts the same token. */
 const mustBeCompact = (token: string): void => {
-  if (!compact.test(token)) throw new Jose.errors.JWTInvalid("not a JWS in compact form")
+  if (!compact.test(token) || !token.split(".").every(isCanonical)) {
+    throw new Jose.errors.JWTInvalid("not a JWS in compact form")
+  }
 }
+
+/** The last character of base64url may have bits that mean nothing: zero in what any issuer writes (RFC 4648, section 3.5). */
+const isCanonical = (part: string): boolean => Buffer.from(part, "base64url").toString("base64url") === part
 
 const decode = (
   payload: Jose.JWTPayload,

@@ -135,7 +135,7 @@ export const trusting = (trust: Trust.Trust): Tokens["Type"] => {
   const check = (token: string, now: number) =>
     Effect.gen(function*() {
       const peeked = yield* Claims.peek(token)
-      if (String(peeked.algorithm).toLowerCase() === "none") return yield* Claims.refused("algorithm_none")
+      if (peeked.algorithm.toLowerCase() === "none") return yield* Claims.refused("algorithm_none")
       const before = trust.generation()
       const foreign = trust.issuers.find(peeked.issuer)
       const claims = yield* foreign === undefined ? ownToken(token, peeked, now) : foreign.verify(token, now)
