@@ -10,7 +10,7 @@ import { Effect, Stream } from "effect"
 import type { Audit } from "../audit/Audit.js"
 import * as Claims from "../auth/Claims.js"
 import type { Caller } from "../domain/Answer.js"
-import type { ProxyError, Unauthenticated } from "../domain/Errors.js"
+import type { Unauthenticated } from "../domain/Errors.js"
 import * as ProxyMetrics from "../proxy/ProxyMetrics.js"
 import * as Admission from "./Admission.js"
 import { type Bridge, methodOf } from "./Bridge.js"
@@ -35,23 +35,27 @@ export const make = (bridge: Bridge, options: Options): Authentication => {
   const certificateOf = (call: Grpc.ServerInterceptingCallInterface) =>
     clientIdentity === "none" ? undefined : PeerCertificate.nameOf(call)
 
-  const refuse = (call: Grpc.ServerInterceptingCallInterface, rpc: string, error: ProxyError) =>
+  const refused = (rpc: string, peer: string, outcome: string) =>
     Effect.logInfo("call refused").pipe(
-      Effect.annotateLogs({ rpc, peer: call.getPeer(), outcome: error.reason }),
-      Effect.zipRight(ProxyMetrics.calls(methodOf(rpc), error.reason))
+      Effect.annotateLogs({ rpc, peer, outcome }),
+      Effect.zipRight(ProxyMetrics.calls(methodOf(rpc), outcome))
     )
 
   const interceptor: Grpc.ServerInterceptor = ({ path: rpc }, call) => {
-    FrameFaults.mend(call, (error) => bridge.fork(refuse(call, rpc, error)))
-    if (rpc.startsWith(healthPrefix)) return new Grpc.ServerInterceptingCall(call)
+    // Later the connection may be gone, and its address with it.
+    const peer = call.getPeer()
+    const faults = FrameFaults.mend(call, (outcome) => bridge.fork(refused(rpc, peer, outcome)))
+    if (rpc.startsWith(healthPrefix)) {
+      faults.admit()
+      return new Grpc.ServerInterceptingCall(call)
+    }
     let [left, admitted] = [false, undefined as Grpc.Metadata | undefined]
     return new Grpc.ServerInterceptingCall(call, {
       start: (listen) =>
         listen({
           onReceiveMetadata: (metadata, next) => {
-            const peer = call.getPeer()
             const told = { rpc, peer }
-            bridge.fork(Effect.matchEffect(Identify.identify(metadata, certificateOf(call), options), {
+            const settled = Effect.matchEffect(Identify.identify(metadata, certificateOf(call), options), {
               onSuccess: (identified) =>
                 Effect.suspend(() => {
                   const { caller, recheck } = identified
@@ -59,7 +63,7 @@ export const make = (bridge: Bridge, options: Options): Authentication => {
                   admitted = metadata
                   running.add(metadata, { caller, rpc, peer, recheck, cut })
                   if (left) running.remove(metadata)
-                  const pass = Effect.sync(() => next(metadata))
+                  const pass = Effect.sync(() => faults.admit() || next(metadata))
                   return identified.holder === undefined
                     ? pass
                     : Effect.zipRight(audit.record({ event: "token_accepted", ...identified.holder, ...told }), pass)
@@ -72,10 +76,17 @@ export const make = (bridge: Bridge, options: Options): Authentication => {
                   ...holder,
                   ...told
                 }).pipe(
-                  Effect.zipRight(refuse(call, rpc, error)),
+                  Effect.zipRight(refused(rpc, peer, error.reason)),
                   Effect.zipRight(Effect.sync(() => call.sendStatus(Status.fromError(error))))
                 )
-            }))
+            })
+            // Whatever goes wrong here, nobody is let in, and nobody is left waiting.
+            bridge.fork(Effect.catchAllCause(settled, (cause) =>
+              Effect.logError("call failed by a defect", cause).pipe(
+                Effect.annotateLogs({ rpc, peer, outcome: "INTERNAL" }),
+                Effect.zipRight(ProxyMetrics.calls(methodOf(rpc), "INTERNAL")),
+                Effect.zipRight(Effect.sync(() => call.sendStatus(Status.fromCause(cause).status)))
+              )))
           },
           onCancel: () => {
             left = true

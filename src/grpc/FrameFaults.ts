@@ -1,25 +1,49 @@
 /**
- * What grpc-js says of frames and headers that it cannot read.
+ * What grpc-js says of frames and headers that it cannot take.
  *
  * It answers some of them with `INTERNAL`, which is our word for a defect of
- * ours, and repeats the header. They are the caller's to mend.
- * Source: `BaseServerInterceptingCall` in @grpc/grpc-js 1.14
+ * ours, and repeats the header. They are the caller's to mend. The others have
+ * their right status, but nobody would hear of them: no handler has run.
+ * Source: `BaseServerInterceptingCall`, `StreamDecoder` and `handleUnary` in @grpc/grpc-js 1.14
  */
 import * as Grpc from "@grpc/grpc-js"
 import { InvalidRequest } from "../domain/Errors.js"
 import * as Status from "./Status.js"
 
-/** Statuses of the innermost `call` that blame the server for a caller's fault are put right; `onFault` hears of each. */
+export interface Mended {
+  /** Faults wait until this is called: who is not let in hears of nothing but that. True when one was waiting. */
+  readonly admit: () => boolean
+}
+
+/**
+ * Statuses of the innermost `call` that blame the server for a caller's fault are put right. `onFault` hears once of the
+ * fault that ends the call, by its reason or, where we have none, by its status.
+ */
 export const mend = (
   call: Grpc.ServerInterceptingCallInterface,
-  onFault: (error: InvalidRequest) => void
-): void => {
+  onFault: (outcome: string) => void
+): Mended => {
   const send = call.sendStatus.bind(call)
+  let admitted = false
+  let ended = false
+  let waiting: Sent | undefined
+  // Every message of a call may be at fault, and only the first status goes out.
+  const end = (status: Sent) => {
+    const found = ended ? undefined : faultOf(status)
+    ended = true
+    if (found !== undefined) onFault(found.outcome)
+    send(found?.error === undefined ? status : Status.fromError(found.error))
+  }
   call.sendStatus = (status) => {
-    const error = faultOf(status)
-    if (error === undefined) return send(status)
-    onFault(error)
-    send(Status.fromError(error))
+    if (admitted || faultOf(status) === undefined) end(status)
+    else waiting = status
+  }
+  return {
+    admit: () => {
+      admitted = true
+      if (waiting !== undefined) end(waiting)
+      return waiting !== undefined
+    }
   }
 }
 
@@ -27,33 +51,51 @@ export const mend = (
 
 type Sent = Parameters<Grpc.ServerInterceptingCallInterface["sendStatus"]>[0]
 
-const faultOf = ({ code, details }: Sent): InvalidRequest | undefined =>
-  code === Grpc.status.INTERNAL
-    ? faults.find(([text]) => details?.startsWith(text))?.[1]
-    : undefined
+interface Fault {
+  readonly outcome: string
+  /** What is sent instead; undefined when grpc-js found the right words. */
+  readonly error: InvalidRequest | undefined
+}
 
-const fault = (field: string, summary: string, remedy: string) =>
-  new InvalidRequest({ reason: "INVALID_REQUEST", field, summary, remedy })
+const faultOf = ({ code, details }: Sent): Fault | undefined =>
+  faults.find(([status, text]) => status === code && details?.startsWith(text))?.[2]
 
-const faults: ReadonlyArray<readonly [string, InvalidRequest]> = [
+const invalid = (field: string, summary: string, remedy: string): Fault => {
+  const error = new InvalidRequest({ reason: "INVALID_REQUEST", field, summary, remedy })
+  return { outcome: error.reason, error }
+}
+
+const passed = (status: Grpc.status): Fault => ({ outcome: Grpc.status[status], error: undefined })
+
+const { INTERNAL, RESOURCE_EXHAUSTED, UNIMPLEMENTED } = Grpc.status
+
+const faults: ReadonlyArray<readonly [Grpc.status, string, Fault]> = [
   [
+    INTERNAL,
     "Error deserializing request",
-    fault("request", "The request is not a message of this method.", "Encode it as the published .proto file says.")
+    invalid("request", "The request is not a message of this method.", "Encode it as the published .proto file says.")
   ],
   [
+    INTERNAL,
     "Failed to decompress message",
-    fault(
+    invalid(
       "request",
       "The request cannot be decompressed.",
       "Compress it as grpc-encoding says, or send it uncompressed."
     )
   ],
   [
+    INTERNAL,
     "Invalid grpc-timeout value",
-    fault(
+    invalid(
       "grpc-timeout",
       "The grpc-timeout header is not a time.",
       "Send up to 8 digits and one of the units H, M, S, m, u and n, e.g. 30S."
     )
-  ]
+  ],
+  [RESOURCE_EXHAUSTED, "Received message larger than max", passed(RESOURCE_EXHAUSTED)],
+  [RESOURCE_EXHAUSTED, "Received message that decompresses to", passed(RESOURCE_EXHAUSTED)],
+  [UNIMPLEMENTED, "Received message compressed with unsupported encoding", passed(UNIMPLEMENTED)],
+  [UNIMPLEMENTED, "Received a second request message", passed(UNIMPLEMENTED)],
+  [UNIMPLEMENTED, "Received no request message", passed(UNIMPLEMENTED)]
 ]

@@ -41,7 +41,8 @@ export const fromError = (error: ProxyError): Grpc.StatusObject => {
   if (after !== undefined) metadata.set("retry-after-ms", String(Math.ceil(Duration.toMillis(after))))
   const limitType = limitTypes[error.reason]
   if (limitType !== undefined) metadata.set("limit-type", limitType)
-  return { code, details: error.message, metadata }
+  // grpc-js throws where nobody can catch it over half of a surrogate pair, and the subject of a token may hold one.
+  return { code, details: Buffer.from(error.message).toString(), metadata }
 }
 
 /** Why a call ended without an answer. A defect's cause is for the log: only `INTERNAL` leaves. */

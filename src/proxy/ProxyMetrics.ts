@@ -55,7 +55,10 @@ export const restarts = counter<[reason: string]>(
   ["reason"]
 )
 
-/** Calls that ended; `outcome` is OK, CANCELLED, INTERNAL or a reason of the error algebra. */
+/**
+ * Calls that ended; `outcome` is OK, CANCELLED, INTERNAL or a reason of the error algebra. A request that cannot be taken
+ * off the wire may also be RESOURCE_EXHAUSTED or UNIMPLEMENTED.
+ */
 export const calls = counter<[method: string, outcome: string]>(
   "vibectl_calls_total",
   "Calls that ended, by their outcome",
