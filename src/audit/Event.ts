@@ -28,28 +28,29 @@ const holder = { subject: Text, token_id: optional(Text) }
 const call = { rpc: Text, peer: Text, request_id: optional(Text) }
 
 /**
- * Whether the signature was good when a call was refused so. Where it was not,
- * anybody may have put any subject into the token, so the log does not repeat it.
+ * Whether the signature can have been good when a call was refused so. Where it
+ * cannot, anybody may have put any subject into the token, so the log does not
+ * repeat it, whoever passes it here.
  */
-const signatureWasGood: Record<Refused, boolean> = {
+const signatureMayBeGood: Record<Refused, boolean> = {
   no_token: false,
   not_bearer: false,
   not_a_jwt: false,
   algorithm_none: false,
   wrong_algorithm: false,
   unknown_key: false,
-  retired_key: false,
+  retired_key: true,
   unusable_key: false,
   bad_signature: false,
-  unknown_issuer: false,
-  wrong_audience: false,
+  unknown_issuer: true,
+  wrong_audience: true,
   expired: true,
   not_yet_valid: true,
   issued_in_the_future: true,
-  missing_exp: false,
-  missing_sub: false,
-  missing_jti: false,
-  malformed_claims: false,
+  missing_exp: true,
+  missing_sub: true,
+  missing_jti: true,
+  malformed_claims: true,
   revoked_token: true,
   revoked_subject: true,
   certificate_of_another: true,
@@ -58,7 +59,7 @@ const signatureWasGood: Record<Refused, boolean> = {
   version_incompatible: true
 }
 // The type of Object.keys forgets that these are all the keys.
-export const refusals = Object.keys(signatureWasGood) as Array<Refused>
+export const refusals = Object.keys(signatureMayBeGood) as Array<Refused>
 
 export const Event = Schema.Union(
   event("token_issued", {
@@ -121,7 +122,7 @@ export const Line = Schema.parseJson(Schema.extend(Schema.Struct({ time: Schema.
 /** The line of an event, with its line end; `millis` since the epoch is when it happened. */
 export const toLine = (event: Event, millis: number): string => {
   const line: Record<string, unknown> = { time: DateTime.formatIso(DateTime.unsafeMake(millis)) }
-  const anonymous = event.event === "token_refused" && !signatureWasGood[event.refusal]
+  const anonymous = event.event === "token_refused" && !signatureMayBeGood[event.refusal]
   for (const name of fieldsOf.get(event.event) ?? []) {
     if (anonymous && name in holder) continue
     line[name] = shown(Reflect.get(event, name))

@@ -146,8 +146,6 @@ describe("a running server", () => {
 
     Fs.writeFileSync(Path.join(server.directory, "own.crt"), "damaged")
     await until(() => log().includes("the certificates stay as they were"), log)
-    await new Promise((resolve) => setTimeout(resolve, 5000))
-    assert.lengthOf(log().match(/the certificates stay as they were/g)!, 1)
     assert.strictEqual((await configure(port)).code, 0, "the old one is still there")
 
     await done(server, `${issue} --force`)
