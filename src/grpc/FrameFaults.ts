@@ -38,6 +38,12 @@ export const mend = (
     if (admitted || faultOf(status) === undefined) end(status)
     else waiting = status
   }
+  // A handler of many messages may answer one while the next is at fault: grpc-js would write after the end, and the
+  // stream would neither send its status nor close.
+  const sendMessage = call.sendMessage.bind(call)
+  call.sendMessage = (message, sent) => {
+    if (!ended) sendMessage(message, sent)
+  }
   return {
     admit: () => {
       admitted = true

@@ -54,6 +54,8 @@ export interface Options {
   readonly drain: Duration.DurationInput
   /** How long a stream may be silent to a client that asks for heartbeats. */
   readonly heartbeat: Duration.Duration
+  /** A connection that does not answer when it is asked after this time is closed; a minute when it is not given. */
+  readonly keepalive?: Duration.Duration
 }
 
 /** Listens until the scope closes, and yields the port in use. */
@@ -63,10 +65,15 @@ export const serve = (options: Options): Effect.Effect<number, BindFailed, Scope
     const bridge = yield* Scope.extend(Bridge.make, calls)
     const health = new Health.HealthImplementation({ "": "SERVING", [Proto.serviceName]: "SERVING" })
     const authentication = Authenticate.make(bridge, options)
+    const keepalive = Duration.toMillis(options.keepalive ?? Duration.minutes(1))
     const server = new Grpc.Server({
       interceptors: [authentication.interceptor],
       "grpc.max_receive_message_length": options.maxMessageBytes,
-      "grpc.max_concurrent_streams": options.maxStreamsPerConnection
+      "grpc.max_concurrent_streams": options.maxStreamsPerConnection,
+      // Node keeps a connection that broke HTTP/2's rules for ever, also when its client is gone: anybody could use up
+      // the process's sockets. The same ends the calls of clients that the network has lost.
+      "grpc.keepalive_time_ms": keepalive,
+      "grpc.keepalive_timeout_ms": Math.min(keepalive, 20_000)
     })
     server.addService(Proto.service, ProxyService.handlers(bridge, options.proxy, options.heartbeat))
     health.addToServer(server)

@@ -12,6 +12,7 @@ import * as Zlib from "node:zlib"
 import { vi } from "vitest"
 import { ModelNotAllowed } from "../../src/domain/Errors.js"
 import * as Edge from "../support/Edge.js"
+import * as Loopback from "../support/Loopback.js"
 import * as RawHttp2 from "../support/RawHttp2.js"
 
 const { DEADLINE_EXCEEDED, INTERNAL, INVALID_ARGUMENT, PERMISSION_DENIED, RESOURCE_EXHAUSTED } = Grpc.status
@@ -88,6 +89,17 @@ describe("a call that cannot be read", () => {
       }))
   }
 
+  it.scopedLive("ends with its status though an answer to another message is under way", () =>
+    Effect.gen(function*() {
+      const edge = yield* Edge.serve()
+      for (const method of edge.methods.filter((method) => method.includes("reflection"))) {
+        const headers = RawHttp2.headersOf(method, Edge.bearer(edge.good))
+        const bad = RawHttp2.envelope(Buffer.of(0xff))
+        const ended = yield* Edge.call(edge.port, headers, RawHttp2.whole(Buffer.concat([empty, empty, bad])))
+        assert.strictEqual(ended.status, INVALID_ARGUMENT)
+      }
+    }))
+
   it("has every INTERNAL that grpc-js can answer with in FrameFaults, except those that no request causes", () => {
     const source = Path.join(
       Path.dirname(createRequire(import.meta.url).resolve("@grpc/grpc-js")),
@@ -97,6 +109,22 @@ describe("a call that cannot be read", () => {
     // Two more are of our own messages: one that cannot be encoded, and one whose reader is gone.
     assert.strictEqual(texts.length, 5, "a new version of grpc-js: read it, then FrameFaults")
   })
+})
+
+describe("a call whose time is over while it is answered", () => {
+  it.scopedLive("ends with DEADLINE_EXCEEDED in the middle of a fast answer", () =>
+    Effect.gen(function*() {
+      const open = () => Effect.succeed(Effect.as(Effect.yieldNow(), Loopback.text("x".repeat(1000))))
+      const edge = yield* Edge.serve({ proxy: { ...Edge.proxy, open } })
+      const headers = RawHttp2.headersOf(`${Edge.service}/StreamExecute`, {
+        ...Edge.bearer(edge.good),
+        "grpc-timeout": "50m"
+      })
+      const ended = yield* Edge.call(edge.port, headers)
+      assert.strictEqual(ended.status, DEADLINE_EXCEEDED)
+      assert.isAbove(ended.bytes, 0)
+      assert.deepStrictEqual(outcomes(edge), [["call ended", "DEADLINE_EXCEEDED"]])
+    }))
 })
 
 describe("a refused call", () => {

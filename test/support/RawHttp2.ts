@@ -3,7 +3,6 @@
  * would send. Everything here ends within a time limit, or the test dies.
  */
 import { Effect } from "effect"
-import { once } from "node:events"
 import * as Http2 from "node:http2"
 import * as Net from "node:net"
 import { Duplex } from "node:stream"
@@ -116,17 +115,26 @@ export const flags = { endStream: 1, ack: 1, endHeaders: 4 } as const
 export const hpack = (pairs: ReadonlyArray<readonly [string, string]>): Buffer =>
   Buffer.concat(pairs.flatMap(([name, value]) => [Buffer.of(0x10), ...[name, value].flatMap(literal)]))
 
-/** Sends these bytes, says nothing more, and completes when the server has read and answered them, or hung up. */
+/** Sends these bytes on a connection of their own, says nothing more, and completes when the server has hung up. */
 export const bytes = (port: number, chunks: ReadonlyArray<Uint8Array>): Effect.Effect<void> =>
-  bounded(Effect.promise(async () => {
-    const socket = Net.connect(port, "127.0.0.1")
-    socket.on("error", () => {})
-    socket.resume()
-    const closed = once(socket, "close")
-    for (const chunk of chunks) socket.write(chunk)
-    socket.end()
-    await closed
-  }))
+  bounded(Effect.scoped(Effect.flatMap(socket(port), (socket) =>
+    Effect.async<void>((resume) => {
+      socket.on("close", () => resume(Effect.void))
+      socket.resume()
+      for (const chunk of chunks) socket.write(chunk)
+      socket.end()
+    }))))
+
+/** A bare connection for as long as the scope lives; it reads nothing until it is asked to. */
+export const socket = (port: number) =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      const socket = Net.connect(port, "127.0.0.1")
+      socket.on("error", () => {})
+      return socket
+    }),
+    (socket) => Effect.sync(() => socket.destroy())
+  )
 
 // -- internals ---------------------------------------------------------------
 
