@@ -24,7 +24,8 @@ export interface VendorError {
   readonly status: number | undefined
   readonly code: string | undefined
   readonly requestId: string | undefined
-  readonly message: string
+  /** May quote the prompt, so it is shown only by a program that means to. */
+  readonly message: Redacted.Redacted
 }
 
 /** `now` in milliseconds since the epoch: a `Retry-After` may be a date. */
@@ -51,7 +52,7 @@ export const fromThrown = (source: Source, thrown: unknown, now: number): Provid
       status,
       code,
       requestId: headers?.get("x-request-id") ?? headers?.get("request-id") ?? undefined,
-      message: withoutSecrets(source, messageOf(thrown, status))
+      message: Redacted.make(withoutSecrets(source, messageOf(thrown, status)))
     } satisfies VendorError
   })
 }
@@ -70,7 +71,7 @@ export const fromEvent = (source: Source, error: unknown): ProviderFailure => {
       status,
       code,
       requestId: undefined,
-      message: withoutSecrets(source, stringIn(error, "message") ?? "no message")
+      message: Redacted.make(withoutSecrets(source, stringIn(error, "message") ?? "no message"))
     } satisfies VendorError
   })
 }
