@@ -97,6 +97,8 @@ export const Event = Schema.Union(
     certificate: optional(Text),
     ...call
   }),
+  /** So many more were refused within about a second, without a good signature. */
+  event("tokens_refused", { count: Schema.Int.pipe(Schema.positive()) }),
   event("token_revoked", {
     kind: Schema.Literal("token", "subject"),
     /** The token's `jti`, or the subject. */

@@ -34,7 +34,10 @@ export const open = (options: Options): Effect.Effect<LogFile, AuditUnusable, Fi
   Effect.gen(function*() {
     const { file } = options
     const files = yield* FileSystem.FileSystem
-    const openToAdd = files.open(file, { flag: "a", mode: 0o600 })
+    const openToAdd = Effect.zipLeft(
+      files.open(file, { flag: "a", mode: 0o600 }),
+      Effect.provideService(Files.adopt(file), FileSystem.FileSystem, files)
+    )
     // Asked before it is opened: a pipe without a reader would never open.
     if (yield* isSpecial(files, file)) return yield* unusable(file, "is not a regular file")
     yield* Effect.mapError(

@@ -1,8 +1,9 @@
 /**
  * What each caller may do, from the configuration and from its token.
  *
- * The configuration gives a subject its models and limits; its tenant and its
- * token can only take away.
+ * The configuration gives a subject its models and limits, by its name or by
+ * the roles that the operator put into its token; its tenant and what else the
+ * token says can only take away.
  */
 import type { AccessSection, LimitsSection } from "../config/ServerSettings.js"
 import { type Access, type Grants, noGrants, unlimited } from "../domain/Access.js"
@@ -36,7 +37,7 @@ export const holderOf = (subject: string): Holder => ({ subject, grants: noGrant
 const accessOf = (access: AccessSection, limits: LimitsSection, { grants, subject }: Holder): Access => {
   const lists = [
     modelsOf(access, subject, grants.roles),
-    grants.tenant === undefined ? undefined : own(access.tenants, grants.tenant)?.models,
+    modelsOfTenant(access, grants.tenant),
     grants.models
   ]
   return {
@@ -57,6 +58,10 @@ const modelsOf = (
   const known = held.flatMap((role) => own(roles, role) ?? [])
   return known.length > 0 ? known.flatMap(({ models }) => models) : everybody?.models
 }
+
+/** A tenant that is not there while others are is a slip, and must not lift the bound it was to be. */
+const modelsOfTenant = ({ tenants }: AccessSection, tenant: string | undefined) =>
+  tenant === undefined || Object.keys(tenants).length === 0 ? undefined : own(tenants, tenant)?.models ?? []
 
 const limitsOf = ({ global, per_token }: LimitsSection, subject: string): Limits => {
   const special = own(per_token, subject)

@@ -67,6 +67,17 @@ export const make = (
     }
   )
 
+/** What the tokens of an issuer have to say, by its settings. */
+export const expectedOf = (name: string, settings: IssuerSettings): Claims.Expected => ({
+  issuer: settings.issuer,
+  audience: settings.audience,
+  algorithms: settings.algorithms ?? algorithms,
+  subjectClaim: settings.subject_claim ?? "sub",
+  tokenIdClaim: settings.token_id_claim ?? "jti",
+  subjectPrefix: settings.subject_prefix ?? `${name}:`,
+  name
+})
+
 // -- internals ---------------------------------------------------------------
 
 const source = (
@@ -91,15 +102,8 @@ const source = (
 }
 
 const issuer = (name: string, settings: IssuerSettings, jwks: Jwks.Jwks): Issuer => {
-  const expected: Claims.Expected = {
-    issuer: settings.issuer,
-    audience: settings.audience,
-    algorithms: settings.algorithms ?? algorithms,
-    subjectClaim: settings.subject_claim ?? "sub",
-    tokenIdClaim: settings.token_id_claim ?? "jti",
-    subjectPrefix: settings.subject_prefix ?? `${name}:`,
-    name
-  }
+  const expected = expectedOf(name, settings)
+  const mayClaim = settings.roles ?? []
   return {
     name,
     verify: (token, now) =>
@@ -112,7 +116,9 @@ const issuer = (name: string, settings: IssuerSettings, jwks: Jwks.Jwks): Issuer
         if (!presentable.test(claims.subject) || !presentable.test(claims.tokenId)) {
           return yield* Claims.refused("malformed_claims")
         }
-        return claims
+        // Roles give: which ones, the operator says and not the issuer.
+        const roles = claims.grants.roles.filter((role) => mayClaim.includes(role))
+        return { ...claims, grants: { ...claims.grants, roles } }
       })
   }
 }

@@ -51,6 +51,8 @@ export const load = (
       : { ...brought, createdAt: undefined }
     const old = (yield* SigningKey.previous(options)).map((key) => ({ ...key, createdAt: undefined }))
     const first = signing ?? { ...(yield* SigningKey.generated(jwtSecret)), createdAt: undefined }
+    // A first rotation in the meantime took the secret into the keyring, so that another one was made here for nothing.
+    if (signing === undefined && (yield* read(keyring)).signing !== stored.signing) return yield* load(options)
     const retired = new Map(
       stored.keys.flatMap(({ kid, retired_at }) => retired_at === undefined ? [] : [[kid, retired_at] as const])
     )

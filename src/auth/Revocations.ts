@@ -34,6 +34,8 @@ export interface Revocations {
   readonly refusal: (holder: Holder) => Extract<Refusal, `revoked_${string}`> | undefined
   /** What is revoked now, in the order of its revocation. */
   readonly entries: ReadonlyArray<Revocation>
+  /** Characters of the file. */
+  readonly size: number
   /** Lines of the file that say nothing, counted from 1. */
   readonly damaged: ReadonlyArray<number>
 }
@@ -49,7 +51,7 @@ export class RevocationsUnusable extends Data.TaggedError("RevocationsUnusable")
 }
 
 /** Nothing is revoked. */
-export const none: Revocations = { refusal: () => undefined, entries: [], damaged: [] }
+export const none: Revocations = { refusal: () => undefined, entries: [], size: 0, damaged: [] }
 
 /** Damaged lines are told, and the others hold. */
 export const load: Effect.Effect<Revocations, RevocationsUnusable, FileSystem.FileSystem> = Effect.gen(function*() {
@@ -111,7 +113,7 @@ export const parse = (text: string): Revocations => {
       ? "revoked_subject"
       : undefined
   }
-  return { refusal, entries: [...present.values()], damaged }
+  return { refusal, entries: [...present.values()], size: text.length, damaged }
 }
 
 /** Refuses what either of them refuses. */

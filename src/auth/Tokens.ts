@@ -123,13 +123,12 @@ export const trusting = (trust: Trust.Trust): Tokens["Type"] => {
       // Older servers send no kid.
       if (kid === undefined) return yield* withEachKey(token, now)
       const find = () => trust.keyring().keys.find((key) => key.kid === kid)
-      let key = find()
-      // A key that another program made a moment ago.
-      if (key === undefined && (yield* trust.refresh)) key = find()
+      const isRetired = () => typeof kid === "string" && trust.keyring().retired.has(kid)
+      // It may be of a key that another program made a moment ago.
+      if (find() === undefined && !isRetired()) yield* trust.refresh
+      const key = find()
       if (key !== undefined) return yield* withKey(token, key, now)
-      return yield* Claims.refused(
-        typeof kid === "string" && trust.keyring().retired.has(kid) ? "retired_key" : "unknown_key"
-      )
+      return yield* Claims.refused(isRetired() ? "retired_key" : "unknown_key")
     })
 
   const check = (token: string, now: number) =>

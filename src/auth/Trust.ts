@@ -20,8 +20,8 @@ export interface Trust {
   readonly keyring: () => Keyring.Keyring
   readonly revocations: () => Revocations.Revocations
   readonly issuers: Issuers.Issuers
-  /** Takes in what changed on disk; true when anything did. */
-  readonly refresh: Effect.Effect<boolean>
+  /** When it completes, what was on disk when it began is taken in. */
+  readonly refresh: Effect.Effect<void>
   /** Grows whenever keys changed, so that what they verified is verified anew. */
   readonly generation: () => number
   /** An element after every change of keys or revocations. */
@@ -33,7 +33,7 @@ export const fixed = (keyring: Keyring.Keyring, revocations = Revocations.none):
   keyring: () => keyring,
   revocations: () => revocations,
   issuers: Issuers.none,
-  refresh: Effect.succeed(false),
+  refresh: Effect.void,
   generation: () => 0,
   changes: Stream.never
 })
@@ -52,33 +52,34 @@ export const live = ({ issuers, signing }: Options): Effect.Effect<
   Effect.gen(function*() {
     const files = yield* FileSystem.FileSystem
     const changes = yield* PubSub.sliding<void>(1)
-    const one = yield* Effect.makeSemaphore(1)
     let generation = 0
 
     const { jwtSecret, keyring: keyringFile, revocations: revocationsFile } = yield* paths
     const keyring = yield* followed({
-      files: yield* keyFiles(signing),
-      // Without these it would make a new key, and refuse every token.
-      needed: [keyringFile, jwtSecret],
+      files: [keyringFile, jwtSecret, ...yield* secretFiles(signing)],
+      // Without it, what was retired would be trusted again, or a new key made and every token refused. A rotation
+      // puts the generated secret into the keyring.
+      isGone: ([keyringWas, secretWas], [keyringIs, secretIs]) =>
+        keyringIs === "" && (keyringWas !== "" || (secretWas !== "" && secretIs === "")),
       first: Keyring.load(signing),
       again: () => Keyring.load(signing)
     })
     const revocations = yield* followed({
       files: [revocationsFile],
-      needed: [revocationsFile],
+      isGone: ([was], [is]) => was !== "" && is === "",
       first: Revocations.loadWhole,
-      again: (present) => Effect.flatMap(Revocations.load, (loaded) => undamaged(loaded, present, revocationsFile))
+      again: (present) => Effect.flatMap(Revocations.load, (loaded) => grown(loaded, present, revocationsFile))
     })
 
-    const refresh = one.withPermits(1)(Effect.gen(function*() {
-      const keys = yield* keyring.refresh
-      const revoked = yield* revocations.refresh
-      const foreign = yield* issuers.reload
-      if (keys || foreign) generation++
-      const changed = keys || revoked || foreign
-      if (changed) yield* PubSub.publish(changes, undefined)
-      return changed
-    })).pipe(Effect.provideService(FileSystem.FileSystem, files))
+    const refresh = yield* shared(
+      Effect.gen(function*() {
+        const keys = yield* keyring.refresh
+        const revoked = yield* revocations.refresh
+        const foreign = yield* issuers.reload
+        if (keys || foreign) generation++
+        if (keys || revoked || foreign) yield* PubSub.publish(changes, undefined)
+      }).pipe(Effect.provideService(FileSystem.FileSystem, files))
+    )
 
     yield* Effect.forkScoped(
       Effect.repeat(
@@ -100,17 +101,36 @@ export const live = ({ issuers, signing }: Options): Effect.Effect<
 
 type NeedsFiles<A, E = never> = Effect.Effect<A, E, FileSystem.FileSystem>
 
-/** A value that is loaded again when one of `files` changed, but not when all that are `needed` went away. */
-const followed = <A, E, F extends { readonly message: string }>({ again, files, first, needed }: {
+/**
+ * Does it once for all who ask before it begins, and never twice at a time. A
+ * caller that goes away takes nothing from the others.
+ */
+const shared = (look: Effect.Effect<void>): Effect.Effect<Effect.Effect<void>> =>
+  Effect.map(Effect.makeSemaphore(1), (one) => {
+    let waiting: Effect.Effect<void> | undefined
+    const begin = Effect.suspend(() => {
+      waiting = undefined
+      return look
+    })
+    return Effect.suspend(() =>
+      waiting ?? Effect.flatMap(Effect.cached(Effect.uninterruptible(one.withPermits(1)(begin))), (cached) => {
+        waiting = cached
+        return cached
+      })
+    )
+  })
+
+/** A value that is loaded again when one of `files` changed, but not when they are gone; told by their stamps. */
+const followed = <A, E, F extends { readonly message: string }>({ again, files, first, isGone }: {
   readonly files: ReadonlyArray<string>
-  readonly needed: ReadonlyArray<string>
+  readonly isGone: (were: ReadonlyArray<string>, are: ReadonlyArray<string>) => boolean
   readonly first: NeedsFiles<A, E>
   readonly again: (present: A) => NeedsFiles<A, F>
 }) =>
   Effect.gen(function*() {
+    const look = Effect.forEach(files, Files.stamp)
     // Before the content: what changes in between is seen as changed.
-    let seen = yield* stampOf(files)
-    let had = (yield* stampOf(needed)) !== ""
+    let seen = yield* look
     let value = yield* first
     let told = ""
     const tell = (problem: string) => {
@@ -119,11 +139,11 @@ const followed = <A, E, F extends { readonly message: string }>({ again, files, 
       return Effect.as(Effect.logError(problem), false)
     }
     const refresh = Effect.gen(function*() {
-      const now = yield* stampOf(files)
-      if (now === seen) return false
-      const has = (yield* stampOf(needed)) !== ""
-      if (had && !has) {
-        return yield* tell(`${needed.join(" and ")}: gone; what was read from there holds until the next start`)
+      const now = yield* look
+      if (now.every((stamp, index) => stamp === seen[index])) return false
+      if (isGone(seen, now)) {
+        const gone = files.filter((_, index) => now[index] === "").join(" and ")
+        return yield* tell(`${gone}: gone; what was read from there holds until the next start`)
       }
       return yield* Effect.matchEffect(again(value), {
         onFailure: (error) => tell(error.message),
@@ -131,7 +151,6 @@ const followed = <A, E, F extends { readonly message: string }>({ again, files, 
           Effect.sync(() => {
             value = loaded
             seen = now
-            had = has
             told = ""
             return true
           })
@@ -140,24 +159,26 @@ const followed = <A, E, F extends { readonly message: string }>({ again, files, 
     return { value: () => value, refresh }
   })
 
-/** What a damaged line revoked is not trusted again. */
-const undamaged = (loaded: Revocations.Revocations, present: Revocations.Revocations, file: string) =>
-  loaded.damaged.length === 0
+/** Lines are only ever added; what a lost or damaged one revoked is not trusted again before the next start. */
+const grown = (loaded: Revocations.Revocations, present: Revocations.Revocations, file: string) => {
+  const fault = loaded.damaged.length > 0
+    ? `is damaged in line ${loaded.damaged.join(", ")}`
+    : loaded.size < present.size
+    ? "is shorter than it was"
+    : undefined
+  return fault === undefined
     ? Effect.succeed(loaded)
     : Effect.as(
-      Effect.logError(`${file} is damaged in line ${loaded.damaged.join(", ")}; what was refused before still is`),
+      Effect.logError(`${file} ${fault}; what was refused before still is`),
       Revocations.both(loaded, present)
     )
+}
 
-/** Several files at once; `""` when none is there. */
-const stampOf = (files: ReadonlyArray<string>): NeedsFiles<string> =>
-  Effect.map(Effect.forEach(files, Files.stamp), (stamps) => stamps.join("\n").trim())
-
-/** Every file that a secret of ours is read from. */
-const keyFiles = (signing: SigningKey.Options) =>
-  Effect.gen(function*() {
-    const { jwtSecret, keyring } = yield* paths
-    const named = yield* Effect.orDie(Config.option(Config.nonEmptyString("VIBECTL_JWT_SECRET_FILE")))
-    const given = [Option.getOrUndefined(named), signing.secretFile, ...signing.previousSecretFiles ?? []]
-    return [keyring, jwtSecret, ...given.filter((file) => file !== undefined)]
-  })
+/** Those that the operator names. */
+const secretFiles = (signing: SigningKey.Options) =>
+  Effect.map(
+    Effect.orDie(Config.option(Config.nonEmptyString("VIBECTL_JWT_SECRET_FILE"))),
+    (named) =>
+      [Option.getOrUndefined(named), signing.secretFile, ...signing.previousSecretFiles ?? []]
+        .filter((file) => file !== undefined)
+  )

@@ -137,6 +137,15 @@ const issuer = Schema.Struct({
   token_id_claim: Fields.optional(
     Fields.text.annotations(note("The claim that names the token.", { example: "uti", unset: "jti" }))
   ),
+  roles: Fields.optional(
+    Schema.Array(Fields.text).annotations(
+      Shape.expects("a list of roles", {
+        about: "The roles of `access.roles` that its tokens may claim; others give them nothing.",
+        example: "[dev]",
+        unset: "none"
+      })
+    )
+  ),
   subject_prefix: Fields.optional(
     Schema.String.annotations({
       ...Shape.expects("text"),

@@ -43,6 +43,7 @@ export const appendPrivate = (
     const files = yield* FileSystem.FileSystem
     yield* privateDirectory(NodePath.dirname(path))
     const file = yield* files.open(path, { flag: "a", mode: 0o600 })
+    yield* adopt(path)
     yield* file.writeAll(new TextEncoder().encode(text))
     yield* file.sync
   }))
@@ -84,6 +85,19 @@ export const stamp = (path: string): Effect.Effect<string, never, FileSystem.Fil
     Effect.orElseSucceed(() => "")
   )
 
+/**
+ * What root makes in a directory of another user is that user's: a server that
+ * does not run as root must be able to read what an operator did as root.
+ */
+export const adopt = (path: string): Effect.Effect<void, PlatformError, FileSystem.FileSystem> =>
+  Effect.gen(function*() {
+    if (process.getuid?.() !== 0) return
+    const files = yield* FileSystem.FileSystem
+    const { gid, uid } = yield* files.stat(NodePath.dirname(path))
+    const owner = Option.getOrElse(uid, () => 0)
+    if (owner !== 0) yield* files.chown(path, owner, Option.getOrElse(gid, () => 0))
+  })
+
 /** Whether every user of the machine can read it; false while there is no such file. */
 export const readableByAll = (path: string): Effect.Effect<boolean, never, FileSystem.FileSystem> =>
   Effect.flatMap(FileSystem.FileSystem, (files) => files.stat(path)).pipe(
@@ -114,6 +128,7 @@ const withTemporary = <A>(
     const temporary = `${path}.${yield* Random.nextIntBetween(0, Number.MAX_SAFE_INTEGER)}.tmp`
     const write = Effect.scoped(Effect.gen(function*() {
       const file = yield* files.open(temporary, { flag: "wx", mode: 0o600 })
+      yield* adopt(temporary)
       yield* file.writeAll(new TextEncoder().encode(content))
       yield* file.sync
     }))

@@ -48,22 +48,37 @@ const clientCertificates = (root: Tree.Node): ReadonlyArray<Problem.Problem> => 
   return problems
 }
 
-/** One place for the keys of each, and one of each `iss`. */
+/** One place for the keys of each, and nobody's `iss` or subjects are another's too. */
 const issuers = (root: Tree.Node): ReadonlyArray<Problem.Problem> => {
   const branch = Tree.at(root, ["auth", "issuers"])
-  const taken = new Map([["vibectl-server", "this server's own tokens"]])
+  const named = new Map([["vibectl-server", "this server's own tokens"]])
+  const prefixes = new Map<string, string>()
   return (Tree.isBranch(branch) ? [...branch.content] : []).flatMap(([name, node]) => {
     const path = ["auth", "issuers", name]
-    const sources = ["jwks_url", "jwks_file", "key_file"].filter((key) => Tree.at(node, [key]) !== undefined)
-    const own = sources.length === 0
-      ? [Problem.make(Problem.place(node.keySource), path, "it needs jwks_url, jwks_file or key_file.")]
-      : sources.slice(1).flatMap((key) => notBoth(root, path, sources[0] ?? "", key))
+    const problems: Array<Problem.Problem> = []
+    const [source, ...more] = ["jwks_url", "jwks_file", "key_file"].filter((key) => Tree.at(node, [key]) !== undefined)
+    if (source === undefined) {
+      problems.push(Problem.make(Problem.place(node.keySource), path, "it needs jwks_url, jwks_file or key_file."))
+    } else problems.push(...more.flatMap((key) => notBoth(root, path, source, key)))
+
     const issuer = Tree.at(node, ["issuer"])
-    if (issuer === undefined || typeof issuer.content !== "string") return own
-    const other = taken.get(issuer.content)
-    taken.set(issuer.content, `auth.issuers.${name}`)
-    return other === undefined
-      ? own
-      : [...own, Problem.make(Problem.place(issuer.source), [...path, "issuer"], `it is the issuer of ${other} too.`)]
+    if (typeof issuer?.content === "string") {
+      const other = named.get(issuer.content)
+      if (other !== undefined) {
+        const text = `it is the issuer of ${other} too.`
+        problems.push(Problem.make(Problem.place(issuer.source), [...path, "issuer"], text))
+      }
+      named.set(issuer.content, `auth.issuers.${name}`)
+    }
+
+    const given = Tree.at(node, ["subject_prefix"])
+    const prefix = typeof given?.content === "string" ? given.content : `${name}:`
+    const [, clash] = [...prefixes].find(([other]) => other.startsWith(prefix) || prefix.startsWith(other)) ?? []
+    if (clash !== undefined) {
+      const text = `its subjects could be those of ${clash}: neither prefix may begin with the other.`
+      problems.push(Problem.make(Problem.place((given ?? node).keySource), [...path, "subject_prefix"], text))
+    }
+    prefixes.set(prefix, `auth.issuers.${name}`)
+    return problems
   })
 }

@@ -49,7 +49,10 @@ export const running = (): Running => {
             admitted.cut(error)
             return true
           }
-        }))
+        }).pipe(
+          // One call that cannot be ended must not save the others.
+          Effect.catchAllCause((cause) => Effect.as(Effect.logError("a call could not be ended", cause), false))
+        ))
     )
   }
 }

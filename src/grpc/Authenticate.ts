@@ -17,6 +17,7 @@ import { type Bridge, methodOf } from "./Bridge.js"
 import * as FrameFaults from "./FrameFaults.js"
 import * as Identify from "./Identify.js"
 import * as PeerCertificate from "./PeerCertificate.js"
+import * as Refusals from "./Refusals.js"
 import * as Status from "./Status.js"
 
 export interface Options extends Identify.Options {
@@ -26,11 +27,12 @@ export interface Options extends Identify.Options {
 export interface Authentication {
   readonly interceptor: Grpc.ServerInterceptor
   /** Ends the calls of callers that are trusted no longer; runs as long as the server. */
-  readonly watch: Effect.Effect<void>
+  readonly watch: Effect.Effect<unknown>
 }
 
 export const make = (bridge: Bridge, options: Options): Authentication => {
   const running = Admission.running()
+  const refusals = Refusals.make(options.audit)
   const { audit, clientIdentity } = options
   const certificateOf = (call: Grpc.ServerInterceptingCallInterface) =>
     clientIdentity === "none" ? undefined : PeerCertificate.nameOf(call)
@@ -69,7 +71,7 @@ export const make = (bridge: Bridge, options: Options): Authentication => {
                     : Effect.zipRight(audit.record({ event: "token_accepted", ...identified.holder, ...told }), pass)
                 }),
               onFailure: ({ error, holder }) =>
-                audit.record({
+                refusals.record({
                   event: "token_refused",
                   refusal: Identify.refusalOf(error),
                   reason: error.reason,
@@ -106,9 +108,12 @@ export const make = (bridge: Bridge, options: Options): Authentication => {
       )
   )
 
+  // A change that nobody listened to yet is noticed at the next tick.
+  const ticking = Effect.forever(Effect.delay(Effect.zipRight(sweep, refusals.flush), "1 second"))
+  const changes = options.tokens === undefined ? Effect.void : Stream.runForEach(options.tokens.changes, () => sweep)
   return {
     interceptor,
-    watch: options.tokens === undefined ? Effect.never : Stream.runForEach(options.tokens.changes, () => sweep)
+    watch: Effect.ensuring(Effect.zip(ticking, changes, { concurrent: true }), refusals.flush)
   }
 }
 

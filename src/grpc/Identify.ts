@@ -22,8 +22,10 @@ import { clientVersionKey, featuresKey } from "./ClientMetadata.js"
 export type ClientIdentity = "none" | "match" | "identity"
 
 export interface Options {
-  /** Undefined switches authentication off: everybody is `anonymous`, or whom their certificate names. */
+  /** Whom to trust; undefined trusts everybody, who is `anonymous` or whom its certificate names. */
   readonly tokens: Tokens["Type"] | undefined
+  /** Whether a token is asked for; without, `tokens` only says who was revoked. */
+  readonly authenticate: boolean
   readonly access: AccessRules.AccessRules
   readonly clientIdentity: ClientIdentity
 }
@@ -108,12 +110,12 @@ type Known = Omit<Claims.Claims, "tokenId"> & { readonly tokenId: string | undef
 const claimsOf = (
   metadata: Grpc.Metadata,
   certificate: string | undefined,
-  { clientIdentity, tokens }: Options
+  { authenticate, clientIdentity, tokens }: Options
 ): Effect.Effect<Known | undefined, Unauthenticated | IdentityUnavailable> =>
   Effect.gen(function*() {
     const header = text(metadata, "authorization")
-    const byCertificate = clientIdentity === "identity" && (tokens === undefined || header === undefined)
-    const claims = tokens === undefined || byCertificate
+    const byCertificate = clientIdentity === "identity" && header === undefined
+    const claims = tokens === undefined || !authenticate || byCertificate
       ? undefined
       : yield* Effect.flatMap(Bearer.parse(header), tokens.verify)
     if (clientIdentity === "none") return claims

@@ -2,8 +2,10 @@
  * The three methods of `VibectlLLMProxy`: the wire around {@link LlmProxy}.
  */
 import type * as Grpc from "@grpc/grpc-js"
-import { type Duration, Effect } from "effect"
+import { Duration, Effect } from "effect"
+import { effective } from "../domain/Access.js"
 import type { AnswerEvent, Caller } from "../domain/Answer.js"
+import { type ProxyError, RequestTimeout } from "../domain/Errors.js"
 import type { LlmProxy } from "../proxy/LlmProxy.js"
 import * as RequestId from "../proxy/RequestId.js"
 import { callerOf } from "./Authenticate.js"
@@ -72,7 +74,7 @@ export const handlers = (
             step: () => undefined
           })
         })
-        return { run, annotations, summary: told.give }
+        return { run: inTime(run, caller), annotations, summary: told.give }
       }),
     Wire.errorChunk
   )
@@ -89,6 +91,15 @@ const receive = (message: unknown, incoming: Bridge.Incoming) =>
     const request = Wire.toAnswerRequest(wire, yield* RequestId.settle(wire.request_id))
     return { caller, request, annotations: { subject: caller.subject, requestId: request.requestId } }
   })
+
+/** Also when it is the client that is slow: then the proxy is not asked for more. */
+const inTime = <R>(run: Effect.Effect<void, ProxyError, R>, { access }: Caller): Effect.Effect<void, ProxyError, R> => {
+  const seconds = effective(access).requestTimeoutSeconds
+  return seconds === undefined ? run : Effect.timeoutFail(run, {
+    duration: Duration.seconds(seconds),
+    onTimeout: () => new RequestTimeout({ seconds })
+  })
+}
 
 /** What the log says of an answer: who gave it, how, and after how many attempts. */
 const summary = () => {

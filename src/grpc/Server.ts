@@ -8,13 +8,14 @@ import * as Grpc from "@grpc/grpc-js"
 import * as ProtoLoader from "@grpc/proto-loader"
 import { ReflectionService } from "@grpc/reflection"
 import { Data, Duration, Effect, Exit, Scope } from "effect"
-import * as Health from "grpc-health-check"
+import { protoPath as healthProto } from "grpc-health-check"
 import type { Audit } from "../audit/Audit.js"
 import type { AccessRules } from "../auth/AccessRules.js"
 import type { Tokens } from "../auth/Tokens.js"
 import type { LlmProxy } from "../proxy/LlmProxy.js"
 import * as Authenticate from "./Authenticate.js"
 import * as Bridge from "./Bridge.js"
+import * as Health from "./Health.js"
 import type { ClientIdentity } from "./Identify.js"
 import * as Proto from "./Proto.js"
 import * as ProxyService from "./ProxyService.js"
@@ -41,8 +42,10 @@ export interface Options {
   readonly port: number
   readonly credentials: Grpc.ServerCredentials
   readonly proxy: LlmProxy["Type"]
-  /** Undefined switches authentication off. */
+  /** Whom to trust; undefined trusts everybody. */
   readonly tokens: Tokens["Type"] | undefined
+  /** Whether a token is asked for; without, `tokens` only says which certificates' names were revoked. */
+  readonly authenticate: boolean
   readonly access: AccessRules
   readonly audit: Audit["Type"]
   /** Of one request; a longer one ends with RESOURCE_EXHAUSTED. */
@@ -63,7 +66,7 @@ export const serve = (options: Options): Effect.Effect<number, BindFailed, Scope
   Effect.gen(function*() {
     const calls = yield* Scope.make()
     const bridge = yield* Scope.extend(Bridge.make, calls)
-    const health = new Health.HealthImplementation({ "": "SERVING", [Proto.serviceName]: "SERVING" })
+    const health = Health.make(["", Proto.serviceName])
     const authentication = Authenticate.make(bridge, options)
     const keepalive = Duration.toMillis(options.keepalive ?? Duration.minutes(1))
     const server = new Grpc.Server({
@@ -76,14 +79,13 @@ export const serve = (options: Options): Effect.Effect<number, BindFailed, Scope
       "grpc.keepalive_timeout_ms": Math.min(keepalive, 20_000)
     })
     server.addService(Proto.service, ProxyService.handlers(bridge, options.proxy, options.heartbeat))
-    health.addToServer(server)
+    health.addTo(server)
     reflection.addToServer(server)
 
     const address = `${options.host.includes(":") ? `[${options.host}]` : options.host}:${options.port}`
     yield* Effect.addFinalizer(() =>
       Effect.gen(function*() {
-        health.setStatus("", "NOT_SERVING")
-        health.setStatus(Proto.serviceName, "NOT_SERVING")
+        health.set("NOT_SERVING")
         const closed = yield* Effect.forkDaemon(shutdown(server))
         yield* within(bridge.idle, options.drain)
         yield* Scope.close(calls, Exit.void)
@@ -101,7 +103,7 @@ export const serve = (options: Options): Effect.Effect<number, BindFailed, Scope
 
 const reflection = new ReflectionService({
   ...Proto.packageDefinition,
-  ...ProtoLoader.loadSync(Health.protoPath)
+  ...ProtoLoader.loadSync(healthProto)
 })
 
 const farewell = Duration.seconds(1)

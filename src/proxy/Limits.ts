@@ -6,7 +6,7 @@
  * number of calls at once exactly as many pass as the limit says; a refused
  * call takes nothing.
  */
-import { Clock, Duration, Effect, type Scope } from "effect"
+import { Duration, Effect, type Scope } from "effect"
 import type { Caller } from "../domain/Answer.js"
 import { InvalidRequest, LimitExceeded } from "../domain/Errors.js"
 import type { Limits as Settings } from "../domain/ServerInfo.js"
@@ -37,33 +37,32 @@ export const make = (): Limits => {
 
   return {
     take: (caller, length) =>
-      Effect.flatMap(Clock.currentTimeMillis, (now): ReturnType<Limits["take"]> => {
-        const bounds = boundsOf(caller)
-        if (bounds.length === 0) return Effect.void
-        for (const { limits } of bounds) {
-          if (limits.maxInputLength !== undefined && length > limits.maxInputLength) {
-            return tooLong(length, limits.maxInputLength)
-          }
-        }
-        const counted = bounds.map(({ key, limits }) => ({ limits, counter: counterOf(key, now) }))
-        for (const { counter, limits } of counted) {
-          const refusal = refusalOf(counter, limits, caller.subject, now)
-          if (refusal !== undefined) return refusal
-        }
-        // Not interruptible in between: what was taken is always given back.
-        return Effect.acquireRelease(
-          Effect.sync(() => {
+      Effect.clockWith((clock) =>
+        Effect.asVoid(Effect.acquireRelease(
+          // One operation, which no other fiber comes between.
+          Effect.suspend((): Effect.Effect<Taken, InvalidRequest | LimitExceeded> => {
+            const now = clock.unsafeCurrentTimeMillis()
+            const bounds = boundsOf(caller)
+            for (const { limits: { maxInputLength } } of bounds) {
+              if (maxInputLength !== undefined && length > maxInputLength) return tooLong(length, maxInputLength)
+            }
+            const counted = bounds.map(({ key, limits }) => ({ limits, counter: counterOf(key, now) }))
+            for (const { counter, limits } of counted) {
+              const refusal = refusalOf(counter, limits, caller.subject, now)
+              if (refusal !== undefined) return refusal
+            }
             for (const { counter, limits } of counted) {
               counter.running++
               if (limits.maxRequestsPerMinute !== undefined) counter.started.push(now)
             }
+            return Effect.succeed(counted)
           }),
-          () =>
+          (counted) =>
             Effect.sync(() => {
               for (const { counter } of counted) counter.running--
             })
-        )
-      })
+        ))
+      )
   }
 }
 
@@ -74,6 +73,8 @@ interface Counter {
   /** When each request of the last minute began, in milliseconds since the epoch; oldest first. */
   readonly started: Array<number>
 }
+
+type Taken = ReadonlyArray<{ readonly counter: Counter; readonly limits: Settings }>
 
 const minute = 60_000
 
@@ -109,6 +110,8 @@ const refusalOf = ({ running, started }: Counter, limits: Settings, subject: str
     })
   }
   if (maxRequestsPerMinute === undefined) return undefined
+  // A clock that was set back must not hold anybody up until it has caught up.
+  for (let index = started.length - 1; (started[index] ?? 0) > now; index--) started[index] = now
   while (started[0] !== undefined && started[0] <= now - minute) started.shift()
   if (started.length < maxRequestsPerMinute) return undefined
   const free = started[started.length - maxRequestsPerMinute] ?? now

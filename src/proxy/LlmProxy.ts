@@ -179,13 +179,16 @@ const measure = (startedAt: number, { by, retries, usage }: Tiers.End<Target>, c
     }
   })
 
-/** Bounds each pull by what is left of `seconds` since `startedAt` (milliseconds since the epoch). */
+/**
+ * Bounds each pull by what is left of `seconds` since `startedAt` (milliseconds since the epoch); none is made when
+ * nothing is left, as with a reader that takes its time.
+ */
 const within = (seconds: number | undefined, startedAt: number) => (pull: AnswerPull): AnswerPull =>
-  seconds === undefined ? pull : Effect.flatMap(Clock.currentTimeMillis, (now) =>
-    Effect.timeoutFail(pull, {
-      duration: Math.max(0, startedAt + seconds * 1000 - now),
-      onTimeout: () => new RequestTimeout({ seconds })
-    }))
+  seconds === undefined ? pull : Effect.flatMap(Clock.currentTimeMillis, (now): AnswerPull => {
+    const left = startedAt + seconds * 1000 - now
+    const onTimeout = () => new RequestTimeout({ seconds })
+    return left <= 0 ? onTimeout() : Effect.timeoutFail(pull, { duration: left, onTimeout })
+  })
 
 const untilMetrics = (pull: AnswerPull): Stream.Stream<AnswerEvent, ProxyError> =>
   Stream.unfoldEffect(false, (ended) =>

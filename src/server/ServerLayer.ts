@@ -14,7 +14,7 @@ import type { RevocationsUnusable } from "../auth/Revocations.js"
 import * as SigningKey from "../auth/SigningKey.js"
 import * as Tokens from "../auth/Tokens.js"
 import { ServerConfig } from "../config/ServerConfig.js"
-import type { ProviderSettings } from "../config/ServerSettings.js"
+import type { ProviderSettings, Settings } from "../config/ServerSettings.js"
 import * as Server from "../grpc/Server.js"
 import * as Catalog from "../models/Catalog.js"
 import * as Kinds from "../models/Kinds.js"
@@ -64,14 +64,15 @@ export const catalog: Layer.Layer<Catalog.Catalog, Catalog.CatalogInvalid, Serve
     ))
 )
 
-/** The tokens this server trusts; none at all when authentication is off. */
+/** The callers this server trusts; none at all when nobody says who it is. */
 export const tokens: Layer.Layer<
   Tokens.Tokens,
   SigningKey.SigningKeyInvalid | RevocationsUnusable | Issuers.IssuerInvalid,
   ServerConfig | FileSystem.FileSystem
 > = Layer.unwrapEffect(Effect.gen(function*() {
-  const { auth, server } = yield* ServerConfig
-  if (!server.enable_auth) return Tokens.Tokens.layerNone
+  const settings = yield* ServerConfig
+  const { auth, server } = settings
+  if (!knowsCallers(settings)) return Tokens.Tokens.layerNone
   const issuers = yield* Issuers.make(auth.issuers)
   return Tokens.Tokens.layerLive({ signing: SigningKey.optionsOf(server), issuers })
 }))
@@ -93,7 +94,8 @@ export const listening: Layer.Layer<
       port: server.port,
       credentials,
       proxy: yield* LlmProxy,
-      tokens: server.enable_auth ? yield* Tokens.Tokens : undefined,
+      tokens: knowsCallers(settings) ? yield* Tokens.Tokens : undefined,
+      authenticate: server.enable_auth,
       access: AccessRules.make({ access, limits: server.limits }),
       audit: yield* Audit.Audit,
       maxMessageBytes: server.max_message_bytes,
@@ -125,6 +127,9 @@ export const layer: Layer.Layer<
 )
 
 // -- internals ---------------------------------------------------------------
+
+/** By a token or by a certificate: either can be revoked. */
+const knowsCallers = ({ server, tls }: Settings): boolean => server.enable_auth || tls.client_identity === "identity"
 
 const seconds = (count: number | undefined) => count === undefined ? undefined : Duration.seconds(count)
 

@@ -41,7 +41,7 @@ export const warnings = (
   kinds: ReadonlyArray<string>
 ): Effect.Effect<ReadonlyArray<string>, never, FileSystem.FileSystem> =>
   Effect.gen(function*() {
-    const { server, tls } = loaded.value
+    const { auth, server, tls } = loaded.value
     const config = (yield* holdsSecret(loaded, kinds)) ? [loaded.file] : []
     const readable = yield* Effect.filter([...config, ...secretFiles(loaded.value, yield* paths)], Files.readableByAll)
     return [
@@ -51,6 +51,9 @@ export const warnings = (
       ...tls.enabled || !isExposed(server.host)
         ? []
         : [`plaintext on ${server.host}: tokens and answers can be read on the network`],
+      ...Object.entries(auth.issuers).filter(([, { subject_prefix }]) => subject_prefix === "").map(([name]) =>
+        `auth.issuers.${name}.subject_prefix is empty: whoever it calls ci-bot is the ci-bot of this server's own tokens`
+      ),
       ...readable.map(Files.exposed)
     ]
   })

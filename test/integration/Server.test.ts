@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Grpc from "@grpc/grpc-js"
 import * as ProtoLoader from "@grpc/proto-loader"
 import { Deferred, Duration, Effect, Exit, Fiber, Scope, Stream } from "effect"
-import * as Health from "grpc-health-check"
+import { protoPath as healthProto } from "grpc-health-check"
 import { createRequire } from "node:module"
 import * as Path from "node:path"
 import { ProviderFailure } from "../../src/domain/Errors.js"
@@ -247,7 +247,7 @@ describe("authentication", () => {
       ))
       assert.strictEqual(reflection.status.code, Grpc.status.UNAUTHENTICATED)
 
-      const service = ProtoLoader.loadSync(Health.protoPath, {
+      const service = ProtoLoader.loadSync(healthProto, {
         enums: String
       })["grpc.health.v1.Health"] as Grpc.ServiceDefinition
       const check = service["Check"]!

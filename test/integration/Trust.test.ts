@@ -62,7 +62,10 @@ describe("Trust.live", () => {
           yield* Keyring.rotate({})
           // At once: not when the files are looked at next.
           const fresh = yield* Effect.flatMap(elsewhere, (other) => other.issue("new", day))
-          assert.strictEqual(yield* verdict(tokens, fresh), "new")
+          const verdicts = yield* Effect.all(Array.from({ length: 16 }, () => verdict(tokens, fresh)), {
+            concurrency: "unbounded"
+          })
+          assert.deepStrictEqual([...new Set(verdicts)], ["new"])
           assert.strictEqual(yield* verdict(tokens, old), "old")
         }
       })
@@ -120,6 +123,7 @@ describe("Trust.live", () => {
         const whole = yield* files.readFileString(keyring)
         const damages = [
           files.writeFileString(revocations, "not a line\n"),
+          files.writeFileString(revocations, ""),
           files.remove(revocations),
           files.writeFileString(keyring, whole.slice(0, 100)),
           files.remove(keyring)

@@ -14,7 +14,7 @@ import * as Certificates from "../support/Certificates.js"
 import * as Loopback from "../support/Loopback.js"
 
 /** A server that asks for certificates, and callers with one each, of their name. */
-const world = (clientIdentity: ClientIdentity, authentication = true) =>
+const world = (clientIdentity: ClientIdentity, authenticate = true) =>
   Effect.gen(function*() {
     const key = yield* SigningKey.make(Redacted.make("a secret of more than thirty-two bytes"), "this test")
     const changes = yield* Queue.unbounded<void>()
@@ -44,7 +44,8 @@ const world = (clientIdentity: ClientIdentity, authentication = true) =>
           Effect.succeed({ text: subject, model: "fake/one", metrics: Loopback.metrics }),
         open: Loopback.script(Effect.succeed(Loopback.text("first")))
       }),
-      tokens: authentication ? tokens : undefined,
+      tokens: authenticate || clientIdentity === "identity" ? tokens : undefined,
+      authenticate,
       clientIdentity,
       audit: { record: (event) => Effect.sync(() => void audited.push(event)) }
     })
@@ -70,6 +71,8 @@ const world = (clientIdentity: ClientIdentity, authentication = true) =>
         }))
     return { call, connect, revoke, audited }
   })
+
+type World = Effect.Effect.Success<ReturnType<typeof world>>
 
 const refusals = (audited: ReadonlyArray<Event>) =>
   audited.flatMap((event) => event.event === "token_refused" ? [event.refusal] : [])
@@ -110,7 +113,11 @@ describe("the name in a client's certificate", () => {
 
   it.scopedLive("is revoked as a subject is, and its streams are cut", () =>
     Effect.gen(function*() {
-      const { call, connect, revoke } = yield* world("identity")
+      for (const authenticate of [true, false]) yield* cutOff(yield* world("identity", authenticate))
+    }))
+
+  const cutOff = ({ call, connect, revoke }: World) =>
+    Effect.gen(function*() {
       const client = yield* connect("alice", undefined)
       const seen: Array<string> = []
       const error = yield* Stream.runForEach(client.stream({ user: ["x"] }), (event) => {
@@ -120,5 +127,5 @@ describe("the name in a client's certificate", () => {
       assert.strictEqual(error._tag === "CallFailed" && error.reason, "TOKEN_REVOKED")
       assert.strictEqual(yield* call("alice"), "TOKEN_REVOKED")
       assert.strictEqual(yield* call("bob"), "bob")
-    }))
+    })
 })

@@ -60,6 +60,7 @@ export const serve = (options: Partial<Server.Options> & { readonly proxy: Proxy
     port: 0,
     credentials: Grpc.ServerCredentials.createInsecure(),
     tokens: undefined,
+    authenticate: options.tokens !== undefined,
     access: () => unrestricted,
     audit: { record: () => Effect.void },
     maxMessageBytes: 4_194_304,

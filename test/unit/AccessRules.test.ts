@@ -42,34 +42,41 @@ describe("AccessRules, of models", () => {
 
   it("lets a tenant and a token only take away", () => {
     assert.deepStrictEqual(allowed(access, "ops", { tenant: "acme" }), models.filter((name) => !/^anth/.test(name)))
-    assert.deepStrictEqual(allowed(access, "ops", { tenant: "unheard-of" }), models)
+    assert.deepStrictEqual(allowed(access, "ops", { tenant: "unheard-of" }), [], "a slip lifts no bound")
+    assert.deepStrictEqual(allowed({ ...access, tenants: {} }, "ops", { tenant: "acme" }), models)
     assert.deepStrictEqual(allowed(access, "ops", { models: ["openai/gpt-4o"] }), ["openai/gpt-4o"])
     assert.deepStrictEqual(allowed(access, "anybody", { models: ["*"] }), ["ollama/llama3"])
     assert.deepStrictEqual(allowed(access, "nobody", { models: ["*"], tenant: "acme" }), [])
   })
 
-  it("never gives a token more than the configuration gives without it", () => {
+  it("never gives a token more than the configuration gives its subject or its roles", () => {
     const word = fc.constantFrom("*", "openai/*", "anthropic/*", "ollama/llama3", "*mini", "", "x")
     const list = fc.array(word, { maxLength: 3 })
     const rule = fc.record({ models: list })
     const section = fc.record({
       default: rule,
       subjects: fc.dictionary(fc.constantFrom("a", "b"), rule),
-      roles: fc.constant({}),
+      roles: fc.dictionary(fc.constantFrom("r", "s"), rule),
       tenants: fc.dictionary(fc.constantFrom("t", "u"), rule)
     })
     const grants = fc.record({
       models: fc.option(list, { nil: undefined }),
-      tenant: fc.constantFrom(undefined, "t", "v")
+      tenant: fc.constantFrom(undefined, "t", "v"),
+      roles: fc.subarray(["r", "s", "q"])
     })
     fc.assert(fc.property(section, grants, fc.constantFrom("a", "c"), (section, grants, subject) => {
-      assert.includeMembers(allowed(section, subject), allowed(section, subject, grants))
+      const { roles } = grants
+      assert.includeMembers(allowed(section, subject, { roles }), allowed(section, subject, grants))
+      const named = ["r", "s"].flatMap((role) => roles.includes(role) ? section.roles[role]?.models ?? [] : [])
+      const most = [...allowed(section, subject), ...allowed({ ...none, default: { models: named } }, subject)]
+      assert.includeMembers(most, allowed(section, subject, grants))
     }))
   })
 
   it("knows no subject by the names that every object has", () => {
     for (const subject of ["constructor", "__proto__", "toString"]) {
-      assert.deepStrictEqual(allowed(access, subject, { roles: [subject], tenant: subject }), ["ollama/llama3"])
+      assert.deepStrictEqual(allowed(access, subject, { roles: [subject] }), ["ollama/llama3"])
+      assert.deepStrictEqual(allowed(access, subject, { tenant: subject }), [])
     }
   })
 })

@@ -96,9 +96,43 @@ describe("Limits", () => {
       assert.strictEqual(yield* call(limits, caller({}, {}, { maxInputLength: 5 }), 6), "INPUT_TOO_LONG")
     }))
 
+  it.effect("has nobody come between its check and its taking, however busy a fiber was before", () =>
+    Effect.gen(function*() {
+      // The runtime lets other fibers go on every 2,048 operations.
+      for (let operations = 2020; operations < 2060; operations++) {
+        const limits = Limits.make()
+        const scope = yield* Scope.make()
+        const busy = Effect.forEach(Array.from({ length: operations }), () => Effect.void, { discard: true })
+        const ended = yield* Effect.forEach(
+          [1, 2, 3],
+          () =>
+            Effect.exit(
+              Effect.zipRight(busy, Scope.extend(limits.take(caller({ maxConcurrentRequests: 1 }), 1), scope))
+            ),
+          { concurrency: "unbounded" }
+        )
+        assert.lengthOf(ended.filter(Exit.isSuccess), 1, `${operations}`)
+        yield* Scope.close(scope, Exit.void)
+      }
+    }))
+
+  it.effect("holds nobody up for longer than a minute when the clock is set back", () =>
+    Effect.gen(function*() {
+      const limits = Limits.make()
+      const who = caller({ maxRequestsPerMinute: 1 })
+      yield* TestClock.setTime(7_200_000)
+      assert.strictEqual(yield* call(limits, who), "passed")
+      yield* TestClock.setTime(3_600_000)
+      assert.strictEqual(yield* call(limits, who), "RATE_LIMITED")
+      yield* TestClock.adjust("60 seconds")
+      assert.strictEqual(yield* call(limits, who), "passed")
+    }))
+
   it.effect("forgets none that is busy when there are very many subjects", () =>
     Effect.gen(function*() {
       const limits = Limits.make()
+      // Late enough that idle ones are looked for.
+      yield* TestClock.adjust("1 hours")
       const busy = caller({ maxRequestsPerMinute: 1 }, { subject: "busy" })
       assert.strictEqual(yield* call(limits, busy), "passed")
       for (let index = 0; index < 10_050; index++) {

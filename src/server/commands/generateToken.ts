@@ -148,7 +148,11 @@ const doubts = (
       ? [`Warning: access.subjects names '${subject}', so its roles give nothing.`]
       : [],
     ...tenant !== undefined && !Object.hasOwn(tenants, tenant)
-      ? [`Warning: the configuration says nothing of the tenant '${tenant}' (access.tenants), so it restricts nothing.`]
+      ? [
+        `Warning: the configuration says nothing of the tenant '${tenant}' (access.tenants), so ${
+          Object.keys(tenants).length === 0 ? "it restricts nothing" : "the token may call no model"
+        }.`
+      ]
       : []
   ]
 }

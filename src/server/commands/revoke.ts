@@ -5,9 +5,13 @@
  * streams.
  */
 import { Args, Command, Options } from "@effect/cli"
-import { Console, DateTime, Effect, Option } from "effect"
+import type { FileSystem } from "@effect/platform"
+import { Console, DateTime, Effect, type Layer, Option } from "effect"
 import { Audit } from "../../audit/Audit.js"
+import * as Issuers from "../../auth/Issuers.js"
 import * as Revocations from "../../auth/Revocations.js"
+import type { Env } from "../../config/Environment.js"
+import { ServerConfig } from "../../config/ServerConfig.js"
 import * as Table from "../../terminal/Table.js"
 import { UsageInvalid } from "../../terminal/UsageInvalid.js"
 import * as GivenToken from "./givenToken.js"
@@ -30,39 +34,29 @@ export const revokeToken = (kinds: ReadonlyArray<string>) =>
     config
   }, (input) =>
     Effect.gen(function*() {
-      const text = input.id === "-" ? yield* GivenToken.fromStdin : input.id
-      const contents = GivenToken.read(text)
-      if (contents === undefined && input.id === "-") {
-        return yield* new GivenToken.NotAToken({ summary: "There is no token on stdin." })
-      }
-      if (contents !== undefined && typeof contents.claims.jti !== "string") {
-        return yield* new GivenToken.NotAToken({ summary: "This token has no id (jti)." })
-      }
-      const whole = contents?.claims.jti
-      const id = whole ?? text
-      const kind = whole !== undefined ? "token" : Option.getOrElse(input.as, () => uuid.test(id) ? "token" : "subject")
+      const config = ServerConfig.layer({ file: Option.getOrUndefined(input.config), kinds, secrets: "signing" })
+      const { id, kind } = yield* targetOf(input.id, Option.getOrUndefined(input.as), config)
       if (input.block && (input.undo || kind === "token")) {
         return yield* new UsageInvalid({
           summary: input.undo
             ? "--block and --undo say opposite things."
-            : `--block is for subjects, and ${id} is a token.`,
+            : `--block is for subjects, and ${Table.visible(id)} is a token.`,
           remedy: "Leave one of them out, or say --as subject."
         })
       }
       const action = input.undo ? "restore" : input.block ? "block" : "revoke"
-      yield* Revocations.add({ at: yield* DateTime.now, action, kind, id })
+      // A token that was issued in the second of an earlier revocation says that it is of the next one.
+      const earliest = kind === "subject" ? Revocations.earliest(yield* Revocations.load, id) : 0
+      const at = DateTime.max(yield* DateTime.now, DateTime.unsafeMake(earliest * 1000))
+      yield* Revocations.add({ at, action, kind, id })
       // First of all it must hold, also while the configuration is being repaired.
       yield* Effect.flatMap(Audit, (audit) => audit.record({ event: "token_revoked", kind, id, action })).pipe(
         Effect.provide(settings(kinds, input.config)),
         Effect.catchAll((error) => Console.error(`Warning: this is not in the audit log. ${error.message}`))
       )
-      yield* Console.error(
-        kind === "token"
-          ? `${input.undo ? "Trusted again" : "Revoked"}: the token ${id}.`
-          : `${
-            input.undo ? "Trusted again" : input.block ? "Blocked" : "Revoked every token issued until now to"
-          }: the subject '${id}'.`
-      )
+      const done = input.undo ? "Trusted again" : input.block ? "Blocked" : "Revoked"
+      const what = kind === "token" ? "the token" : input.block || input.undo ? "the subject" : "every token so far of"
+      yield* Console.error(`${done}: ${what} ${Table.visible(id)}`)
     })).pipe(Command.withDescription("Refuse a token, or a subject's tokens, from now on"))
 
 export const revocations = Command.make("revocations", { output }, (input) =>
@@ -77,8 +71,47 @@ export const revocations = Command.make("revocations", { output }, (input) =>
 
 // -- internals ---------------------------------------------------------------
 
-/** The ids that this server gives its tokens. */
+/** The ids that this server gives its tokens; in any case, so that one that was typed in another is not taken for a name. */
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
+
+const ownTokens = { subjectClaim: "sub", tokenIdClaim: "jti", subjectPrefix: "" }
+
+/** What is meant by what was typed. */
+const targetOf = <E>(
+  typed: string,
+  as: "token" | "subject" | undefined,
+  config: Layer.Layer<ServerConfig, E, Env | FileSystem.FileSystem>
+) =>
+  Effect.gen(function*() {
+    const text = typed === "-" ? yield* GivenToken.fromStdin : typed
+    const contents = GivenToken.read(text)
+    if (contents === undefined) {
+      if (typed === "-") return yield* new GivenToken.NotAToken({ summary: "There is no token on stdin." })
+      if (as === undefined && uuid.test(text) && text !== text.toLowerCase()) {
+        return yield* new UsageInvalid({
+          summary: "This looks like the id of a token, and this server writes them in lower case.",
+          remedy: "Write it as the token has it, or say --as token or --as subject."
+        })
+      }
+      return { kind: as ?? (uuid.test(text) ? "token" as const : "subject" as const), id: text }
+    }
+    const kind = as ?? "token"
+    // Without the configuration, a token is taken for one of this server's own.
+    const issuers = yield* Effect.orElseSucceed(
+      Effect.map(Effect.provide(ServerConfig, config), ({ auth }) => Object.entries(auth.issuers)),
+      () => []
+    )
+    const [name, issuer] = issuers.find(([, { issuer }]) => issuer === contents.claims.iss) ?? []
+    const { subjectClaim, subjectPrefix, tokenIdClaim } = name === undefined || issuer === undefined
+      ? ownTokens
+      : Issuers.expectedOf(name, issuer)
+    const claim = kind === "token" ? tokenIdClaim : subjectClaim
+    const id = contents.claims[claim]
+    if (typeof id !== "string" || id === "") {
+      return yield* new GivenToken.NotAToken({ summary: `This token says no ${claim}.` })
+    }
+    return { kind, id: kind === "token" ? id : subjectPrefix + id }
+  })
 
 const refused = (kind: string, action: string) =>
   kind === "token" ? "the token" : action === "block" ? "every token" : "tokens issued until then"
