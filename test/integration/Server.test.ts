@@ -5,6 +5,7 @@ import { Deferred, Duration, Effect, Exit, Fiber, Scope, Stream } from "effect"
 import { protoPath as healthProto } from "grpc-health-check"
 import { createRequire } from "node:module"
 import * as Path from "node:path"
+import { unlimited, unrestricted } from "../../src/domain/Access.js"
 import { ProviderFailure } from "../../src/domain/Errors.js"
 import * as Status from "../../src/grpc/Status.js"
 import * as Loopback from "../support/Loopback.js"
@@ -187,6 +188,27 @@ describe("Server.serve", () => {
       const { chunks, status } = yield* Fiber.join(ended)
       assert.strictEqual(Status.toCallFailed(status).reason, "SHUTTING_DOWN")
       assert.deepStrictEqual(chunks.map(Loopback.kind), ["text_chunk", "error"])
+    }))
+})
+
+describe("a caller with a limit of time", () => {
+  it.scopedLive("gives its place back though it does not read what it asked for", () =>
+    Effect.gen(function*() {
+      const released = yield* Deferred.make<void>()
+      const port = yield* Loopback.serve({
+        proxy: Loopback.proxy({
+          open: () =>
+            Effect.as(
+              Effect.addFinalizer(() => Deferred.succeed(released, undefined)),
+              Effect.succeed(Loopback.text("x".repeat(100_000)))
+            )
+        }),
+        access: () => ({ ...unrestricted, limits: { ...unlimited, requestTimeoutSeconds: 0.5 } })
+      })
+      const call = Loopback.streamCall(yield* Loopback.client(port))
+      call.on("error", () => {})
+      call.once("data", () => call.pause())
+      yield* Deferred.await(released)
     }))
 })
 

@@ -62,6 +62,7 @@ describe("Event.toLine", () => {
       },
       { ...accepted("a"), event: "token_accepted", key_id: "k", issuer: "corp", certificate: "CN=a", request_id: "r" },
       { ...refused, refusal: "revoked_token", reason: "TOKEN_REVOKED", certificate: "c", request_id: "r" },
+      { event: "tokens_refused", count: 990 },
       { event: "token_revoked", kind: "subject", id: "a", action: "block" },
       { event: "stream_cut", subject: "a", token_id: "b", rpc: "/r", peer: "p" },
       { event: "key_rotated", key_id: "a", previous_key_id: "b" },

@@ -100,10 +100,18 @@ describe("Issuer.verify", () => {
       assert.strictEqual(yield* refusal(corp, yield* sign(ed, { kid: "ed" }, claims)), "wrong_algorithm")
     }))
 
-  it.scoped("passes on what the token grants", () =>
+  it.scoped("gives no role that the operator does not name", () =>
     Effect.gen(function*() {
       const { corp } = yield* withFile(jwks)
-      const vibectl = { models: ["openai/*"], tenant: "acme", roles: ["dev"], limits: { max_requests_per_minute: 5 } }
+      const token = yield* sign(es, {}, { vibectl: { roles: ["admin"] } })
+      assert.deepStrictEqual((yield* corp.verify(token, now)).grants.roles, [])
+    }))
+
+  it.scoped("passes on what the token grants", () =>
+    Effect.gen(function*() {
+      const { corp } = yield* withFile(jwks, "jwks_file", { roles: ["dev", "ops"] })
+      const claimed = { tenant: "acme", roles: ["dev", "admin"], limits: { max_requests_per_minute: 5 } }
+      const vibectl = { models: ["openai/*"], ...claimed }
       assert.deepStrictEqual((yield* corp.verify(yield* sign(es, {}, { vibectl }), now)).grants, {
         models: ["openai/*"],
         tenant: "acme",

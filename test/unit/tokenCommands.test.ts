@@ -167,10 +167,48 @@ describe("revoke-token", () => {
       })
     ))
 
+  it.effect("takes a token of an identity provider by the claims that its settings name", () =>
+    home(({ write }) =>
+      Effect.gen(function*() {
+        const corp = { issuer: "https://login.example.com", audience: "vibectl", jwks_file: "/jwks.json" }
+        yield* write({ auth: { issuers: { corp: { ...corp, token_id_claim: "uti", subject_claim: "email" } } } })
+        const part = (json: object) => Buffer.from(JSON.stringify(json)).toString("base64url")
+        const claims = { iss: corp.issuer, jti: "wrong", uti: "right", sub: "0", email: "ada@example.com" }
+        const token = `${part({ alg: "RS256" })}.${part(claims)}.c2ln`
+        assert.isUndefined((yield* execute("revoke-token", token)).error)
+        assert.isUndefined((yield* execute("revoke-token", token, "--as", "subject", "--block")).error)
+        assert.deepStrictEqual(yield* revocations, ["revoke token right", "block subject corp:ada@example.com"])
+        const without = `${part({ alg: "RS256" })}.${part({ ...claims, uti: 7 })}.c2ln`
+        assert.include((yield* execute("revoke-token", without)).error, "says no uti")
+      })
+    ))
+
+  it.effect("revokes again what was issued in the second of the last time", () =>
+    home(() =>
+      Effect.gen(function*() {
+        yield* execute("revoke-token", "ci")
+        const { stdout: token } = yield* execute("generate-token", "ci")
+        yield* execute("revoke-token", "ci")
+        assert.include((yield* execute("inspect-token", token, "--verify")).stdout, "refused: revoked_subject")
+      })
+    ))
+
+  it.effect("shows nothing of an id that a terminal would obey", () =>
+    home(() =>
+      Effect.gen(function*() {
+        const { stderr } = yield* execute("revoke-token", "ev\u001b[2Jil")
+        assert.include(stderr, "ev [2Jil")
+      })
+    ))
+
   it.effect("does nothing half meant", () =>
     home(() =>
       Effect.gen(function*() {
-        for (const words of [["a", "--block", "--undo"], ["ext-1", "--as", "token", "--block"]]) {
+        for (
+          const words of [["a", "--block", "--undo"], ["ext-1", "--as", "token", "--block"], [
+            "00000000-0000-4000-8000-00000000000A"
+          ]]
+        ) {
           assert.isDefined((yield* execute("revoke-token", ...words)).error)
         }
         assert.deepStrictEqual(yield* revocations, [])
