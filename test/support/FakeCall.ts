@@ -126,6 +126,8 @@ const pass = (interceptor: Grpc.ServerInterceptor, call: Call, handle: () => voi
       started = listener
     },
     getPeer: () => call.getPeer(),
+    // The fake call takes its messages itself.
+    sendMessage: () => {},
     sendStatus: (status: Grpc.StatusObject) => call.emit("error", status)
   } as unknown as Grpc.ServerInterceptingCallInterface
   const method = { path: call.getPath() } as Grpc.ServerMethodDefinition<unknown, unknown>
