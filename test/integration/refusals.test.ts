@@ -130,7 +130,7 @@ describe("a call whose time is over while it is answered", () => {
 describe("a refused call", () => {
   it.scopedLive("is told nothing but its refusal, also when its time is over", () =>
     Effect.gen(function*() {
-      const edge = yield* Edge.serve()
+      const edge = yield* Edge.serve({ proxy: { ...Edge.proxy, execute: () => Effect.never } })
       const headers = RawHttp2.headersOf(`${Edge.service}/Execute`, { "grpc-timeout": "0n" })
       assert.strictEqual((yield* Edge.call(edge.port, headers)).status, UNAUTHENTICATED)
       const late = RawHttp2.headersOf(`${Edge.service}/Execute`, { ...Edge.bearer(edge.good), "grpc-timeout": "0n" })
