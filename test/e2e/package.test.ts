@@ -8,6 +8,7 @@ const load = async (entry: string) => Object.keys(await import(entry) as object)
 describe("the published package", () => {
   it("has the entry points of its manifest", async () => {
     assert.deepStrictEqual(await load("vibectl"), [
+      "Access",
       "Answer",
       "ClientErrors",
       "Compatibility",
@@ -18,15 +19,20 @@ describe("the published package", () => {
     ])
     assert.deepStrictEqual(await load("vibectl/client"), ["Answer", "ClientErrors", "ProxyClient", "ProxyUrl"])
     assert.deepStrictEqual(await load("vibectl/server"), [
+      "Audit",
       "Catalog",
       "Env",
+      "Issuers",
+      "Keyring",
       "Kinds",
       "LlmProxy",
       "Provider",
+      "Revocations",
       "ServerConfig",
       "ServerLayer",
       "SigningKey",
-      "Tokens"
+      "Tokens",
+      "Trust"
     ])
     assert.deepStrictEqual(await load("vibectl/testing"), ["FakeProvider", "FakeVendor", "TestServer"])
   })
