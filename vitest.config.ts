@@ -5,6 +5,8 @@ export default defineConfig({
     include: ["test/**/*.test.ts"],
     testTimeout: 20_000,
     hookTimeout: 60_000,
+    // One less than there are is one, on a machine with two cores.
+    maxWorkers: "100%",
     // What a passing test logs helps nobody.
     silent: "passed-only"
   }

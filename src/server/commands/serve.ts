@@ -25,9 +25,17 @@ export const make = (kinds: ReadonlyArray<string>, terminal: Effect.Effect<boole
         Effect.map(terminal, (isTerminal) =>
           Logging.layer({ level: server.log_level, format: server.log_format ?? (isTerminal ? "pretty" : "json") }))))
 
-      const serving = Effect.gen(function*() {
+      const started = Effect.gen(function*() {
         const listening = yield* Listening
         const catalog = yield* Catalog
+        const { record } = yield* Audit
+        yield* record({
+          event: "server_started",
+          version: packageVersion,
+          address: addressOf(listening),
+          auth: listening.auth,
+          tls: listening.tls
+        })
         yield* Effect.forEach(yield* StartChecks.warnings(loaded, kinds), Effect.logWarning, { discard: true })
         yield* Effect.annotateLogs(Effect.logInfo("listening"), {
           address: addressOf(listening),
@@ -37,21 +45,13 @@ export const make = (kinds: ReadonlyArray<string>, terminal: Effect.Effect<boole
           models: catalog.models.length,
           ...(listening.caFile === undefined ? {} : { ca: listening.caFile })
         })
-        const audit = yield* Audit
-        yield* audit.record({
-          event: "server_started",
-          version: packageVersion,
-          address: addressOf(listening),
-          auth: listening.auth,
-          tls: listening.tls
-        })
         yield* ConfigChanges.record(yield* ServerConfig)
-        return yield* Effect.onInterrupt(
-          Effect.never,
-          () =>
-            Effect.zipRight(Effect.logInfo("shutting down"), audit.record({ event: "server_stopped" }))
-        )
       })
+      const stopped = Effect.flatMap(Audit, ({ record }) =>
+        Effect.zipRight(Effect.logInfo("shutting down"), record({ event: "server_stopped" })))
+      // From its start on: it may be told to stop at once.
+      const serving = Effect.onInterrupt(Effect.zipRight(started, Effect.never), () =>
+        stopped)
       return yield* Effect.provide(
         serving,
         layer.pipe(Layer.provide(logging), Layer.provideMerge(logging), Layer.provideMerge(settings))
