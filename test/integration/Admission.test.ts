@@ -1,41 +1,24 @@
 import { assert, describe, it } from "@effect/vitest"
 import type * as Grpc from "@grpc/grpc-js"
-import { Deferred, Duration, Effect, Fiber, Queue, Redacted, Stream } from "effect"
+import { Deferred, Duration, Effect, Fiber, Redacted } from "effect"
 import type { Event } from "../../src/audit/Event.js"
-import * as Keyring from "../../src/auth/Keyring.js"
-import * as Revocations from "../../src/auth/Revocations.js"
-import * as SigningKey from "../../src/auth/SigningKey.js"
-import * as Tokens from "../../src/auth/Tokens.js"
-import * as Trust from "../../src/auth/Trust.js"
 import * as Status from "../../src/grpc/Status.js"
 import * as Loopback from "../support/Loopback.js"
+import * as Revocable from "../support/Revocable.js"
 
 /** A server whose revocations the test makes, with what it wrote into its audit log. */
 const world = (proxy: Parameters<typeof Loopback.proxy>[0]) =>
   Effect.gen(function*() {
-    const key = yield* SigningKey.make(Redacted.make("a secret of more than thirty-two bytes"), "this test")
-    const changes = yield* Queue.unbounded<void>()
-    let revocations = Revocations.none
-    const tokens = Tokens.trusting({
-      ...Trust.fixed(Keyring.ofKey(key)),
-      revocations: () => revocations,
-      changes: Stream.fromQueue(changes)
-    })
+    const { refuse, tokens } = yield* Revocable.make
     const audited: Array<Event> = []
     const audit = { record: (event: Event) => Effect.sync(() => void audited.push(event)) }
     const port = yield* Loopback.serve({ proxy: Loopback.proxy(proxy), tokens, audit })
     const client = yield* Loopback.client(port)
-    const block = (subject: string) =>
-      Effect.suspend(() => {
-        const at = new Date().toISOString()
-        revocations = Revocations.parse(JSON.stringify({ at, action: "block", kind: "subject", id: subject }))
-        return Queue.offer(changes, undefined)
-      })
     const bearer = (subject: string) =>
       Effect.map(tokens.issue(subject, Duration.hours(1)), (token) => ({
         authorization: `Bearer ${Redacted.value(token)}`
       }))
-    return { audited, block, bearer, client }
+    return { audited, block: (subject: string) => refuse("block", subject), bearer, client }
   })
 
 const events = (audited: ReadonlyArray<Event>, name: Event["event"]) => audited.filter(({ event }) => event === name)

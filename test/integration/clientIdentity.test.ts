@@ -1,35 +1,18 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Queue, Redacted, Stream } from "effect"
+import { Duration, Effect, Stream } from "effect"
 import type { Event } from "../../src/audit/Event.js"
-import * as Keyring from "../../src/auth/Keyring.js"
-import * as Revocations from "../../src/auth/Revocations.js"
-import * as SigningKey from "../../src/auth/SigningKey.js"
-import * as Tokens from "../../src/auth/Tokens.js"
-import * as Trust from "../../src/auth/Trust.js"
 import * as Connection from "../../src/client/Connection.js"
 import type { AnswerRequest, Caller } from "../../src/domain/Answer.js"
 import * as Credentials from "../../src/grpc/Credentials.js"
 import type { ClientIdentity } from "../../src/grpc/Identify.js"
 import * as Certificates from "../support/Certificates.js"
 import * as Loopback from "../support/Loopback.js"
+import * as Revocable from "../support/Revocable.js"
 
 /** A server that asks for certificates, and callers with one each, of their name. */
 const world = (clientIdentity: ClientIdentity, authenticate = true) =>
   Effect.gen(function*() {
-    const key = yield* SigningKey.make(Redacted.make("a secret of more than thirty-two bytes"), "this test")
-    const changes = yield* Queue.unbounded<void>()
-    let revocations = Revocations.none
-    const tokens = Tokens.trusting({
-      ...Trust.fixed(Keyring.ofKey(key)),
-      revocations: () => revocations,
-      changes: Stream.fromQueue(changes)
-    })
-    const revoke = (subject: string) =>
-      Effect.suspend(() => {
-        const at = new Date().toISOString()
-        revocations = Revocations.parse(JSON.stringify({ at, action: "revoke", kind: "subject", id: subject }))
-        return Queue.offer(changes, undefined)
-      })
+    const { refuse, tokens } = yield* Revocable.make
     const audited: Array<Event> = []
     const [ca, clientCa] = [yield* Certificates.authority, yield* Certificates.authority]
     const port = yield* Loopback.serve({
@@ -69,7 +52,7 @@ const world = (clientIdentity: ClientIdentity, authenticate = true) =>
           onSuccess: ({ text }) => text,
           onFailure: (error) => error._tag === "CallFailed" ? error.reason : error._tag
         }))
-    return { call, connect, revoke, audited }
+    return { call, connect, revoke: (subject: string) => refuse("revoke", subject), audited }
   })
 
 type World = Effect.Effect.Success<ReturnType<typeof world>>
