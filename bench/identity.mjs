@@ -46,7 +46,12 @@ const serving = (vendor) =>
       })
       child.once("exit", (code) => resume(Effect.dieMessage(`the server ended with ${code}: ${log}`)))
     }),
-    ({ child }) => Effect.sync(() => child.kill())
+    // It writes until it is gone.
+    ({ child }) =>
+      Effect.async((resume) => {
+        child.once("exit", () => resume(Effect.void))
+        child.kill()
+      })
   )
 
 /** A connection with this token until the program's end. */
