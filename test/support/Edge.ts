@@ -10,7 +10,6 @@ import * as Revocations from "../../src/auth/Revocations.js"
 import * as SigningKey from "../../src/auth/SigningKey.js"
 import * as Tokens from "../../src/auth/Tokens.js"
 import * as Trust from "../../src/auth/Trust.js"
-import { unlimited } from "../../src/domain/Access.js"
 import { ModelNotFound } from "../../src/domain/Errors.js"
 import type * as Server from "../../src/grpc/Server.js"
 import * as Loopback from "./Loopback.js"
@@ -80,16 +79,7 @@ export const proxy = Loopback.proxy({
         ...[Loopback.text("yes"), Loopback.done, Loopback.metrics].map((event) => Effect.succeed(event))
       )(request, caller)
       : unknown(request.model),
-  serverInfo: () =>
-    Effect.succeed({
-      name: "test",
-      version: "0.9.1",
-      defaultModel: "fake/one",
-      models: [],
-      aliases: new Map(),
-      limits: unlimited,
-      features: []
-    })
+  serverInfo: Loopback.serverInfo
 })
 
 export const bearer = (token: string): RawHttp2.Headers => ({ authorization: `Bearer ${token}` })
