@@ -6,8 +6,8 @@
  * token says can only take away.
  */
 import type { AccessSection, LimitsSection } from "../config/ServerSettings.js"
-import { type Access, type Grants, noGrants, unlimited } from "../domain/Access.js"
-import type { Limits } from "../domain/ServerInfo.js"
+import { type Access, type Grants, noGrants } from "../domain/Access.js"
+import * as Limits from "../domain/Limits.js"
 
 /** Who asks: the subject, and what its token says. */
 export interface Holder {
@@ -43,7 +43,9 @@ const accessOf = (access: AccessSection, limits: LimitsSection, { grants, subjec
   return {
     models: lists.filter((list) => list !== undefined),
     limits: limitsOf(limits, subject),
-    tokenLimits: Object.values(grants.limits).every((limit) => limit === undefined) ? undefined : grants.limits
+    tokenLimits: Limits.isUnlimited(grants.limits) ? undefined : grants.limits,
+    tenantLimits: limitsOfTenant(limits, grants.tenant),
+    tenant: grants.tenant
   }
 }
 
@@ -63,20 +65,18 @@ const modelsOf = (
 const modelsOfTenant = ({ tenants }: AccessSection, tenant: string | undefined) =>
   tenant === undefined || Object.keys(tenants).length === 0 ? undefined : own(tenants, tenant)?.models ?? []
 
-const limitsOf = ({ global, per_token }: LimitsSection, subject: string): Limits => {
+const limitsOf = ({ global, per_token }: LimitsSection, subject: string): Limits.Limits => {
   const special = own(per_token, subject)
   // null is unlimited, and a key that is not there is what everybody has.
-  const pick = <K extends keyof typeof global>(key: K) => {
+  return Limits.make((key) => {
     const value = special?.[key]
     return value === null ? undefined : value ?? global[key]
-  }
-  return {
-    ...unlimited,
-    maxRequestsPerMinute: pick("max_requests_per_minute"),
-    maxConcurrentRequests: pick("max_concurrent_requests"),
-    maxInputLength: pick("max_input_length"),
-    requestTimeoutSeconds: pick("request_timeout_seconds")
-  }
+  })
+}
+
+const limitsOfTenant = ({ tenants }: LimitsSection, tenant: string | undefined): Limits.Limits | undefined => {
+  const found = tenant === undefined ? undefined : own(tenants, tenant)
+  return found && Limits.fromKeys(found)
 }
 
 /** A subject may be called `constructor`. */

@@ -7,7 +7,8 @@
  * restriction.
  */
 import { Either, Schema } from "effect"
-import { type Grants, noGrants, unlimited } from "../domain/Access.js"
+import { type Grants, noGrants } from "../domain/Access.js"
+import * as Limits from "../domain/Limits.js"
 
 export const name = "vibectl"
 
@@ -21,23 +22,13 @@ export const decode = (claim: unknown): Grants | undefined => {
     models,
     tenant,
     roles: roles ?? [],
-    limits: limits === undefined ? unlimited : {
-      maxRequestsPerMinute: limits.max_requests_per_minute,
-      maxConcurrentRequests: limits.max_concurrent_requests,
-      maxInputLength: limits.max_input_length,
-      requestTimeoutSeconds: limits.request_timeout_seconds
-    }
+    limits: Limits.fromKeys(limits ?? {})
   }
 }
 
 /** Undefined when there is nothing to say. */
 export const encode = ({ limits, models, roles, tenant }: Grants): typeof GrantsClaim.Type | undefined => {
-  const given = defined({
-    max_requests_per_minute: limits.maxRequestsPerMinute,
-    max_concurrent_requests: limits.maxConcurrentRequests,
-    max_input_length: limits.maxInputLength,
-    request_timeout_seconds: limits.requestTimeoutSeconds
-  })
+  const given = defined(Limits.toKeys(limits))
   const claim = defined({
     models,
     tenant,
@@ -52,17 +43,23 @@ export const encode = ({ limits, models, roles, tenant }: Grants): typeof Grants
 const word = Schema.String.pipe(Schema.pattern(/^[^\p{Cc}\u2028\u2029]{1,255}$/u))
 const words = Schema.Array(word).pipe(Schema.maxItems(100))
 const optional = <A, I>(schema: Schema.Schema<A, I>) => Schema.optionalWith(schema, { exact: true })
-const positive = optional(Schema.Int.pipe(Schema.positive()))
+const count = optional(Schema.Int.pipe(Schema.positive()))
+const amount = optional(Schema.Number.pipe(Schema.positive()))
 
 const GrantsClaim = Schema.Struct({
   models: optional(words),
   tenant: optional(word),
   roles: optional(words),
   limits: optional(Schema.Struct({
-    max_requests_per_minute: positive,
-    max_concurrent_requests: positive,
-    max_input_length: positive,
-    request_timeout_seconds: optional(Schema.Number.pipe(Schema.positive()))
+    max_requests_per_minute: count,
+    max_concurrent_requests: count,
+    max_input_length: count,
+    request_timeout_seconds: amount,
+    max_tokens_per_minute: count,
+    max_tokens_per_day: count,
+    max_tokens_per_month: count,
+    max_usd_per_day: amount,
+    max_usd_per_month: amount
   }))
 })
 

@@ -1,6 +1,7 @@
 /**
  * What `setup-proxy test` and `configure` show of a server.
  */
+import * as Limits from "../domain/Limits.js"
 import type { ServerInfo } from "../domain/ServerInfo.js"
 import * as Table from "../terminal/Table.js"
 
@@ -31,12 +32,9 @@ export const toJson = (info: ServerInfo): string =>
         aliases: model.aliases
       })),
       model_aliases: Object.fromEntries(info.aliases),
-      limits: {
-        max_requests_per_minute: info.limits.maxRequestsPerMinute ?? null,
-        max_concurrent_requests: info.limits.maxConcurrentRequests ?? null,
-        max_input_length: info.limits.maxInputLength ?? null,
-        request_timeout_seconds: info.limits.requestTimeoutSeconds ?? null
-      },
+      limits: Object.fromEntries(
+        Object.entries(Limits.toKeys(info.limits)).map(([key, limit]) => [key, limit ?? null])
+      ),
       features: info.features
     },
     undefined,

@@ -8,73 +8,12 @@ import * as Shape from "./Shape.js"
 /** An identity provider whose tokens are accepted beside the server's own. */
 export type IssuerSettings = typeof issuer.Type
 export type AccessSection = typeof access.Type
-export type LimitsSection = typeof limits.Type
 export type AuditSection = typeof audit.Type
 
 /** Signature algorithms of identity providers; each fits one type of key. */
 export const algorithms = ["EdDSA", "ES256", "RS256"] as const
 
 const note = Shape.note
-
-const limitFields = {
-  max_requests_per_minute: Fields.wholeNumber(1),
-  max_concurrent_requests: Fields.wholeNumber(1),
-  max_input_length: Fields.wholeNumber(1),
-  request_timeout_seconds: Fields.timeout
-}
-const limitNotes = {
-  max_requests_per_minute: note("Requests in any 60 seconds.", { example: "60", unset: "no limit" }),
-  max_concurrent_requests: note("Requests at the same time.", { example: "10", unset: "no limit" }),
-  max_input_length: note("Characters of one request.", { example: "1000000", unset: "no limit" }),
-  request_timeout_seconds: note("Seconds that one answer may take.", { example: "600", unset: "no limit" })
-}
-
-/** Undefined is what all have, null is unlimited. */
-const orUnlimited = <A extends number>(field: Schema.Schema<A, number>, about: object, words: string) =>
-  Fields.optional(Schema.NullOr(field).annotations({ ...Shape.expects(words), ...about }))
-
-export const limits = Schema.Struct({
-  global: Schema.Struct({
-    max_requests_per_minute: Fields.optional(
-      limitFields.max_requests_per_minute.annotations(limitNotes.max_requests_per_minute)
-    ),
-    max_concurrent_requests: Fields.optional(
-      limitFields.max_concurrent_requests.annotations(limitNotes.max_concurrent_requests)
-    ),
-    max_input_length: Fields.optional(limitFields.max_input_length.annotations(limitNotes.max_input_length)),
-    request_timeout_seconds: Fields.optional(
-      limitFields.request_timeout_seconds.annotations(limitNotes.request_timeout_seconds)
-    )
-  }).annotations(note("What each subject may use.")),
-  per_token: Schema.Record({
-    key: Fields.name,
-    value: Schema.Struct({
-      max_requests_per_minute: orUnlimited(
-        limitFields.max_requests_per_minute,
-        limitNotes.max_requests_per_minute,
-        "a whole number, at least 1, or null for no limit"
-      ),
-      max_concurrent_requests: orUnlimited(
-        limitFields.max_concurrent_requests,
-        limitNotes.max_concurrent_requests,
-        "a whole number, at least 1, or null for no limit"
-      ),
-      max_input_length: orUnlimited(
-        limitFields.max_input_length,
-        limitNotes.max_input_length,
-        "a whole number, at least 1, or null for no limit"
-      ),
-      request_timeout_seconds: orUnlimited(
-        limitFields.request_timeout_seconds,
-        limitNotes.request_timeout_seconds,
-        "a number of seconds above 0, at most 86400, or null for no limit"
-      )
-    })
-  }).annotations(note("Other limits for single subjects, key by key; null is unlimited.", {
-    example: "ci-bot",
-    names: "a subject is not empty and has no spaces"
-  }))
-}).annotations(note("How much a subject may use; a token can lower it, and never raise it."))
 
 const models = Schema.Array(Fields.text).annotations(
   Shape.expects("a list of models", {

@@ -82,7 +82,7 @@ const schema = Schema.Struct({
 export const description: Description<ClientSettings, Schema.Schema.Encoded<typeof schema>> = {
   schema,
   defaults: { proxy: { profiles: {}, timeout_seconds: 300, retry_attempts: 3 } },
-  foreign: ["server", "tls", "auth", "access", "audit", "providers", "model_aliases", "fallbacks"],
+  foreign: ["server", "tls", "auth", "access", "audit", "state", "prices", "providers", "model_aliases", "fallbacks"],
   check: (root) => {
     const profiles = Tree.at(root, ["proxy", "profiles"])
     return (Tree.isBranch(profiles) ? [...profiles.content.keys()] : []).flatMap((name) =>

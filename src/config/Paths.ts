@@ -21,6 +21,8 @@ export interface Paths {
   readonly revocations: string
   /** The audit log, where the configuration names no other. */
   readonly auditLog: string
+  /** What callers have used, where the configuration names no other. */
+  readonly usage: string
   /** What the settings were at the last start, as digests. */
   readonly configState: string
   /** The private CA and the certificate of `localhost`. */
@@ -43,6 +45,7 @@ export const below = (root: string): Paths => {
     keyring: NodePath.join(serverDir, "keys.json"),
     revocations: NodePath.join(serverDir, "revocations.jsonl"),
     auditLog: NodePath.join(serverDir, "audit.jsonl"),
+    usage: NodePath.join(serverDir, "usage.db"),
     configState: NodePath.join(serverDir, "config-state.json"),
     tlsDir: NodePath.join(serverDir, "tls"),
     clientDir,

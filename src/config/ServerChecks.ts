@@ -13,6 +13,7 @@ export const check = (root: Tree.Node): ReadonlyArray<Problem.Problem> => {
     ...together(root, ["tls"], "cert_file", "key_file"),
     ...clientCertificates(root),
     ...issuers(root),
+    ...redis(root),
     ...names.flatMap((name) => notBoth(root, ["providers", name], "api_key", "api_key_file"))
   ]
 }
@@ -46,6 +47,13 @@ const clientCertificates = (root: Tree.Node): ReadonlyArray<Problem.Problem> => 
     problems.push(problem("client_identity", identity.source, text))
   }
   return problems
+}
+
+const redis = (root: Tree.Node): ReadonlyArray<Problem.Problem> => {
+  const kind = Tree.at(root, ["state", "kind"])
+  return kind?.content === "redis" && Tree.at(root, ["state", "url"]) === undefined
+    ? [Problem.make(Problem.place(kind.source), ["state", "kind"], "redis needs state.url.")]
+    : []
 }
 
 /** One place for the keys of each, and nobody's `iss` or subjects are another's too. */

@@ -29,11 +29,20 @@ export class ServerConfig extends Context.Tag("vibectl/config/ServerConfig")<Ser
   /** The defaults on a free port, without TLS and with the demo provider, and what `overrides` says per section. */
   static readonly layerTest = (overrides: Overrides = {}) =>
     Layer.succeed(this, {
-      server: { ...defaults.server, log_level: "INFO", port: 0, drain_seconds: 0, ...overrides.server },
+      server: {
+        ...defaults.server,
+        log_level: "INFO",
+        port: 0,
+        metrics_port: 0,
+        drain_seconds: 0,
+        ...overrides.server
+      },
       tls: { enabled: false, min_version: "1.3", client_identity: "none", ...overrides.tls },
       auth: overrides.auth ?? defaults.auth,
       access: overrides.access ?? defaults.access,
       audit: { ...defaults.audit, destination: "off", ...overrides.audit },
+      state: { ...defaults.state, on_unavailable: "refuse", ...overrides.state },
+      prices: overrides.prices ?? defaults.prices,
       providers: overrides.providers ?? { demo: { kind: "demo" } },
       model_aliases: overrides.model_aliases ?? defaults.model_aliases,
       fallbacks: overrides.fallbacks ?? {}
@@ -46,6 +55,8 @@ export interface Overrides {
   readonly auth?: Settings["auth"]
   readonly access?: Settings["access"]
   readonly audit?: Partial<Settings["audit"]>
+  readonly state?: Partial<Settings["state"]>
+  readonly prices?: Settings["prices"]
   readonly providers?: Settings["providers"]
   readonly model_aliases?: Settings["model_aliases"]
   readonly fallbacks?: Settings["fallbacks"]

@@ -7,6 +7,7 @@
 import { Schema } from "effect"
 import * as Access from "./AccessSettings.js"
 import * as Fields from "./Fields.js"
+import * as Limits from "./LimitsSettings.js"
 import type { Description } from "./Load.js"
 import { complete } from "./ProviderDefaults.js"
 import { provider } from "./ProviderSettings.js"
@@ -17,7 +18,8 @@ export type Settings = Schema.Schema.Type<ReturnType<typeof schema>>
 type Encoded = Schema.Schema.Encoded<ReturnType<typeof schema>>
 export type ServerSection = Settings["server"]
 export type TlsSection = Settings["tls"]
-export type { AccessSection, AuditSection, IssuerSettings, LimitsSection } from "./AccessSettings.js"
+export type { AccessSection, AuditSection, IssuerSettings } from "./AccessSettings.js"
+export type { LimitsSection, PricesSection, StateSection } from "./LimitsSettings.js"
 /** One provider; its name is its key in `providers`. */
 export type ProviderSettings = Settings["providers"][string]
 
@@ -42,11 +44,21 @@ export const defaults = {
     max_message_bytes: 4_194_304,
     max_streams_per_connection: 1000,
     allow_open_access: false,
-    limits: { global: {}, per_token: {} }
+    metrics_host: "127.0.0.1",
+    limits: {
+      global: {},
+      per_token: {},
+      tenants: {},
+      models: {},
+      reserve_output_tokens: 1024,
+      queue: { max_waiting: 0, max_wait_seconds: 10 }
+    }
   },
   auth: { issuers: {} },
   access: { subjects: {}, roles: {}, tenants: {} },
   audit: { destination: "file", max_megabytes: 50, keep_files: 5 },
+  state: { prefix: "vibectl", on_unavailable: "refuse", timeout_seconds: 1, keep_days: 400 },
+  prices: {},
   tls: { enabled: true, min_version: "1.3", client_identity: "none" },
   providers: {},
   fallbacks: {},
@@ -64,6 +76,8 @@ export const schema = (kinds: ReadonlyArray<string>) =>
     auth: Access.auth,
     access: Access.access,
     audit: Access.audit,
+    state: Limits.state,
+    prices: Limits.prices,
     providers: Schema.Record({ key: Schema.String.pipe(Schema.pattern(providerName)), value: provider(kinds) })
       .annotations(Shape.note(providersNote, {
         example: "openai",
@@ -137,7 +151,16 @@ const server = Schema.Struct({
   allow_open_access: Fields.boolean.annotations(
     note("Whether a server without authentication may listen beyond this machine.")
   ),
-  limits: Access.limits
+  metrics_port: Fields.optional(
+    Fields.wholeNumber(0, 65_535).annotations(
+      note("TCP port of /metrics, /healthz and /readyz, in plain HTTP; 0 is none.", {
+        example: "9095",
+        unset: "9095, if it is free"
+      })
+    )
+  ),
+  metrics_host: Fields.text.annotations(note("Address of that port; whoever reaches it reads the names of subjects.")),
+  limits: Limits.limits
 }).annotations(note("The server itself."))
 
 const tls = Schema.Struct({

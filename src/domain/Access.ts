@@ -5,7 +5,7 @@
  * of two limits the smaller one counts. So a token can never get more than the
  * server's configuration gives its subject.
  */
-import type { Limits } from "./ServerInfo.js"
+import { type Limits, stricter, unlimited } from "./Limits.js"
 
 /** A model's full name or an alias; `*` stands for any run of characters, `/` included. */
 export type ModelPattern = string
@@ -17,6 +17,9 @@ export interface Access {
   readonly limits: Limits
   /** Counted for this token alone; undefined when it sets none. */
   readonly tokenLimits: Limits | undefined
+  /** Counted together for all of the caller's tenant; undefined when it has none, or one without limits. */
+  readonly tenantLimits: Limits | undefined
+  readonly tenant: string | undefined
 }
 
 /** What a token says of itself that it may do; an empty one asks for all that its subject has. */
@@ -28,33 +31,24 @@ export interface Grants {
   readonly limits: Limits
 }
 
-export const unlimited: Limits = {
-  maxRequestsPerMinute: undefined,
-  maxConcurrentRequests: undefined,
-  maxInputLength: undefined,
-  requestTimeoutSeconds: undefined
-}
-
 export const noGrants: Grants = { models: undefined, tenant: undefined, roles: [], limits: unlimited }
 
 /** Everything. */
-export const unrestricted: Access = { models: [], limits: unlimited, tokenLimits: undefined }
+export const unrestricted: Access = {
+  models: [],
+  limits: unlimited,
+  tokenLimits: undefined,
+  tenantLimits: undefined,
+  tenant: undefined
+}
 
 /** Whether a model that answers to these names may be called. */
 export const allows = ({ models }: Access, names: ReadonlyArray<string>): boolean =>
   models.every((patterns) => patterns.some((pattern) => names.some((name) => matches(pattern, name))))
 
-/** The smaller of each. */
-export const stricter = (one: Limits, other: Limits): Limits => ({
-  maxRequestsPerMinute: smaller(one.maxRequestsPerMinute, other.maxRequestsPerMinute),
-  maxConcurrentRequests: smaller(one.maxConcurrentRequests, other.maxConcurrentRequests),
-  maxInputLength: smaller(one.maxInputLength, other.maxInputLength),
-  requestTimeoutSeconds: smaller(one.requestTimeoutSeconds, other.requestTimeoutSeconds)
-})
-
 /** The limits a caller feels. */
-export const effective = ({ limits, tokenLimits }: Access): Limits =>
-  tokenLimits === undefined ? limits : stricter(limits, tokenLimits)
+export const effective = ({ limits, tenantLimits, tokenLimits }: Access): Limits =>
+  [tokenLimits, tenantLimits].reduce<Limits>((all, some) => some === undefined ? all : stricter(all, some), limits)
 
 /** No regular expression: a pattern from a token must not be able to make the match slow. */
 export const matches = (pattern: ModelPattern, name: string): boolean => {
@@ -70,8 +64,3 @@ export const matches = (pattern: ModelPattern, name: string): boolean => {
   }
   return name.length - last.length >= from && name.endsWith(last)
 }
-
-// -- internals ---------------------------------------------------------------
-
-const smaller = (one: number | undefined, other: number | undefined): number | undefined =>
-  one === undefined ? other : other === undefined ? one : Math.min(one, other)

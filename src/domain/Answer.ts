@@ -42,8 +42,16 @@ export type Tier = "real" | "simulated" | "fallback"
 
 /** Tokens as the provider counts them. */
 export interface Usage {
+  /** All of the input, from the provider's cache or not. */
   readonly inputTokens: number
+  /** All of the output, reasoning included. */
   readonly outputTokens: number
+  /** Of the input, what was read from the provider's prompt cache; undefined where it is not reported. */
+  readonly cachedInputTokens?: number | undefined
+  /** Of the input, what was written to the provider's prompt cache. */
+  readonly cacheWriteTokens?: number | undefined
+  /** Of the output, what the model only thought. */
+  readonly reasoningTokens?: number | undefined
 }
 
 /** A whole answer. `usage` is undefined when the provider did not report it. */

@@ -7,6 +7,9 @@
  * show to anybody. A `cause` is for the log only.
  */
 import { Data, type Duration } from "effect"
+import type { LimitExceeded, LimitsUnavailable } from "./LimitErrors.js"
+
+export { LimitExceeded, LimitsUnavailable, type LimitType } from "./LimitErrors.js"
 
 /** `error_code` on the wire and `ErrorInfo.reason` in the status details. */
 export type Reason = ProxyError["reason"]
@@ -18,6 +21,7 @@ export type ProxyError =
   | InvalidRequest
   | ModelNotFound
   | LimitExceeded
+  | LimitsUnavailable
   | RequestTimeout
   | ProviderFailure
   | StreamInterrupted
@@ -90,10 +94,13 @@ export class IdentityUnavailable extends Data.TaggedError("IdentityUnavailable")
 export class ModelNotAllowed extends Data.TaggedError("ModelNotAllowed")<{
   readonly model: string
   readonly subject: string
+  /** Why, where it is not simply forbidden. */
+  readonly because?: string
 }> {
   readonly reason = "MODEL_NOT_ALLOWED"
   get summary() {
-    return `The token of '${this.subject}' may not use the model '${this.model}'.`
+    const because = this.because === undefined ? "" : `: ${this.because}`
+    return `The token of '${this.subject}' may not use the model '${this.model}'${because}.`
   }
   get remedy() {
     return "Use another model, or ask the operator of the server for a token that allows it."
@@ -134,25 +141,6 @@ export class ModelNotFound extends Data.TaggedError("ModelNotFound")<{
   get remedy() {
     const closest = this.closest.length === 0 ? "" : `Did you mean ${this.closest.join(" or ")}? `
     return `${closest}Available models: ${listed(this.available)}.`
-  }
-  override get message() {
-    return sentence(this)
-  }
-}
-
-/** The caller used up what its token allows for now. */
-export class LimitExceeded extends Data.TaggedError("LimitExceeded")<{
-  readonly reason: "RATE_LIMITED" | "CONCURRENCY_LIMITED" | "QUOTA_EXCEEDED"
-  readonly subject: string
-  /** What is limited, e.g. `60 requests per minute`. */
-  readonly limit: string
-  readonly retryAfter: Duration.Duration
-}> {
-  get summary() {
-    return `'${this.subject}' reached its limit of ${this.limit}.`
-  }
-  get remedy() {
-    return "Wait as long as the retry delay says, or ask the operator of the server for a higher limit."
   }
   override get message() {
     return sentence(this)

@@ -17,4 +17,10 @@ export interface ModelInfo {
 export interface Price {
   readonly input: number
   readonly output: number
+  /** Of input that was read from the provider's prompt cache; as other input when not given. */
+  readonly cacheRead?: number | undefined
+  /** Of input that was written to it; as other input when not given. */
+  readonly cacheWrite?: number | undefined
+  /** Of output that the model only thought; as other output when not given. */
+  readonly reasoning?: number | undefined
 }

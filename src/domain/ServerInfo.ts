@@ -1,16 +1,8 @@
 /**
  * What a server says of itself.
  */
+import type { Limits } from "./Limits.js"
 import type { ModelInfo } from "./ModelInfo.js"
-
-/** Undefined means unlimited. */
-export interface Limits {
-  readonly maxRequestsPerMinute: number | undefined
-  readonly maxConcurrentRequests: number | undefined
-  /** Characters of all fragments together. */
-  readonly maxInputLength: number | undefined
-  readonly requestTimeoutSeconds: number | undefined
-}
 
 export interface ServerInfo {
   readonly name: string

@@ -11,7 +11,7 @@ import type { Audit } from "../audit/Audit.js"
 import * as Claims from "../auth/Claims.js"
 import type { Caller } from "../domain/Answer.js"
 import type { Unauthenticated } from "../domain/Errors.js"
-import * as ProxyMetrics from "../proxy/ProxyMetrics.js"
+import * as Metrics from "../telemetry/Metrics.js"
 import * as Admission from "./Admission.js"
 import { type Bridge, methodOf } from "./Bridge.js"
 import * as FrameFaults from "./FrameFaults.js"
@@ -40,7 +40,7 @@ export const make = (bridge: Bridge, options: Options): Authentication => {
   const refused = (rpc: string, peer: string, outcome: string) =>
     Effect.logInfo("call refused").pipe(
       Effect.annotateLogs({ rpc, peer, outcome }),
-      Effect.zipRight(ProxyMetrics.calls(methodOf(rpc), outcome))
+      Effect.zipRight(Metrics.calls([methodOf(rpc), outcome]))
     )
 
   const interceptor: Grpc.ServerInterceptor = ({ path: rpc }, call) => {
@@ -86,7 +86,7 @@ export const make = (bridge: Bridge, options: Options): Authentication => {
             bridge.fork(Effect.catchAllCause(settled, (cause) =>
               Effect.logError("call failed by a defect", cause).pipe(
                 Effect.annotateLogs({ rpc, peer, outcome: "INTERNAL" }),
-                Effect.zipRight(ProxyMetrics.calls(methodOf(rpc), "INTERNAL")),
+                Effect.zipRight(Metrics.calls([methodOf(rpc), "INTERNAL"])),
                 Effect.zipRight(Effect.sync(() => call.sendStatus(Status.fromCause(cause).status)))
               )))
           },

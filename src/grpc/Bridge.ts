@@ -11,7 +11,7 @@
 import type * as Grpc from "@grpc/grpc-js"
 import { Cause, Clock, Effect, Exit, FiberId, FiberSet, type Scope } from "effect"
 import type { ProxyError, Unauthenticated } from "../domain/Errors.js"
-import * as ProxyMetrics from "../proxy/ProxyMetrics.js"
+import * as Metrics from "../telemetry/Metrics.js"
 import * as Admission from "./Admission.js"
 import * as Status from "./Status.js"
 
@@ -197,7 +197,7 @@ const outcomeOf = <A>(
 /** One line per call, and one count: how it ended. */
 const report = (path: string, outcome: Outcome) =>
   Effect.zipRight(
-    ProxyMetrics.calls(methodOf(path), outcome.name),
+    Metrics.calls([methodOf(path), outcome.name]),
     outcome.name === "INTERNAL"
       ? Effect.logError("call failed by a defect", outcome.cause)
       : Effect.logInfo("call ended")

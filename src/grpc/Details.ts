@@ -87,7 +87,9 @@ const specifics = (error: ProxyError): ReadonlyArray<ReturnType<typeof pack>> =>
     case "LimitExceeded":
       return [
         ...retryInfo(error),
-        pack("QuotaFailure", { violations: [{ subject: error.subject, description: error.limit }] })
+        pack("QuotaFailure", {
+          violations: [{ subject: `${error.scope}:${error.name}`, description: error.limit }]
+        })
       ]
     case "InvalidRequest":
       return [pack("BadRequest", { field_violations: [{ field: error.field, description: error.summary }] })]
@@ -101,6 +103,7 @@ const specifics = (error: ProxyError): ReadonlyArray<ReturnType<typeof pack>> =>
       return retryInfo(error)
     case "Unauthenticated":
     case "IdentityUnavailable":
+    case "LimitsUnavailable":
     case "RequestTimeout":
     case "StreamInterrupted":
     case "ShuttingDown":

@@ -23,6 +23,7 @@ export const codes: Record<Reason, Grpc.status> = {
   RATE_LIMITED: Grpc.status.RESOURCE_EXHAUSTED,
   CONCURRENCY_LIMITED: Grpc.status.RESOURCE_EXHAUSTED,
   QUOTA_EXCEEDED: Grpc.status.RESOURCE_EXHAUSTED,
+  LIMITS_UNAVAILABLE: Grpc.status.UNAVAILABLE,
   PROVIDER_RATE_LIMITED: Grpc.status.RESOURCE_EXHAUSTED,
   PROVIDER_UNAVAILABLE: Grpc.status.UNAVAILABLE,
   STREAM_INTERRUPTED: Grpc.status.UNAVAILABLE,
@@ -39,8 +40,7 @@ export const fromError = (error: ProxyError): Grpc.StatusObject => {
   metadata.set(Details.key, Details.encode(code, error))
   const after = Details.retryAfter(error)
   if (after !== undefined) metadata.set("retry-after-ms", String(Math.ceil(Duration.toMillis(after))))
-  const limitType = limitTypes[error.reason]
-  if (limitType !== undefined) metadata.set("limit-type", limitType)
+  if (error._tag === "LimitExceeded") metadata.set("limit-type", error.type)
   // grpc-js throws where nobody can catch it over half of a surrogate pair, and the subject of a token may hold one.
   return { code, details: Buffer.from(error.message).toString(), metadata }
 }
@@ -84,13 +84,6 @@ export const toCallFailed = (status: Grpc.StatusObject): CallFailed => {
 }
 
 // -- internals ---------------------------------------------------------------
-
-/** The deployed clients' name of what was limited. */
-const limitTypes: { readonly [reason in Reason]?: string } = {
-  RATE_LIMITED: "rpm",
-  CONCURRENCY_LIMITED: "concurrency",
-  QUOTA_EXCEEDED: "quota"
-}
 
 const retryAfterMs = (metadata: Grpc.Metadata): Duration.Duration | undefined => {
   const millis = Number(metadata.get("retry-after-ms")[0])

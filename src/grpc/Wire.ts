@@ -4,6 +4,7 @@
 import { Effect, Option, Schema } from "effect"
 import type { Answer, AnswerEvent, AnswerRequest, Metrics, Tier } from "../domain/Answer.js"
 import type { ProxyError } from "../domain/Errors.js"
+import * as Limits from "../domain/Limits.js"
 import type { ServerInfo } from "../domain/ServerInfo.js"
 
 const Count = Schema.optional(Schema.Number)
@@ -83,7 +84,12 @@ const ServerLimits = Schema.Struct({
   max_requests_per_minute: Count,
   max_concurrent_requests: Count,
   max_input_length: Count,
-  request_timeout_seconds: Count
+  request_timeout_seconds: Count,
+  max_tokens_per_minute: Count,
+  max_tokens_per_day: Count,
+  max_tokens_per_month: Count,
+  max_usd_per_day: Count,
+  max_usd_per_month: Count
 })
 
 export const GetServerInfoResponse = Schema.Struct({
@@ -181,12 +187,7 @@ export const fromServerInfo = (info: ServerInfo): typeof GetServerInfoResponse.T
     aliases: model.aliases
   })),
   default_model: info.defaultModel,
-  limits: {
-    max_requests_per_minute: info.limits.maxRequestsPerMinute,
-    max_concurrent_requests: info.limits.maxConcurrentRequests,
-    max_input_length: info.limits.maxInputLength,
-    request_timeout_seconds: info.limits.requestTimeoutSeconds
-  },
+  limits: Limits.toKeys(info.limits),
   server_version: info.version,
   model_aliases: Object.fromEntries(info.aliases),
   server_name: info.name,
@@ -206,12 +207,7 @@ export const toServerInfo = (wire: typeof GetServerInfoResponse.Type): ServerInf
     aliases: model.aliases
   })),
   aliases: new Map(Object.entries(wire.model_aliases)),
-  limits: {
-    maxRequestsPerMinute: wire.limits?.max_requests_per_minute,
-    maxConcurrentRequests: wire.limits?.max_concurrent_requests,
-    maxInputLength: wire.limits?.max_input_length,
-    requestTimeoutSeconds: wire.limits?.request_timeout_seconds
-  },
+  limits: Limits.fromKeys(wire.limits ?? {}),
   features: wire.features
 })
 

@@ -9,7 +9,7 @@
 import { Duration, Effect, type Scope } from "effect"
 import type { Caller } from "../domain/Answer.js"
 import { InvalidRequest, LimitExceeded } from "../domain/Errors.js"
-import type { Limits as Settings } from "../domain/ServerInfo.js"
+import type { Limits as Settings } from "../domain/Limits.js"
 
 export interface Limits {
   /** Holds the caller's place until the scope closes; `length` is that of the input, in UTF-16 code units. */
@@ -103,7 +103,9 @@ const refusalOf = ({ running, started }: Counter, limits: Settings, subject: str
   if (maxConcurrentRequests !== undefined && running >= maxConcurrentRequests) {
     return new LimitExceeded({
       reason: "CONCURRENCY_LIMITED",
-      subject,
+      type: "concurrency",
+      scope: "subject",
+      name: subject,
       limit: `${maxConcurrentRequests} requests at the same time`,
       // Nobody knows when one of them ends.
       retryAfter: Duration.seconds(1)
@@ -117,7 +119,9 @@ const refusalOf = ({ running, started }: Counter, limits: Settings, subject: str
   const free = started[started.length - maxRequestsPerMinute] ?? now
   return new LimitExceeded({
     reason: "RATE_LIMITED",
-    subject,
+    type: "rpm",
+    scope: "subject",
+    name: subject,
     limit: `${maxRequestsPerMinute} requests per minute`,
     retryAfter: Duration.millis(free + minute - now)
   })

@@ -17,9 +17,9 @@ import * as ResponseSchema from "../models/ResponseSchema.js"
 import * as Estimate from "../streaming/Estimate.js"
 import * as NonStreaming from "../streaming/NonStreaming.js"
 import * as Tiers from "../streaming/Tiers.js"
+import * as Instruments from "../telemetry/Metrics.js"
 import * as Allowed from "./Allowed.js"
 import * as Limits from "./Limits.js"
-import * as ProxyMetrics from "./ProxyMetrics.js"
 
 /** Pulls the next event; after `Metrics` it must not be pulled again. */
 export type AnswerPull = Effect.Effect<AnswerEvent, ProxyError>
@@ -71,7 +71,7 @@ export class LlmProxy extends Context.Tag("vibectl/proxy/LlmProxy")<LlmProxy, {
             onUnsupported: ({ fullName }) =>
               Effect.map(Clock.currentTimeMillis, (now) => nonStreaming.add(fullName, now)),
             onFailed: ({ provider }, tier, failure) =>
-              ProxyMetrics.failedAttempts(provider.name, whole ? "unary" : tier, failure.reason)
+              Instruments.failedAttempts([provider.name, whole ? "unary" : tier, failure.reason])
           })
           const inTime = within(effective(caller.access).requestTimeoutSeconds, startedAt)
           let characters = 0
@@ -82,13 +82,13 @@ export class LlmProxy extends Context.Tag("vibectl/proxy/LlmProxy")<LlmProxy, {
               if (event._tag === "Text") characters += event.text.length
               if (event._tag === "Restart") {
                 characters = 0
-                return Effect.as(ProxyMetrics.restarts(event.reason), event)
+                return Effect.as(Instruments.restarts([event.reason]), event)
               }
               if (event._tag !== "End") return Effect.succeed(event)
               return Effect.map(measure(startedAt, event, characters), (metrics): AnswerEvent => {
                 last = metrics
                 return { _tag: "Done", model: event.by.fullName }
-              }).pipe(Effect.zipLeft(ProxyMetrics.answers(event.by.provider.name, whole ? "unary" : event.tier)))
+              }).pipe(Effect.zipLeft(Instruments.answers([event.by.provider.name, whole ? "unary" : event.tier])))
             })
           }))
         })

@@ -84,6 +84,7 @@ const reasons: Record<Reason, number> = {
   RATE_LIMITED: limit,
   CONCURRENCY_LIMITED: limit,
   QUOTA_EXCEEDED: limit,
+  LIMITS_UNAVAILABLE: unavailable,
   PROVIDER_RATE_LIMITED: limit,
   PROVIDER_UNAVAILABLE: unavailable,
   STREAM_INTERRUPTED: unavailable,

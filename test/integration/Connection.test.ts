@@ -8,6 +8,7 @@ import { noGrants } from "../../src/domain/Access.js"
 import type { AnswerRequest, Caller } from "../../src/domain/Answer.js"
 import type { ClientError } from "../../src/domain/ClientErrors.js"
 import { ModelNotFound, ShuttingDown } from "../../src/domain/Errors.js"
+import { unlimited } from "../../src/domain/Limits.js"
 import { packageVersion } from "../../src/domain/PackageVersion.js"
 import type { ServerInfo } from "../../src/domain/ServerInfo.js"
 import * as Proto from "../../src/grpc/Proto.js"
@@ -26,12 +27,7 @@ const info: ServerInfo = {
     aliases: ["one", "uno"]
   }],
   aliases: new Map([["uno", "fake/one"]]),
-  limits: {
-    maxRequestsPerMinute: 60,
-    maxConcurrentRequests: undefined,
-    maxInputLength: undefined,
-    requestTimeoutSeconds: undefined
-  },
+  limits: { ...unlimited, maxRequestsPerMinute: 60, maxTokensPerMonth: 5_000_000_000, maxUsdPerDay: 2.5 },
   features: ["start", "restart"]
 }
 const serverInfo = () => Effect.succeed(info)

@@ -7,11 +7,12 @@ import * as Path from "node:path"
 import * as AccessRules from "../../src/auth/AccessRules.js"
 import { Env } from "../../src/config/Environment.js"
 import { ServerConfig } from "../../src/config/ServerConfig.js"
-import type { AccessSection, LimitsSection } from "../../src/config/ServerSettings.js"
+import { type AccessSection, defaults, type LimitsSection } from "../../src/config/ServerSettings.js"
 import * as Access from "../../src/domain/Access.js"
+import { unlimited } from "../../src/domain/Limits.js"
 
 const none: AccessSection = { subjects: {}, roles: {}, tenants: {} }
-const noLimits: LimitsSection = { global: {}, per_token: {} }
+const noLimits: LimitsSection = defaults.server.limits
 
 /** Which of these the holder may call. */
 const models = ["openai/gpt-4o", "openai/gpt-4o-mini", "anthropic/claude", "ollama/llama3"]
@@ -134,6 +135,7 @@ describe("AccessRules, of limits, as the reference", () => {
         }
         const { effective } = row
         assert.deepStrictEqual<unknown>(found._tag === "Right" && found.right, {
+          ...unlimited,
           maxRequestsPerMinute: effective["max_requests_per_minute"] ?? undefined,
           maxConcurrentRequests: effective["max_concurrent_requests"] ?? undefined,
           maxInputLength: effective["max_input_length"] ?? undefined,
@@ -144,10 +146,11 @@ describe("AccessRules, of limits, as the reference", () => {
 
   it("counts a token's own limits apart, and shows the smaller ones", () => {
     const limits: LimitsSection = {
+      ...noLimits,
       global: { max_requests_per_minute: 10, max_input_length: 100 },
       per_token: { a: { max_requests_per_minute: 20 } }
     }
-    const asked = { ...Access.unlimited, maxRequestsPerMinute: 15, maxInputLength: 1000 }
+    const asked = { ...unlimited, maxRequestsPerMinute: 15, maxInputLength: 1000 }
     const given = AccessRules.make({ access: none, limits })({
       subject: "a",
       grants: { ...Access.noGrants, limits: asked }
@@ -155,7 +158,7 @@ describe("AccessRules, of limits, as the reference", () => {
     assert.strictEqual(given.limits.maxRequestsPerMinute, 20)
     assert.deepStrictEqual(given.tokenLimits, asked)
     assert.deepStrictEqual(Access.effective(given), {
-      ...Access.unlimited,
+      ...unlimited,
       maxRequestsPerMinute: 15,
       maxInputLength: 100
     })

@@ -6,8 +6,9 @@ import * as Jose from "jose"
 import * as Crypto from "node:crypto"
 import * as Issuers from "../../src/auth/Issuers.js"
 import type { IssuerSettings } from "../../src/config/AccessSettings.js"
-import { noGrants, unlimited } from "../../src/domain/Access.js"
+import { noGrants } from "../../src/domain/Access.js"
 import type { Refusal } from "../../src/domain/Errors.js"
+import { unlimited } from "../../src/domain/Limits.js"
 import { now, pair, publicJwk, refusal, serve, set, settings, sign } from "../support/IdentityProvider.js"
 
 const [ed, es, rs, stranger] = await Promise.all([pair("EdDSA"), pair("ES256"), pair("RS256"), pair("EdDSA")])

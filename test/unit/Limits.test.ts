@@ -1,8 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Exit, Scope, TestClock } from "effect"
-import { unlimited, unrestricted } from "../../src/domain/Access.js"
+import { unrestricted } from "../../src/domain/Access.js"
 import type { Caller } from "../../src/domain/Answer.js"
-import type { Limits as Settings } from "../../src/domain/ServerInfo.js"
+import { unlimited } from "../../src/domain/Limits.js"
+import type { Limits as Settings } from "../../src/domain/Limits.js"
 import * as Limits from "../../src/proxy/Limits.js"
 
 const caller = (limits: Partial<Settings>, more: Partial<Caller> = {}, tokenLimits?: Partial<Settings>): Caller => ({

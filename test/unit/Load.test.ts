@@ -104,7 +104,7 @@ describe("precedence", () => {
 
 describe("unknown keys", () => {
   const server =
-    "host, port, enable_auth, log_level, log_format, jwt_secret, jwt_secret_file, jwt_previous_secret_files, default_model, drain_seconds, heartbeat_seconds, max_message_bytes, max_streams_per_connection, allow_open_access, limits"
+    "host, port, enable_auth, log_level, log_format, jwt_secret, jwt_secret_file, jwt_previous_secret_files, default_model, drain_seconds, heartbeat_seconds, max_message_bytes, max_streams_per_connection, allow_open_access, metrics_port, metrics_host, limits"
   says(
     "at every level, all at once, with the nearest",
     {
@@ -121,7 +121,7 @@ describe("unknown keys", () => {
         "    models: [x, { name: y, streamin: true }]"
       ].join("\n")
     },
-    "c.yaml:1:1: serverr: unknown key. Did you mean \"server\"? Allowed: server, tls, auth, access, audit, providers, model_aliases, fallbacks.",
+    "c.yaml:1:1: serverr: unknown key. Did you mean \"server\"? Allowed: server, tls, auth, access, audit, state, prices, providers, model_aliases, fallbacks.",
     `c.yaml:3:3: server.prot: unknown key. Did you mean "port"? Allowed: ${server}.`,
     `c.yaml:4:3: server.limit: unknown key. Did you mean "limits"? Allowed: ${server}.`,
     "c.yaml:5:8: tls.enabeld: unknown key. Did you mean \"enabled\"? Allowed: enabled, cert_file, key_file, min_version, client_ca_file, client_identity.",
@@ -131,14 +131,9 @@ describe("unknown keys", () => {
       "Allowed: name, streaming, context_length."
   )
   says(
-    "that come later are not known yet",
-    { yaml: "server: { metrics_port: 1 }\n", env: {} },
-    `c.yaml:1:11: server.metrics_port: unknown key. Allowed: ${server}.`
-  )
-  says(
     "that hide from plain objects",
     { yaml: "__proto__: { x: 1 }\nproviders: { __proto__: { kind: demo } }" },
-    "c.yaml:1:1: __proto__: unknown key. Allowed: server, tls, auth, access, audit, providers, model_aliases, fallbacks.",
+    "c.yaml:1:1: __proto__: unknown key. Allowed: server, tls, auth, access, audit, state, prices, providers, model_aliases, fallbacks.",
     "c.yaml:2:14: providers.__proto__: the name of a provider is made of letters, digits, - and _."
   )
 })

@@ -10,6 +10,7 @@ import { ClientConfig } from "../../src/config/ClientConfig.js"
 import { Env } from "../../src/config/Environment.js"
 import type { AnswerEvent } from "../../src/domain/Answer.js"
 import { CallFailed, Unreachable } from "../../src/domain/ClientErrors.js"
+import { unlimited } from "../../src/domain/Limits.js"
 import type { ServerInfo } from "../../src/domain/ServerInfo.js"
 import * as Failure from "../../src/terminal/Failure.js"
 import { Output } from "../../src/terminal/Output.js"
@@ -34,12 +35,7 @@ const info: ServerInfo = {
   defaultModel: "p/a",
   models: ["p/a", "p/b", "p/c", "p/d"].map(model),
   aliases: new Map(),
-  limits: {
-    maxRequestsPerMinute: undefined,
-    maxConcurrentRequests: undefined,
-    maxInputLength: undefined,
-    requestTimeoutSeconds: undefined
-  },
+  limits: unlimited,
   features: []
 }
 

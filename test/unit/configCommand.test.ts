@@ -58,7 +58,11 @@ describe("config init", () => {
         assert.isUndefined(error, error ?? "")
         assert.match(stdout, /^OK/)
         assert.include((yield* execute("show", "--output", "json")).stdout, "\"value\": \"https://api.openai.com/v1\"")
-      }), { OPENAI_API_KEY: "x", JWT_SECRET: "0123456789-abcdefghijklmnopqrstuvwxyz" }))
+      }), {
+      OPENAI_API_KEY: "x",
+      REDIS_URL: "redis://127.0.0.1:6379",
+      JWT_SECRET: "0123456789-abcdefghijklmnopqrstuvwxyz"
+    }))
 
   it.effect("replaces no file unless it is forced to", () =>
     Commands.inDirectory((file, files) =>

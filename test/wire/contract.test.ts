@@ -89,6 +89,11 @@ describe("llm_proxy.proto", () => {
     assert.deepStrictEqual(fields.filter(({ id }) => id >= 16).map(({ line }) => line).sort(), [
       "ExecutionMetrics.tokens_estimated = 16 bool",
       "GetServerInfoResponse.features = 16 repeated string",
+      "ServerLimits.max_tokens_per_day = 17 optional int64",
+      "ServerLimits.max_tokens_per_minute = 16 optional int64",
+      "ServerLimits.max_tokens_per_month = 18 optional int64",
+      "ServerLimits.max_usd_per_day = 19 optional double",
+      "ServerLimits.max_usd_per_month = 20 optional double",
       "StreamChunk.heartbeat = 18 oneof(chunk_type) StreamHeartbeat",
       "StreamChunk.restart = 17 oneof(chunk_type) StreamRestart",
       "StreamChunk.start = 16 oneof(chunk_type) StreamStart"

@@ -12,10 +12,12 @@ const provider = (reason: Errors.ProviderFailure["reason"]) =>
     retryAfter: Duration.millis(1500),
     cause: new Error("secret-body")
   })
-const limit = (reason: Errors.LimitExceeded["reason"]) =>
+const limit = (reason: Errors.LimitExceeded["reason"], type: Errors.LimitType) =>
   new Errors.LimitExceeded({
     reason,
-    subject: "ci",
+    type,
+    scope: "subject",
+    name: "ci",
     limit: "60 requests per minute",
     retryAfter: Duration.millis(2250)
   })
@@ -39,9 +41,10 @@ const samples: Record<Errors.Reason, Errors.ProxyError> = {
     closest: ["gpt-4"],
     because: undefined
   }),
-  RATE_LIMITED: limit("RATE_LIMITED"),
-  CONCURRENCY_LIMITED: limit("CONCURRENCY_LIMITED"),
-  QUOTA_EXCEEDED: limit("QUOTA_EXCEEDED"),
+  RATE_LIMITED: limit("RATE_LIMITED", "rpm"),
+  CONCURRENCY_LIMITED: limit("CONCURRENCY_LIMITED", "concurrency"),
+  QUOTA_EXCEEDED: limit("QUOTA_EXCEEDED", "usd_per_day"),
+  LIMITS_UNAVAILABLE: new Errors.LimitsUnavailable({ cause: "secret-body" }),
   PROVIDER_RATE_LIMITED: provider("PROVIDER_RATE_LIMITED"),
   PROVIDER_UNAVAILABLE: provider("PROVIDER_UNAVAILABLE"),
   IDENTITY_UNAVAILABLE: new Errors.IdentityUnavailable({ issuer: "corp", cause: "secret-body" }),
@@ -67,6 +70,7 @@ const expected: Record<Errors.Reason, keyof typeof Grpc.status> = {
   RATE_LIMITED: "RESOURCE_EXHAUSTED",
   CONCURRENCY_LIMITED: "RESOURCE_EXHAUSTED",
   QUOTA_EXCEEDED: "RESOURCE_EXHAUSTED",
+  LIMITS_UNAVAILABLE: "UNAVAILABLE",
   PROVIDER_RATE_LIMITED: "RESOURCE_EXHAUSTED",
   PROVIDER_UNAVAILABLE: "UNAVAILABLE",
   STREAM_INTERRUPTED: "UNAVAILABLE",

@@ -72,16 +72,18 @@ const output = Options.text("output").pipe(
   Options.optional
 )
 
-const limit = (name: string, description: string) =>
-  Options.integer(name).pipe(
-    Options.filterMap(
-      (value) => value > 0 ? Option.some(value) : Option.none(),
-      `--${name} takes a whole number above 0`
-    ),
+const limit = (option: Options.Options<number>, what: string, description: string) =>
+  option.pipe(
+    Options.filterMap((value) => value > 0 ? Option.some(value) : Option.none(), `${what} above 0 is needed`),
     Options.withPseudoName("N"),
     Options.withDescription(`${description}; it cannot be more than the configuration gives the subject`),
     Options.optional
   )
+
+const count = (name: string, description: string) =>
+  limit(Options.integer(name), `--${name}: a whole number`, description)
+
+const amount = (name: string, description: string) => limit(Options.float(name), `--${name}: a number`, description)
 
 const words = (name: string, pseudoName: string, description: string) =>
   Options.text(name).pipe(Options.withPseudoName(pseudoName), Options.withDescription(description), Options.repeated)
@@ -94,10 +96,15 @@ const grantOptions = {
   ),
   tenant: Options.text("tenant").pipe(Options.withDescription("The tenant it belongs to"), Options.optional),
   roles: words("role", "ROLE", "A role it has; may be repeated"),
-  maxRpm: limit("max-rpm", "Requests in any 60 seconds"),
-  maxConcurrent: limit("max-concurrent", "Requests at the same time"),
-  maxInputLength: limit("max-input-length", "Characters of one request"),
-  maxSeconds: limit("max-seconds", "Seconds that one answer may take")
+  maxRpm: count("max-rpm", "Requests in any 60 seconds"),
+  maxConcurrent: count("max-concurrent", "Requests at the same time"),
+  maxInputLength: count("max-input-length", "Characters of one request"),
+  maxSeconds: amount("max-seconds", "Seconds that one answer may take"),
+  maxTpm: count("max-tpm", "Tokens, in and out, in any 60 seconds"),
+  maxTokensPerDay: count("max-tokens-per-day", "Tokens, in and out, a day"),
+  maxTokensPerMonth: count("max-tokens-per-month", "Tokens, in and out, a month"),
+  maxUsdPerDay: amount("max-usd-per-day", "US dollars a day"),
+  maxUsdPerMonth: amount("max-usd-per-month", "US dollars a month")
 }
 
 const grantsOf = (input: Command.Command.ParseConfig<typeof grantOptions>): Grants => ({
@@ -108,7 +115,12 @@ const grantsOf = (input: Command.Command.ParseConfig<typeof grantOptions>): Gran
     maxRequestsPerMinute: Option.getOrUndefined(input.maxRpm),
     maxConcurrentRequests: Option.getOrUndefined(input.maxConcurrent),
     maxInputLength: Option.getOrUndefined(input.maxInputLength),
-    requestTimeoutSeconds: Option.getOrUndefined(input.maxSeconds)
+    requestTimeoutSeconds: Option.getOrUndefined(input.maxSeconds),
+    maxTokensPerMinute: Option.getOrUndefined(input.maxTpm),
+    maxTokensPerDay: Option.getOrUndefined(input.maxTokensPerDay),
+    maxTokensPerMonth: Option.getOrUndefined(input.maxTokensPerMonth),
+    maxUsdPerDay: Option.getOrUndefined(input.maxUsdPerDay),
+    maxUsdPerMonth: Option.getOrUndefined(input.maxUsdPerMonth)
   }
 })
 

@@ -1,0 +1,60 @@
+/**
+ * Failures of limits, a part of the algebra in `Errors.ts`.
+ */
+import { Data, type Duration } from "effect"
+
+/** What was limited, as the trailer `limit-type` and the metrics say it. */
+export type LimitType =
+  | "rpm"
+  | "tpm"
+  | "concurrency"
+  | "tokens_per_day"
+  | "tokens_per_month"
+  | "usd_per_day"
+  | "usd_per_month"
+
+/** What was to be used has been used up for now. */
+export class LimitExceeded extends Data.TaggedError("LimitExceeded")<{
+  readonly reason: "RATE_LIMITED" | "CONCURRENCY_LIMITED" | "QUOTA_EXCEEDED"
+  readonly type: LimitType
+  /** Whose limit it is. */
+  readonly scope: "subject" | "token" | "tenant" | "model"
+  /** The name of that subject, tenant or model; a token goes by its subject. */
+  readonly name: string
+  /** What is limited, e.g. `60 requests per minute`. */
+  readonly limit: string
+  readonly retryAfter: Duration.Duration
+}> {
+  get summary() {
+    return `${scopes[this.scope]}'${this.name}' reached its limit of ${this.limit}.`
+  }
+  get remedy() {
+    return "Wait as long as the retry delay says, or ask the operator of the server for a higher limit."
+  }
+  override get message() {
+    return `${this.summary} ${this.remedy}`
+  }
+}
+
+/** The store of what was used cannot be reached, and nobody may call uncounted. */
+export class LimitsUnavailable extends Data.TaggedError("LimitsUnavailable")<{ readonly cause: unknown }> {
+  readonly reason = "LIMITS_UNAVAILABLE"
+  get summary() {
+    return "The server cannot check the caller's limits."
+  }
+  get remedy() {
+    return "Send the request again; if it happens every time, ask the operator to check the store of the limits."
+  }
+  override get message() {
+    return `${this.summary} ${this.remedy}`
+  }
+}
+
+// -- internals ---------------------------------------------------------------
+
+const scopes: Record<LimitExceeded["scope"], string> = {
+  subject: "",
+  token: "A token of ",
+  tenant: "The tenant ",
+  model: "The model "
+}
