@@ -8,8 +8,9 @@ import type { Usage } from "./Answer.js"
 import type { Price } from "./ModelInfo.js"
 
 /** Billionths of a US dollar. */
-export const ofUsage = (price: Price, usage: Usage): number => {
+export const ofUsage = (prices: Price, usage: Usage): number => {
   const { cacheWriteTokens = 0, cachedInputTokens = 0, inputTokens, outputTokens, reasoningTokens = 0 } = usage
+  const price = prices.long !== undefined && inputTokens > prices.long.above ? prices.long.price : prices
   const plainInput = Math.max(0, inputTokens - cachedInputTokens - cacheWriteTokens)
   const plainOutput = Math.max(0, outputTokens - reasoningTokens)
   // A price per million tokens is a thousand times as many billionths per token.

@@ -23,4 +23,6 @@ export interface Price {
   readonly cacheWrite?: number | undefined
   /** Of output that the model only thought; as other output when not given. */
   readonly reasoning?: number | undefined
+  /** What all of a call costs instead when its input, from the cache or not, has more tokens than `above`. */
+  readonly long?: { readonly above: number; readonly price: Omit<Price, "long"> } | undefined
 }

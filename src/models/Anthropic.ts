@@ -10,7 +10,7 @@ import Anthropic from "@anthropic-ai/sdk"
 import { transformJSONSchema } from "@anthropic-ai/sdk/lib/transform-json-schema"
 import type { MessageCreateParamsNonStreaming } from "@anthropic-ai/sdk/resources/messages"
 import { Effect, type Scope } from "effect"
-import type { Completion, Usage } from "../domain/Answer.js"
+import type { Completion } from "../domain/Answer.js"
 import type { ProviderFailure } from "../domain/Errors.js"
 import { type Calls, type Endpoint, keyOf, ownHeaders, requestOptions, silent } from "./Endpoint.js"
 import * as EventPieces from "./EventPieces.js"
@@ -20,6 +20,7 @@ import type { Pieces, ProviderRequest } from "./Provider.js"
 import type { ResponseSchema } from "./ResponseSchema.js"
 import type { Timeouts } from "./Timeouts.js"
 import * as VendorFailure from "./VendorFailure.js"
+import * as VendorUsage from "./VendorUsage.js"
 
 /** The vendor's own endpoint. */
 export const home = "https://api.anthropic.com"
@@ -60,7 +61,7 @@ export const make = (endpoint: Endpoint): Calls => {
     const timeouts = endpoint.timeouts(request.model)
     return post(request, false, timeouts).pipe(
       Effect.flatMap((body) => Effect.catchAll(body.text(timeouts.total), failed)),
-      Effect.flatMap((text) => fromAnswer(source, Json.parse(text))),
+      Effect.flatMap((text) => fromAnswer(source, Json.parse(text), request)),
       Effect.scoped
     )
   }
@@ -69,7 +70,7 @@ export const make = (endpoint: Endpoint): Calls => {
     const timeouts = endpoint.timeouts(request.model)
     return Effect.map(
       post(request, true, timeouts),
-      (body) => EventPieces.make(source, body, reader(source), timeouts)
+      (body) => EventPieces.make(source, body, reader(source, request), timeouts)
     )
   }
 
@@ -125,43 +126,48 @@ const supported = (json: ResponseSchema["json"]): { readonly [key: string]: unkn
 
 const fromAnswer = (
   source: VendorFailure.Source,
-  answer: unknown
+  answer: unknown,
+  { onUsage }: ProviderRequest
 ): Effect.Effect<Completion, ProviderFailure> => {
   const message = Json.object(answer)
+  // Before anything else: also an answer that is of no use is paid for.
+  const usage = VendorUsage.ofAnthropic(message?.["usage"])
+  if (usage !== undefined) onUsage?.(usage)
   if (message?.["type"] === "error") return VendorFailure.fromEvent(source, message["error"])
   if (!Array.isArray(message?.["content"])) return VendorFailure.broken(source, "invalid answer")
   const text = Json.array(message["content"]).map((block) => {
     const { input, text, type } = Json.object(block) ?? {}
     return type === "text" ? Json.string(text) ?? "" : type === "tool_use" ? JSON.stringify(input) : ""
   }).join("")
-  return Effect.succeed({ text, usage: totalOf(Json.object(message["usage"]) ?? {}) })
+  return Effect.succeed({ text, usage })
 }
 
-const reader = (source: VendorFailure.Source): EventPieces.Reader => {
-  let usage: Json.JsonObject = {}
-  /** Later counts are cumulative, so they replace earlier ones; null means not counted again. */
-  const count = (value: unknown): void => {
-    const counted = Object.entries(Json.object(value) ?? {}).filter(([, tokens]) => Json.count(tokens) !== undefined)
-    usage = { ...usage, ...Object.fromEntries(counted) }
+const reader = (source: VendorFailure.Source, { onUsage }: ProviderRequest): EventPieces.Reader => {
+  let counts: Json.JsonObject = {}
+  const count = (latest: unknown): void => {
+    counts = VendorUsage.cumulative(counts, latest)
+    const usage = VendorUsage.ofAnthropic(counts)
+    if (usage !== undefined) onUsage?.(usage)
   }
   return {
     take: ({ data, event }) => {
       const parsed = Json.parse(data)
       if (parsed === undefined) return VendorFailure.broken(source, "invalid event")
-      const { delta, error, message, type, usage: counts } = Json.object(parsed) ?? {}
+      const { delta, error, message, type, usage: latest } = Json.object(parsed) ?? {}
       switch (type ?? event) {
         case "content_block_delta": {
           const content = Json.object(delta) ?? {}
           return content["type"] === "thinking_delta" ? EventPieces.Thought : textOf(content)
         }
         case "message_start":
+          // All of the input; of the output only a beginning.
           count(Json.object(message)?.["usage"])
           return ""
         case "message_delta":
-          count(counts)
+          count(latest)
           return ""
         case "message_stop":
-          return { _tag: "End", usage: totalOf(usage) }
+          return { _tag: "End", usage: VendorUsage.ofAnthropic(counts) }
         case "error":
           return VendorFailure.fromEvent(source, error)
         default:
@@ -176,13 +182,3 @@ const reader = (source: VendorFailure.Source): EventPieces.Reader => {
 /** Thinking, signatures and citations are not the answer; the input of a forced tool is. */
 const textOf = ({ partial_json: json, text, type }: Json.JsonObject): string =>
   Json.string(type === "text_delta" ? text : type === "input_json_delta" ? json : undefined) ?? ""
-
-/** `input_tokens` does not count what was written to or read from the prompt cache. */
-const totalOf = (usage: Json.JsonObject): Usage | undefined => {
-  const input = Json.count(usage["input_tokens"])
-  const outputTokens = Json.count(usage["output_tokens"])
-  if (input === undefined || outputTokens === undefined) return undefined
-  const cached = (Json.count(usage["cache_creation_input_tokens"]) ?? 0) +
-    (Json.count(usage["cache_read_input_tokens"]) ?? 0)
-  return { inputTokens: input + cached, outputTokens }
-}

@@ -6,7 +6,7 @@
  */
 import { Context, Data, Effect, Layer } from "effect"
 import { InvalidRequest, ModelNotFound } from "../domain/Errors.js"
-import type { ModelInfo } from "../domain/ModelInfo.js"
+import type { ModelInfo, Price } from "../domain/ModelInfo.js"
 import { nearest } from "../domain/Nearest.js"
 import type { ModelSpec, Provider } from "./Provider.js"
 
@@ -17,8 +17,10 @@ export interface Resolved {
   readonly model: string
   /** `provider/model`. */
   readonly fullName: string
-  /** What is known of the model; undefined for one that the provider takes but does not list. */
+  /** What is known of the model; undefined for most that the provider takes but does not list. */
   readonly spec: ModelSpec | undefined
+  /** Undefined where nobody knows it. */
+  readonly price: Price | undefined
 }
 
 export class Catalog extends Context.Tag("vibectl/models/Catalog")<Catalog, {
@@ -44,6 +46,8 @@ export interface Options {
   readonly defaultModel: string | undefined
   /** Any name that resolves to the names to try in its place. */
   readonly fallbacks?: ReadonlyMap<string, ReadonlyArray<string>>
+  /** What a `provider/model` costs; what is known of the model itself when it is not given. */
+  readonly prices?: (fullName: string, spec: ModelSpec | undefined) => Price | undefined
 }
 
 /** The models do not fit together; a server must not start with them. */
@@ -70,8 +74,11 @@ export const make = (options: Options): Effect.Effect<Catalog["Type"], CatalogIn
       const provider = byName.get(name.slice(0, slash))
       const model = name.slice(slash + 1)
       if (slash < 0 || provider === undefined || model === "") return undefined
-      const spec = provider.models.find((candidate) => candidate.name === model)
-      return spec === undefined && !provider.open ? undefined : { provider, model, fullName: name, spec }
+      const listed = provider.models.find((candidate) => candidate.name === model)
+      if (listed === undefined && !provider.open) return undefined
+      const spec = listed ?? provider.unlisted?.(model)
+      const price = options.prices === undefined ? spec?.price : options.prices(name, spec)
+      return { provider, model, fullName: name, spec, price }
     }
 
     const find = (name: string): Resolved | undefined => {

@@ -72,13 +72,15 @@ interface Vendor {
   readonly make: (endpoint: Endpoint) => Calls
 }
 
-function vendor(load: () => Promise<Vendor>, known: ReadonlyArray<ModelSpec>, favourite: string): Make {
+function vendor(load: () => Promise<Vendor>, known: KnownModels.Known, favourite: string): Make {
   return Effect.fnUntraced(function*(options: ProviderOptions) {
     const { home, make } = yield* Effect.promise(load)
     const { modelTimeouts, timeouts } = options
     const transport = yield* Effect.flatMap(Effect.promise(() => import("./Transport.js")), ({ make }) => make)
     const own = options.baseUrl === undefined || new URL(options.baseUrl).host === new URL(home).host
-    const models = options.models?.map((model) => specOf(model, own ? known : [])) ?? (own ? known : [])
+    // What another endpoint serves under the same name may be another thing, and has another price.
+    const { find, models: usual } = own ? known : KnownModels.none
+    const models = options.models?.map((model) => specOf(model, find(model.name))) ?? usual
     const calls = make({
       ...options,
       transport,
@@ -88,6 +90,7 @@ function vendor(load: () => Promise<Vendor>, known: ReadonlyArray<ModelSpec>, fa
       name: options.name,
       models,
       open: options.models === undefined,
+      unlisted: find,
       maxRetries: options.maxRetries ?? 2,
       defaultModel: options.defaultModel ?? (own && options.models === undefined ? favourite : models[0]?.name),
       failoverAfter: (model) => modelTimeouts.get(model)?.failover ?? timeouts.failover,
@@ -97,12 +100,9 @@ function vendor(load: () => Promise<Vendor>, known: ReadonlyArray<ModelSpec>, fa
 }
 
 /** What the configuration says of a model, and what is known of it otherwise. */
-const specOf = (model: ConfiguredModel, known: ReadonlyArray<ModelSpec>): ModelSpec => {
-  const fact = known.find(({ name }) => name === model.name)
-  return {
-    name: model.name,
-    streams: model.streams ?? fact?.streams ?? true,
-    contextLength: model.contextLength ?? fact?.contextLength,
-    price: fact?.price
-  }
-}
+const specOf = (model: ConfiguredModel, fact: ModelSpec | undefined): ModelSpec => ({
+  name: model.name,
+  streams: model.streams ?? fact?.streams ?? true,
+  contextLength: model.contextLength ?? fact?.contextLength,
+  price: fact?.price
+})

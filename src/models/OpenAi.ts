@@ -22,6 +22,7 @@ import { type Pieces, type ProviderRequest, StreamingUnsupported } from "./Provi
 import { isStrict } from "./ResponseSchema.js"
 import type { Timeouts } from "./Timeouts.js"
 import * as VendorFailure from "./VendorFailure.js"
+import * as VendorUsage from "./VendorUsage.js"
 
 /** The vendor's own endpoint. */
 export const home = "https://api.openai.com/v1"
@@ -54,7 +55,11 @@ export const make = (endpoint: Endpoint): Calls => {
         client.chat.completions.create(toBody(endpoint, request), requestOptions(endpoint, timeouts, signal))
           .asResponse(),
       { millis: timeouts.total, limit: "total" }
-    ).pipe(Effect.catchAll(failed), Effect.flatMap((body) => wholeAnswer(source, body, timeouts)), Effect.scoped)
+    ).pipe(
+      Effect.catchAll(failed),
+      Effect.flatMap((body) => wholeAnswer(source, body, timeouts, request)),
+      Effect.scoped
+    )
   }
 
   const stream = (
@@ -76,9 +81,9 @@ export const make = (endpoint: Endpoint): Calls => {
       ),
       Effect.flatMap((body) =>
         isJson(body.response)
-          ? Effect.flatMap(wholeAnswer(source, body, timeouts), (answer) =>
+          ? Effect.flatMap(wholeAnswer(source, body, timeouts, request), (answer) =>
             new StreamingUnsupported({ provider: endpoint.name, answer }))
-          : Effect.succeed(EventPieces.make(source, body, reader(source), timeouts))
+          : Effect.succeed(EventPieces.make(source, body, reader(source, request), timeouts))
       )
     )
   }
@@ -119,30 +124,35 @@ const limitOf = ({ baseUrl, maxOutputTokens }: Endpoint) =>
 
 const fromAnswer = (
   source: VendorFailure.Source,
-  answer: unknown
+  answer: unknown,
+  { onUsage }: ProviderRequest
 ): Effect.Effect<Completion, ProviderFailure> => {
   const root = Json.object(answer)
+  // Before anything else: also an answer that is of no use is paid for.
+  const usage = VendorUsage.ofOpenAi(root?.["usage"])
+  if (usage !== undefined) onUsage?.(usage)
   // Some gateways report a failure with status 200.
   if (root?.["error"] !== undefined && root["error"] !== null) return VendorFailure.fromEvent(source, root["error"])
   const message = Json.object(Json.object(Json.array(root?.["choices"])[0])?.["message"])
   return message === undefined
     ? VendorFailure.broken(source, "invalid answer")
-    : Effect.succeed({ text: textOf(message), usage: usageOf(root?.["usage"]) })
+    : Effect.succeed({ text: textOf(message), usage })
 }
 
 const wholeAnswer = (
   source: VendorFailure.Source,
   body: HttpBody.HttpBody,
-  { total }: Timeouts
+  { total }: Timeouts,
+  request: ProviderRequest
 ): Effect.Effect<Completion, ProviderFailure> =>
   body.text(total).pipe(
     Effect.catchAll(EventPieces.failed(source)),
-    Effect.flatMap((text) => fromAnswer(source, Json.parse(text)))
+    Effect.flatMap((text) => fromAnswer(source, Json.parse(text), request))
   )
 
 const isJson = (response: Response): boolean => /^application\/json\b/i.test(response.headers.get("content-type") ?? "")
 
-const reader = (source: VendorFailure.Source): EventPieces.Reader => {
+const reader = (source: VendorFailure.Source, { onUsage }: ProviderRequest): EventPieces.Reader => {
   let usage: Usage | undefined
   let finished = false
   return {
@@ -152,10 +162,15 @@ const reader = (source: VendorFailure.Source): EventPieces.Reader => {
       if (parsed === undefined) return VendorFailure.broken(source, "invalid event")
       const chunk = Json.object(parsed)
       if (chunk === undefined) return ""
+      const reported = VendorUsage.ofOpenAi(chunk["usage"]) ??
+        VendorUsage.ofOpenAi(Json.object(chunk["x_groq"])?.["usage"])
+      if (reported !== undefined) {
+        usage = reported
+        onUsage?.(reported)
+      }
       if (event === "error" || chunk["error"] !== undefined && chunk["error"] !== null) {
         return VendorFailure.fromEvent(source, chunk["error"] ?? chunk)
       }
-      usage = usageOf(chunk["usage"]) ?? usage
       const choice = Json.object(Json.array(chunk["choices"])[0])
       if (choice === undefined) return ""
       if (Json.string(choice["finish_reason"]) !== undefined) finished = true
@@ -175,13 +190,6 @@ const textOf = (message: Json.JsonObject): string =>
 /** Not OpenAI's, but of endpoints that speak its protocol: DeepSeek and vLLM say the one, Groq and OpenRouter the other. */
 const thinks = (delta: Json.JsonObject): boolean =>
   Json.string(delta["reasoning_content"]) !== undefined || Json.string(delta["reasoning"]) !== undefined
-
-const usageOf = (value: unknown): Usage | undefined => {
-  const usage = Json.object(value)
-  const inputTokens = Json.count(usage?.["prompt_tokens"])
-  const outputTokens = Json.count(usage?.["completion_tokens"])
-  return inputTokens === undefined || outputTokens === undefined ? undefined : { inputTokens, outputTokens }
-}
 
 /** No code is agreed on; some endpoints name the parameter, the others say it in a sentence. */
 const refusesStreaming = (thrown: unknown): boolean =>

@@ -17,6 +17,8 @@ export interface Provider {
   readonly models: ReadonlyArray<ModelSpec>
   /** Whether a model that is not in `models` may be called. */
   readonly open: boolean
+  /** What is known of a model that may be called and is not in `models`. */
+  readonly unlisted?: (model: string) => ModelSpec | undefined
   /** The model to use when nobody chose one, without the provider's prefix. */
   readonly defaultModel: string | undefined
   /** How often a call that failed before its first text may be made again. */
@@ -54,6 +56,13 @@ export interface ProviderRequest {
   readonly system: string
   readonly user: string
   readonly schema: ResponseSchema | undefined
+  /**
+   * Told of the counts each time that the provider reports them, the latest for all of the answer so far: so the last
+   * ones are known of an answer that breaks or is given up, too. They may be told more than once, and must not throw.
+   */
+  readonly onUsage?: ((usage: Usage) => void) | undefined
+  /** The trace that the request belongs to (W3C Trace Context). */
+  readonly trace?: { readonly traceparent: string; readonly tracestate: string | undefined }
 }
 
 /** Pulls what is ready next, all of it at once. After an `End` it must not be pulled again. */

@@ -47,6 +47,7 @@ export const fromThrown = (source: Source, thrown: unknown, now: number): Provid
       : reasonOfStatus(status),
     detail: code ?? (status === undefined ? undefined : `HTTP ${status}`),
     retryAfter: headers && retryAfter(headers, now),
+    maybeBilled: status === undefined && limit !== "connect" && !(code !== undefined && neverThere.test(code)),
     cause: {
       name: nameOf(thrown),
       status,
@@ -66,6 +67,8 @@ export const fromEvent = (source: Source, error: unknown): ProviderFailure => {
     reason: status !== undefined && status >= 400 ? reasonOfStatus(status) : reasonOfCode(kindsOf(error)),
     detail: code ?? (status === undefined ? undefined : `HTTP ${status}`),
     retryAfter: undefined,
+    // It took the request, and says nothing of what it did until it failed.
+    maybeBilled: true,
     cause: {
       name: "ErrorEvent",
       status,
@@ -86,6 +89,7 @@ export const broken = (
     reason: "PROVIDER_UNAVAILABLE",
     detail,
     retryAfter: undefined,
+    maybeBilled: true,
     cause: undefined
   })
 
@@ -132,6 +136,10 @@ const tooLate: Record<Limit, string> = {
   betweenTokens: "no next token in time",
   total: "no whole answer in time"
 }
+
+/** The request has not reached anybody. */
+const neverThere =
+  /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|UND_ERR_CONNECT_TIMEOUT|ERR_TLS_.*|.*CERT.*)$/
 
 /** The transport has a class of its own, so `instanceof` is of no use. */
 const isHeaders = (value: unknown): value is Headers => isRecord(value) && typeof value["get"] === "function"

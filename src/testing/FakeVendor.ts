@@ -5,37 +5,11 @@
 import { Effect, type Scope } from "effect"
 import * as Http from "node:http"
 import * as Net from "node:net"
+import type { Usage } from "../domain/Answer.js"
+import { type Behaviour, type Fault, plan } from "./VendorScript.js"
 import * as VendorWire from "./VendorWire.js"
 
-/** What the provider does with one request. Without any of it: a good answer of three pieces. */
-export interface Behaviour {
-  /** Refuses with this status; `error` is the type it gives. */
-  readonly status?: number
-  readonly error?: string
-  /** `Retry-After` of the refusal: seconds or an HTTP date. */
-  readonly retryAfter?: string
-  /** Refuses requests for a stream, and answers others. */
-  readonly refusesStreaming?: boolean
-  /** Answers a request for a stream with the whole answer. */
-  readonly whole?: boolean
-  readonly pieces?: ReadonlyArray<string>
-  readonly usage?: VendorWire.Answer["usage"]
-  /** Puts a piece without text before each piece. */
-  readonly emptyDeltas?: boolean
-  /** Thinks so often before its first piece. */
-  readonly thoughts?: number
-  /** Writes everything at once. */
-  readonly burst?: boolean
-  /** Bytes per write; undefined writes event by event. Every write leaves in a packet of its own, if it can. */
-  readonly split?: number
-  /** Milliseconds between two writes. */
-  readonly pace?: number
-  /** What goes wrong, and when: before the head of the response, or after so many pieces; of a whole answer, in its middle. */
-  readonly fault?: { readonly after: "request" | number; readonly how: Fault }
-}
-
-/** `end` closes the body properly, but without the wire's own last event; of a whole answer, too early. */
-export type Fault = "hang" | "reset" | "end" | "garbage" | "error"
+export type { Behaviour, Fault } from "./VendorScript.js"
 
 export interface Seen {
   readonly method: string
@@ -61,7 +35,19 @@ export interface FakeVendor {
   readonly counts: Counts
 }
 
+/** What it charges for a request that it began to answer. */
+export interface Bill extends Usage {
+  readonly path: string
+  readonly model: string
+  /** Whether these counts were written before the connection ended. */
+  readonly reported: boolean
+  /** Whether all of the answer was; if not, the output is the share of the pieces that were written. */
+  readonly complete: boolean
+}
+
 export interface Counts {
+  /** One for each, in the order in which they were answered; an answer that is still being given is billed so far. */
+  readonly usage: ReadonlyArray<Bill>
   /** Bytes of bodies given to the operating system. */
   readonly bytesSent: number
   /** Answers that were sent whole. */
@@ -80,7 +66,16 @@ export interface Counts {
 /** Listens on a free port of this machine, or on `port`, until the scope closes. */
 export const make = (port = 0): Effect.Effect<FakeVendor, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const counts = { bytesSent: 0, answered: 0, abandoned: 0, open: 0, knocks: 0, knocking: 0, knockedUntil: 0 }
+    const counts: Counting = {
+      usage: [],
+      bytesSent: 0,
+      answered: 0,
+      abandoned: 0,
+      open: 0,
+      knocks: 0,
+      knocking: 0,
+      knockedUntil: 0
+    }
     const wall = yield* Effect.acquireRelease(silent(counts), ({ close }) => Effect.sync(close))
     const unreachable = `https://127.0.0.1:${wall.port}/v1`
     const { vendor } = yield* Effect.acquireRelease(listen(port, counts, unreachable), ({ server }) =>
@@ -93,7 +88,8 @@ export const make = (port = 0): Effect.Effect<FakeVendor, never, Scope.Scope> =>
 
 // -- internals ---------------------------------------------------------------
 
-type Counting = { -readonly [key in keyof Counts]: number }
+type Open = { -readonly [key in keyof Bill]: Bill[key] }
+type Counting = { -readonly [key in Exclude<keyof Counts, "usage">]: number } & { readonly usage: Array<Open> }
 
 const portOf = (server: Net.Server): number => {
   const address = server.address()
@@ -150,7 +146,12 @@ const listen = (port: number, counts: Counting, unreachable: string) =>
         const send = writer(response, (bytes) => {
           counts.bytesSent += bytes
         })
-        respond(queue.shift() ?? standard, { path, body, response, send })
+        const bill = (open: Omit<Open, "path" | "reported" | "complete">): Open => {
+          const opened = { ...open, path, reported: false, complete: false }
+          counts.usage.push(opened)
+          return opened
+        }
+        respond(queue.shift() ?? standard, { path, body, response, send, bill })
       })
       // A client that goes away is what these tests are about, not an error.
       request.on("error", () => {})
@@ -184,6 +185,7 @@ interface Exchange {
   readonly response: Http.ServerResponse
   /** Writes, and goes on when the client has room for more; what a client that went away misses is dropped. */
   readonly send: (text: string, behaviour: Behaviour) => Promise<boolean>
+  readonly bill: (open: Omit<Open, "path" | "reported" | "complete">) => Open
 }
 
 const respond = (behaviour: Behaviour, exchange: Exchange): void => {
@@ -207,39 +209,36 @@ const respond = (behaviour: Behaviour, exchange: Exchange): void => {
     model: typeof body["model"] === "string" ? body["model"] : "fake",
     pieces: behaviour.pieces ?? ["Hello", ", ", "world"],
     usage: behaviour.usage ?? "late",
-    tokens: { inputTokens: 7, outputTokens: 3 }
+    tokens: { inputTokens: 7, outputTokens: 3, ...behaviour.tokens }
   }
   if (!streamed || behaviour.whole === true) {
-    const whole = VendorWire.whole(wire, answer)
-    if (fault === undefined) return json(200, whole)
-    if (fault.how === "error") return json(200, VendorWire.errorBody(wire, { type: "overloaded_error" }))
+    if (fault?.how === "error") return json(200, VendorWire.errorBody(wire, { type: "overloaded_error" }))
+    const bill = exchange.bill({ model: answer.model, ...answer.tokens })
+    const text = JSON.stringify(VendorWire.whole(wire, answer))
     response.writeHead(200, { "content-type": "application/json" })
-    const text = JSON.stringify(whole)
-    const half = text.slice(0, text.length / 2)
-    return void exchange.send(half, behaviour).then(() => finish(fault.how, response))
+    const sent = fault === undefined ? text : text.slice(0, text.length / 2)
+    return void exchange.send(sent, fault === undefined ? {} : behaviour).then((written) => {
+      bill.complete = written && fault === undefined
+      bill.reported = bill.complete && answer.usage !== "absent"
+      finish(fault?.how, response)
+    })
   }
   response.writeHead(200, { "content-type": "text/event-stream" })
   // A head without a body would wait for the first bytes of it.
   response.flushHeaders()
-  void stream(wire, VendorWire.events(wire, answer), behaviour, exchange)
+  void stream(wire, answer, behaviour, exchange)
 }
 
-const stream = async (wire: VendorWire.Wire, events: VendorWire.Events, behaviour: Behaviour, exchange: Exchange) => {
-  const { burst, emptyDeltas, fault, thoughts = 0 } = behaviour
-  const { response, send } = exchange
-  const until = typeof fault?.after === "number" ? fault.after : events.pieces.length
-  const parts = [
-    ...(fault === undefined || until > 0 ? events.head : []),
-    ...Array.from({ length: thoughts }, () => events.thought),
-    ...events.pieces.slice(0, until).map((piece) => emptyDeltas === true ? events.empty + piece : piece),
-    ...(fault === undefined ? events.tail : []),
-    ...(fault?.how === "garbage" ? ["data: {\"choices\": [oops\n\n"] : []),
-    ...(fault?.how === "error" ? [VendorWire.errorEvent(wire, "overloaded_error")] : [])
-  ]
-  for (const part of burst === true ? [parts.join("")] : parts) {
-    if (!await send(part, behaviour)) return
+const stream = async (wire: VendorWire.Wire, answer: VendorWire.Answer, behaviour: Behaviour, exchange: Exchange) => {
+  const bill = exchange.bill({ model: answer.model, ...VendorWire.soFar(answer.tokens, 0) })
+  for (const { reports, share, text } of plan(wire, answer, behaviour)) {
+    if (!await exchange.send(text, behaviour)) return
+    bill.reported ||= reports
+    // What was reported is what is billed, however the answer goes on.
+    Object.assign(bill, VendorWire.soFar(answer.tokens, bill.reported ? 1 : share))
   }
-  finish(fault?.how, response)
+  bill.complete = behaviour.fault === undefined
+  finish(behaviour.fault?.how, exchange.response)
 }
 
 const finish = (how: Fault | undefined, response: Http.ServerResponse): void => {
