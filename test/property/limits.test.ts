@@ -1,0 +1,159 @@
+/**
+ * Whatever is reserved and settled, in whatever order and time: the store
+ * answers as the plainest model does, and its books are balanced in the end.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, FastCheck as fc } from "effect"
+import * as Embedded from "../../src/limits/Embedded.js"
+import * as Ledger from "../../src/limits/Ledger.js"
+import * as LedgerFile from "../../src/limits/LedgerFile.js"
+import { type Account, type Ask, type Counted, Store } from "../../src/limits/Store.js"
+import { ask, bound, row, settable, used } from "../support/Asks.js"
+import { forAll } from "../support/Property.js"
+import * as StoreModel from "../support/StoreModel.js"
+
+const limits: fc.Arbitrary<Partial<Counted>> = fc.record({
+  maxRequestsPerMinute: fc.integer({ min: 1, max: 8 }),
+  maxConcurrentRequests: fc.integer({ min: 1, max: 6 }),
+  maxTokensPerMinute: fc.integer({ min: 1, max: 300 }),
+  maxTokensPerDay: fc.integer({ min: 1, max: 1500 }),
+  maxTokensPerMonth: fc.integer({ min: 1, max: 3000 }),
+  maxUsdPerDay: fc.integer({ min: 1, max: 1500 }).map((billionths) => billionths / 1e9),
+  maxUsdPerMonth: fc.integer({ min: 1, max: 3000 }).map((billionths) => billionths / 1e9)
+}, { requiredKeys: [] })
+
+const charge = fc.record({ tokens: fc.integer({ min: 0, max: 400 }), cost: fc.integer({ min: 0, max: 400 }) })
+
+const step = fc.oneof(
+  {
+    weight: 5,
+    arbitrary: fc.record({ kind: fc.constant("reserve" as const), keys: fc.integer({ min: 1, max: 15 }), charge })
+  },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant("settle" as const), which: fc.nat(50), charge }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      kind: fc.constant("pass" as const),
+      millis: fc.oneof(
+        { weight: 6, arbitrary: fc.integer({ min: 0, max: 25_000 }) },
+        { weight: 3, arbitrary: fc.integer({ min: 59_990, max: 60_010 }) },
+        { weight: 1, arbitrary: fc.integer({ min: 1, max: 40 * 86_400_000 }) }
+      )
+    })
+  }
+)
+
+/** So that days and months end in the middle of it. */
+const start = Date.UTC(2026, 10, 30, 23, 58)
+
+describe("a store of limits", () => {
+  it.live("answers as the model does", () => {
+    let refusals = 0
+    return forAll(
+      fc.tuple(fc.tuple(limits, limits, limits, limits), fc.array(step, { minLength: 10, maxLength: 60 })),
+      150,
+      ([of, story]) => {
+        const { clock, now, pass } = settable(start)
+        const bounds = [
+          bound(of[0]),
+          bound(of[1], "alice", "token"),
+          bound(of[2], "acme", "tenant"),
+          bound(of[3], "demo/echo", "model")
+        ]
+        const model = StoreModel.make()
+        const asked: Array<Ask> = []
+        return Effect.gen(function*() {
+          const store = yield* Store
+          for (const step of story) {
+            if (step.kind === "pass") pass(step.millis)
+            else if (step.kind === "reserve") {
+              const made = ask(bounds.filter((_, index) => (step.keys & 1 << index) > 0), { at: now(), ...step.charge })
+              const refusal = yield* store.reserve(made)
+              assert.deepStrictEqual(
+                refusal && { key: refusal.bound.key, type: refusal.type, retryAfterMs: refusal.retryAfterMs },
+                model.reserve(made, now())
+              )
+              if (refusal === undefined) asked.push(made)
+              else refusals++
+            } else {
+              // Some of them for the second time.
+              const settled = asked[step.which % asked.length]
+              if (settled === undefined) continue
+              const charges = settled.bounds.map((_, index) => ({ ...step.charge, tokens: step.charge.tokens + index }))
+              const settlement = { ...used(settled, step.charge), charges }
+              yield* store.settle(settled, settlement)
+              model.settle(settled, settlement.charges)
+            }
+          }
+        }).pipe(Effect.provide(Embedded.layerMemory), Effect.withClock(clock), Effect.orDie)
+      }
+    ).pipe(Effect.tap(() => assert.isAbove(refusals, 500, "the stories are about refusals")))
+  })
+
+  it.live("has nothing left and balanced books when all is settled, whoever died in between", () =>
+    forAll(
+      fc.array(
+        fc.record({
+          subject: fc.constantFrom("alice", "bob"),
+          tenant: fc.constantFrom("", "acme"),
+          model: fc.constantFrom("demo/echo", "demo/other"),
+          reserved: charge,
+          used: charge,
+          server: fc.nat(2),
+          /** How many steps later. */
+          settled: fc.nat(12),
+          millis: fc.integer({ min: 0, max: 15_000 })
+        }),
+        { minLength: 5, maxLength: 40 }
+      ),
+      60,
+      (story) =>
+        Effect.scoped(Effect.gen(function*() {
+          const db = yield* LedgerFile.memory
+          // Only the first renews its lease: the others' reservations are booked as abandoned again and again.
+          const servers = [0, 1, 2].map((server) => Ledger.make(db, { server: `s${server}`, keepDays: 400 }))
+          const [first] = servers
+          let now = start
+          const later = new Map<number, Array<() => void>>()
+          const due = (index: number) => later.get(index)?.forEach((settle) => settle())
+          for (const [index, call] of story.entries()) {
+            now += call.millis
+            const account: Account = { subject: call.subject, tenant: call.tenant, model: call.model }
+            const bounds = [
+              bound({}, call.subject),
+              ...call.tenant === "" ? [] : [bound({}, call.tenant, "tenant")],
+              bound({}, call.model, "model")
+            ]
+            const made = ask(bounds, { at: now, account, ...call.reserved })
+            const ledger = servers[call.server]!
+            assert.isUndefined(ledger.reserve(made, now))
+            const settle = () => ledger.settle(made, { ...used(made, call.used), rows: [row(account, call.used)] })
+            later.set(index + call.settled, [...later.get(index + call.settled) ?? [], settle, settle])
+            due(index)
+            first!.renew(now)
+          }
+          for (let index = story.length; index < story.length + 12; index++) due(index)
+
+          assert.strictEqual(first!.outstanding(), 0)
+          const usage = first!.usage("2026-01-01", "2027-12-31")
+          assert.strictEqual(usage.reduce((sum, { requests }) => sum + requests, 0), story.length)
+          assert.strictEqual(usage.reduce((sum, { failures }) => sum + failures, 0), 0, "nothing stays abandoned")
+          const sums = new Map<string, [tokens: number, cost: number]>()
+          for (const { cost, day, inputTokens, model, subject, tenant } of usage) {
+            const keys = [`subject ${subject}`, ...tenant === "" ? [] : [`tenant ${tenant}`], `model ${model}`]
+            for (const key of keys.flatMap((key) => [`${key} ${day}`, `${key} ${day.slice(0, 7)}`])) {
+              const [tokens, costs] = sums.get(key) ?? [0, 0]
+              sums.set(key, [tokens + inputTokens, costs + cost])
+            }
+          }
+          assert.deepStrictEqual(totals(db), sums)
+        }))
+    ))
+})
+
+const totals = (db: LedgerFile.Connection) =>
+  new Map(
+    (db.prepare("SELECT key, period, tokens, cost FROM totals").all() as Array<
+      { key: string; period: string; tokens: number; cost: number }
+    >).map(({ cost, key, period, tokens }) => [`${key} ${period}`, [tokens, cost]])
+  )

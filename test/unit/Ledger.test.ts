@@ -1,0 +1,456 @@
+import { FileSystem } from "@effect/platform"
+import { NodeContext } from "@effect/platform-node"
+import { assert, describe, it } from "@effect/vitest"
+import { Context, Effect, Exit, Layer, Scope, TestClock } from "effect"
+import Database from "libsql"
+import * as Fs from "node:fs"
+import * as Backlog from "../../src/limits/Backlog.js"
+import * as Embedded from "../../src/limits/Embedded.js"
+import * as Ledger from "../../src/limits/Ledger.js"
+import * as LedgerFile from "../../src/limits/LedgerFile.js"
+import { type Ask, noCounts, Store, StoreUnavailable } from "../../src/limits/Store.js"
+import { account, ask, bound, noon, row, used } from "../support/Asks.js"
+import { logging } from "../support/AuditFiles.js"
+
+const directory = Effect.flatMap(FileSystem.FileSystem, (files) => files.makeTempDirectoryScoped())
+
+/** A server of its own on this file; it lives as long as the scope. */
+const server = (file: string) => Effect.map(Layer.build(Embedded.layer({ file, keepDays: 400 })), Context.get(Store))
+
+const today = { from: "2026-11-26", to: "2026-11-26" }
+
+/** With a server in a new directory, at noon. */
+const withServer = <A, E>(
+  use: (store: Store["Type"], file: string) => Effect.Effect<A, E, FileSystem.FileSystem | Scope.Scope>
+) =>
+  Effect.gen(function*() {
+    yield* TestClock.setTime(noon)
+    const file = `${yield* directory}/usage.db`
+    return yield* use(yield* server(file), file)
+  }).pipe(Effect.scoped, Effect.provide(NodeContext.layer))
+
+const outcomes = (store: Store["Type"], asks: ReadonlyArray<Ask>) =>
+  Effect.forEach(asks, (ask) => Effect.map(store.reserve(ask), (refusal) => refusal?.type ?? "passed"), {
+    concurrency: "unbounded"
+  })
+
+/** While another program writes to the file, until that is done or `unlock`. */
+const locked =
+  (file: string) => <A, E, R>(use: (unlock: () => void) => Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    Effect.acquireUseRelease(
+      Effect.sync(() => {
+        const db = new Database(file)
+        db.exec("BEGIN IMMEDIATE")
+        return db
+      }),
+      (db) => use(() => void db.exec("COMMIT")),
+      (db) => Effect.sync(() => void db.close())
+    )
+
+const passed = (outcomes: ReadonlyArray<string>) => outcomes.filter((outcome) => outcome === "passed").length
+
+describe("quotas", () => {
+  it.effect("refuse what would go beyond them, until the next day or month in UTC", () =>
+    withServer((store) =>
+      Effect.gen(function*() {
+        const daily = [bound({ maxTokensPerDay: 25, maxTokensPerMonth: 1000, maxUsdPerMonth: 1 })]
+        assert.strictEqual(passed(yield* outcomes(store, [ask(daily), ask(daily)])), 2)
+        const late = ask(daily)
+        assert.deepStrictEqual(yield* store.reserve(late), {
+          bound: daily[0],
+          type: "tokens_per_day",
+          retryAfterMs: 12 * 3_600_000
+        })
+        assert.isUndefined(yield* store.reserve(ask(daily, { tokens: 5 })), "to the last token")
+        assert.isUndefined(yield* store.reserve(ask(daily, { at: Date.UTC(2026, 10, 27) })))
+
+        const monthly = [bound({ maxUsdPerDay: 0.000_001, maxUsdPerMonth: 0.000_001 }, "bob")]
+        assert.isUndefined(yield* store.reserve(ask(monthly)))
+        const refusal = yield* store.reserve(ask(monthly, { cost: 1 }))
+        assert.strictEqual(refusal?.type, "usd_per_month", "a day would be too early")
+        assert.strictEqual(refusal?.retryAfterMs, 12 * 3_600_000 + 4 * 86_400_000)
+        assert.isUndefined(yield* store.reserve(ask(monthly, { at: Date.UTC(2026, 11, 1) })))
+      })
+    ))
+
+  it.effect("know what was used before they were set, except of single tokens", () =>
+    withServer((store) =>
+      Effect.gen(function*() {
+        const scopes = ["subject", "tenant", "model", "token"] as const
+        yield* store.reserve(ask(scopes.map((scope) => bound({}, "x", scope))))
+        const refused = yield* Effect.forEach(scopes, (scope) =>
+          store.reserve(ask([bound({ maxTokensPerDay: 15 }, "x", scope)])))
+        assert.deepStrictEqual(
+          refused.map((refusal) =>
+            refusal?.bound.scope
+          ),
+          ["subject", "tenant", "model", undefined]
+        )
+      })
+    ))
+
+  it.effect("take nothing for a refused call, of quotas or of rates", () =>
+    withServer((store) =>
+      Effect.gen(function*() {
+        const tight = bound({ maxTokensPerDay: 10 }, "acme", "tenant")
+        const wide = bound({ maxTokensPerDay: 20, maxRequestsPerMinute: 2, maxConcurrentRequests: 2 })
+        yield* store.reserve(ask([tight]))
+        assert.strictEqual(passed(yield* outcomes(store, Array.from({ length: 50 }, () => ask([wide, tight])))), 0)
+        assert.strictEqual(passed(yield* outcomes(store, [ask([wide]), ask([wide])])), 2)
+        assert.strictEqual(yield* store.outstanding, 3)
+        const third = yield* store.reserve(ask([wide]))
+        assert.strictEqual(third?.type, "tokens_per_day", "not to wait for a second only to be told to wait for a day")
+      })
+    ))
+
+  it.effect("of two servers on one file let exactly as many of many at once pass as there is room for", () =>
+    withServer((one, file) =>
+      Effect.gen(function*() {
+        const other = yield* server(file)
+        const bounds = [bound({ maxTokensPerDay: 70 })]
+        const stores = Array.from({ length: 64 }, (_, index) => index % 2 === 0 ? one : other)
+        const ended = yield* Effect.forEach(
+          stores,
+          (store) => Effect.zipRight(Effect.yieldNow(), outcomes(store, [ask(bounds)])),
+          { concurrency: "unbounded" }
+        )
+        assert.strictEqual(passed(ended.flat()), 7)
+        assert.strictEqual(yield* other.outstanding, 7, "those of both")
+        const left = ask(bounds)
+        assert.strictEqual((yield* one.reserve(left))?.type, "tokens_per_day")
+      })
+    ))
+})
+
+describe("Embedded", () => {
+  it.effect("has nobody come between its check and its taking, however busy a fiber was before", () =>
+    Effect.gen(function*() {
+      const store = yield* Store
+      // The runtime lets other fibers go on every 2,048 operations.
+      for (let operations = 2020; operations < 2060; operations++) {
+        const bounds = [bound({ maxConcurrentRequests: 1, maxTokensPerDay: 10 }, `${operations}`)]
+        const busy = Effect.forEach(Array.from({ length: operations }), () => Effect.void, { discard: true })
+        const ended = yield* Effect.forEach([1, 2, 3], () => Effect.zipRight(busy, outcomes(store, [ask(bounds)])), {
+          concurrency: "unbounded"
+        })
+        assert.strictEqual(passed(ended.flat()), 1, `${operations}`)
+      }
+    }).pipe(Effect.provide(Embedded.layerMemory)))
+
+  it.effect("books what was used instead of what was set aside, once", () =>
+    withServer((store) =>
+      Effect.gen(function*() {
+        const bounds = [bound({ maxTokensPerDay: 100, maxConcurrentRequests: 1 })]
+        const [first, second] = [ask(bounds, { tokens: 90 }), ask(bounds, { tokens: 41 })]
+        yield* store.reserve(first)
+        const rows = [
+          { ...row(account, { tokens: 40, cost: 7 }), outputTokens: 3, cachedInputTokens: 1, unpricedTokens: 2 },
+          { ...row({ ...account, model: "demo/other" }, { tokens: 20, cost: 5 }), failures: 1, estimated: 1 }
+        ]
+        const settlement = { charges: [{ tokens: 60, cost: 12 }], rows }
+        yield* Effect.all([store.settle(first, settlement), store.settle(first, settlement)])
+        yield* store.settle(ask(bounds), settlement)
+        assert.strictEqual((yield* store.reserve(second))?.type, "tokens_per_day")
+        assert.isUndefined(yield* store.reserve({ ...second, tokens: 40 }))
+        assert.deepStrictEqual(yield* store.usage(today), rows.map((row) => ({ day: "2026-11-26", ...row })))
+        assert.deepStrictEqual(yield* store.usage({ from: "2026-11-27", to: "2026-12-31" }), [])
+        yield* store.ready
+      })
+    ))
+
+  it.effect("books exact sums of whole numbers, however big", () =>
+    withServer((store) =>
+      Effect.gen(function*() {
+        const cost = 2 ** 52 + 1
+        for (let count = 0; count < 2; count++) {
+          const made = ask([bound({})], { tokens: cost, cost: 1 })
+          yield* store.reserve(made)
+          yield* store.settle(made, used(made, { tokens: 1 - count, cost: count === 0 ? cost : 3 }))
+        }
+        assert.strictEqual((yield* store.usage(today))[0]?.cost, cost + 3)
+      })
+    ))
+
+  it.effect("goes on after a restart where it was", () =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(noon)
+      const file = `${yield* directory}/deep/usage.db`
+      const bounds = [bound({ maxTokensPerMonth: 100 })]
+      yield* Effect.scoped(Effect.flatMap(server(file), (store) => {
+        const made = ask(bounds)
+        return Effect.zipRight(store.reserve(made), store.settle(made, used(made, { tokens: 95, cost: 3 })))
+      }))
+      const store = yield* server(file)
+      assert.strictEqual((yield* store.reserve(ask(bounds)))?.type, "tokens_per_month")
+      assert.strictEqual((yield* store.usage(today))[0]?.inputTokens, 95)
+      assert.strictEqual(yield* store.outstanding, 0)
+    }).pipe(Effect.scoped, Effect.provide(NodeContext.layer)))
+
+  it.effect("books what a server left behind that stopped without an end, and corrects it when it ends all the same", () =>
+    withServer((other, file) =>
+      Effect.gen(function*() {
+        const bounds = [bound({ maxTokensPerDay: 100 })]
+        // A process that has stopped: it has the file open, and no fiber of it goes on.
+        const db = yield* LedgerFile.open(file)
+        const stopped = Ledger.make(db, { server: "stopped", keepDays: 400 })
+        const made = ask(bounds, { tokens: 60 })
+        stopped.reserve(made, noon)
+        yield* TestClock.adjust("19 seconds")
+        assert.strictEqual(yield* other.outstanding, 1, "its lease has not ended")
+        assert.deepStrictEqual(yield* other.usage(today), [])
+        yield* TestClock.adjust("6 seconds")
+        assert.strictEqual(yield* other.outstanding, 0)
+        assert.deepStrictEqual(yield* other.usage(today), [{
+          ...noCounts,
+          ...account,
+          day: "2026-11-26",
+          requests: 1,
+          failures: 1,
+          estimated: 1,
+          inputTokens: 60,
+          cost: 1000
+        }])
+        assert.strictEqual((yield* other.reserve(ask(bounds, { tokens: 41 })))?.type, "tokens_per_day")
+
+        const answered = { ...account, model: "demo/other" }
+        const settlement = { charges: [{ tokens: 30, cost: 5 }], rows: [row(answered, { tokens: 30, cost: 5 })] }
+        stopped.settle(made, settlement)
+        stopped.settle(made, settlement)
+        assert.deepStrictEqual(yield* other.usage(today), [
+          { day: "2026-11-26", ...row(answered, { tokens: 30, cost: 5 }) }
+        ])
+        assert.strictEqual((yield* other.reserve(ask(bounds, { tokens: 71 })))?.type, "tokens_per_day")
+        assert.isUndefined(yield* other.reserve(ask(bounds, { tokens: 70 })))
+      })
+    ))
+
+  it.effect("has a server that was paused answer for its calls again", () =>
+    withServer((other, file) =>
+      Effect.gen(function*() {
+        const paused = Ledger.make(yield* LedgerFile.open(file), { server: "paused", keepDays: 400 })
+        paused.renew(noon)
+        yield* TestClock.adjust("60 seconds")
+        paused.reserve(ask([bound({})]), noon + 60_000)
+        yield* TestClock.adjust("10 seconds")
+        assert.strictEqual(yield* other.outstanding, 1)
+        yield* TestClock.adjust("15 seconds")
+        assert.strictEqual(yield* other.outstanding, 0, "it has not renewed")
+      })
+    ))
+
+  it.effect("keeps its own calls while it renews, and books those it leaves at its end", () =>
+    withServer((other, file) =>
+      Effect.gen(function*() {
+        const scope = yield* Scope.make()
+        const store = yield* Scope.extend(server(file), scope)
+        yield* store.reserve(ask([bound({})]))
+        yield* TestClock.adjust("1 minutes")
+        assert.strictEqual(yield* other.outstanding, 1)
+        yield* Scope.close(scope, Exit.void)
+        assert.strictEqual(yield* other.outstanding, 0)
+        assert.strictEqual((yield* other.usage(today))[0]?.estimated, 1)
+      })
+    ))
+
+  it.effect("fails to reserve while the file is locked, and writes what was settled then when it is not any more", () => {
+    const { layer, logged } = logging()
+    return withServer((store, file) =>
+      Effect.gen(function*() {
+        const bounds = [bound({ maxConcurrentRequests: 3, maxTokensPerDay: 1000 })]
+        const asks = [ask(bounds), ask(bounds)]
+        yield* outcomes(store, asks)
+        yield* locked(file)((unlock) =>
+          Effect.gen(function*() {
+            const failure = yield* Effect.flip(store.reserve(ask(bounds)))
+            assert.include(failure.message, file)
+            yield* Effect.forEach(asks, (ask) => store.settle(ask, used(ask, { tokens: 1, cost: 1 })))
+            yield* Effect.flip(store.ready)
+            yield* TestClock.adjust("5 seconds")
+            yield* Effect.flip(store.ready)
+            yield* Effect.sync(unlock)
+            yield* TestClock.adjust("500 millis")
+            yield* Effect.flip(store.reserve(ask(bounds)))
+          })
+        )
+        yield* TestClock.adjust("500 millis")
+        assert.strictEqual(yield* store.outstanding, 2, "it is left alone for a second")
+        const more = Array.from({ length: 4 }, () => ask(bounds))
+        assert.deepStrictEqual(yield* outcomes(store, more), ["passed", "passed", "passed", "concurrency"])
+        yield* TestClock.adjust("4 seconds")
+        assert.strictEqual(yield* store.outstanding, 3)
+        const [row] = yield* store.usage(today)
+        assert.deepStrictEqual([row?.requests, row?.inputTokens], [2, 2])
+        assert.deepStrictEqual(logged.map(({ level }) => level), ["ERROR", "INFO"], "told once, and that it is over")
+      })
+    ).pipe(Effect.provide(layer))
+  })
+
+  it.effect("writes at its end what could not be written before", () =>
+    withServer((other, file) =>
+      Effect.gen(function*() {
+        const made = ask([bound({})])
+        yield* Effect.scoped(Effect.gen(function*() {
+          const store = yield* server(file)
+          yield* store.reserve(made)
+          yield* locked(file)(() => store.settle(made, used(made, { tokens: 7, cost: 1 })))
+        }))
+        assert.deepStrictEqual(yield* other.usage(today), [
+          { day: "2026-11-26", ...row(account, { tokens: 7, cost: 1 }) }
+        ])
+      })
+    ))
+
+  it.effect("takes nothing when the disk is full", () =>
+    Effect.gen(function*() {
+      const db = yield* LedgerFile.memory
+      const ledger = Ledger.make(db, { server: "s", keepDays: 400 })
+      ledger.renew(noon)
+      db.pragma(`max_page_count = ${Number(db.prepare("PRAGMA page_count").pluck().all()[0]) + 1}`)
+      const bounds = [bound({ maxTokensPerDay: 1000 }, "x".repeat(8000))]
+      assert.throws(() => ledger.reserve(ask(bounds), noon), /full/)
+      assert.strictEqual(ledger.outstanding(), 0)
+      db.pragma("max_page_count = 1000")
+      assert.isUndefined(ledger.reserve(ask(bounds, { tokens: 1000 }), noon), "none of the thousand was taken")
+    }).pipe(Effect.scoped))
+
+  it.effect("forgets what is too old, once a day", () =>
+    Effect.gen(function*() {
+      const db = yield* LedgerFile.memory
+      const ledger = Ledger.make(db, { server: "s", keepDays: 100 })
+      const day = 86_400_000
+      const at = (days: number) => noon + days * day
+      const made = ask([bound({})])
+      ledger.reserve(made, noon)
+      ledger.settle(made, used(made, { tokens: 1, cost: 1 }))
+      const left = ask([bound({})], { at: at(100) })
+      ledger.reserve(left, at(100))
+      const rows = (table: string) => db.prepare(`SELECT count(*) FROM ${table}`).pluck().all()[0]
+      const counts = () => [rows("totals"), rows("usage"), rows("reservations")]
+      ledger.renew(at(2))
+      assert.deepStrictEqual(counts(), [4, 1, 1])
+      ledger.renew(at(3))
+      assert.deepStrictEqual(counts(), [3, 1, 1], "the day of two days ago, not the month")
+      ledger.renew(at(100))
+      assert.deepStrictEqual(counts(), [2, 1, 1], "the month before last")
+      const other = Ledger.make(db, { server: "other", keepDays: 100 })
+      other.renew(at(100) + 20_000)
+      assert.deepStrictEqual(counts(), [2, 2, 1], "booked as abandoned, and kept to be corrected")
+      other.renew(at(101) + 20_000)
+      assert.deepStrictEqual(counts(), [2, 1, 0])
+    }).pipe(Effect.scoped))
+})
+
+describe("Backlog", () => {
+  it.effect("keeps so many and no more, in order, and tells of the others once", () => {
+    const { layer, logged } = logging()
+    return Effect.gen(function*() {
+      const booked: Array<string> = []
+      let works = false
+      const backlog = Backlog.make(
+        ({ ask }) =>
+          works ? Effect.sync(() => void booked.push(ask.id)) : new StoreUnavailable({ store: "x", cause: "full" }),
+        150
+      )
+      const asks = Array.from({ length: 155 }, () => ask([]))
+      yield* Effect.forEach(asks, (ask) => backlog.settle({ ask, settlement: { charges: [], rows: [] } }))
+      yield* Effect.flip(backlog.write)
+      works = true
+      yield* backlog.write
+      yield* backlog.write
+      assert.deepStrictEqual(booked, asks.slice(0, 150).map(({ id }) => id))
+      assert.lengthOf(logged, 2)
+      assert.include(logged[1]?.text, "5 calls")
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("does not let one that cannot be booked stop the others", () =>
+    withServer((store) =>
+      Effect.gen(function*() {
+        const [broken, good] = [ask([bound({})]), ask([bound({})])]
+        yield* outcomes(store, [broken, good])
+        yield* store.settle(broken, used(broken, { tokens: 0.5, cost: 0 }))
+        yield* store.settle(good, used(good, { tokens: 5, cost: 0 }))
+        assert.strictEqual((yield* store.usage(today))[0]?.inputTokens, 5)
+        yield* store.ready
+      })
+    ))
+})
+
+describe("the file", () => {
+  it.effect("is for its owner only, as are those beside it", () =>
+    withServer((store, file) =>
+      Effect.gen(function*() {
+        const files = yield* FileSystem.FileSystem
+        yield* store.reserve(ask([bound({})]))
+        const modes = () =>
+          Effect.forEach(
+            ["", "-wal", "-shm"],
+            (part) => Effect.map(files.stat(file + part), ({ mode }) => (mode & 0o777).toString(8))
+          )
+        assert.deepStrictEqual(yield* modes(), ["600", "600", "600"])
+        yield* Effect.forEach(["", "-wal"], (part) => files.chmod(file + part, 0o644))
+        yield* server(file)
+        assert.deepStrictEqual(yield* modes(), ["600", "600", "600"])
+      })
+    ))
+
+  /** What opening it says when it was made so. */
+  const refusal = (make: (file: string) => void) =>
+    Effect.gen(function*() {
+      const file = `${yield* directory}/usage.db`
+      make(file)
+      const error = yield* Effect.flip(Effect.scoped(server(file)))
+      assert.strictEqual(error._tag, "LedgerInvalid")
+      assert.include(error.summary, file)
+      return `${error.summary.replace(file, "F")} ${error.remedy}`
+    }).pipe(Effect.scoped, Effect.provide(NodeContext.layer))
+
+  const executed = (sql: string) => (file: string) => {
+    const db = new Database(file)
+    db.exec(sql)
+    db.close()
+  }
+
+  it.effect("refuses the start when it is not SQLite, damaged, newer, or of another program", () =>
+    Effect.gen(function*() {
+      assert.match(
+        yield* refusal((file) => Fs.writeFileSync(file, "requests: 1\n".repeat(1000))),
+        /^F is damaged, or not/
+      )
+      assert.match(yield* refusal((file) => Fs.writeFileSync(file, "abc")), /^F is damaged, or not/)
+      assert.match(yield* refusal((file) => Fs.mkdirSync(file)), /^F is not a regular file\. Move it away/)
+      assert.match(yield* refusal(executed("CREATE TABLE t (a)")), /^F is a file of another program\. Move it away/)
+      assert.match(
+        yield* refusal(executed("PRAGMA application_id = 1986159476; PRAGMA user_version = 2")),
+        /^F was made by a newer version of vibectl-server \(.*version 2, this knows 1\)\. Run that version/
+      )
+    }))
+
+  it.effect("refuses the start when a page of it is damaged", () =>
+    withServer((store, file) =>
+      Effect.gen(function*() {
+        yield* Effect.forEach(Array.from({ length: 50 }), (_, index) => store.reserve(ask([bound({}, `s${index}`)])))
+        const files = yield* FileSystem.FileSystem
+        const copy = `${file}-copy.db`
+        yield* Effect.scoped(Effect.map(LedgerFile.open(file), (db) => void db.pragma("wal_checkpoint(TRUNCATE)")))
+        yield* files.copyFile(file, copy)
+        yield* Effect.scoped(server(copy))
+        const bytes = yield* files.readFile(copy)
+        bytes.fill(0x5a, 4096 + 8, 4096 + 1000)
+        yield* files.writeFile(copy, bytes)
+        const error = yield* Effect.flip(Effect.scoped(server(copy)))
+        assert.match(error.message, /is damaged.*begins a new one/)
+      })
+    ))
+
+  it.live("refuses the start when it stays locked", () =>
+    Effect.gen(function*() {
+      const file = `${yield* directory}/usage.db`
+      // Once it is not ours yet, and once it is.
+      for (let time = 0; time < 2; time++) {
+        const error = yield* locked(file)(() => Effect.flip(Effect.scoped(server(file))))
+        assert.include(error.message, `${file} is locked by another program`)
+        yield* Effect.scoped(server(file))
+      }
+    }).pipe(Effect.scoped, Effect.provide(NodeContext.layer)))
+})
