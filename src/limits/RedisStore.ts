@@ -1,0 +1,124 @@
+/**
+ * Limits and usage in Redis, for several servers that share them.
+ *
+ * Of any number of calls at all servers exactly as many pass as every bound
+ * says. A server says every 5 seconds that it lives; the calls of one that has
+ * not for 20 are booked by any other as they were estimated, and their places
+ * are free. What is settled while Redis is away waits in memory and is written
+ * when it is back.
+ */
+import { type Duration, Effect, Layer, Option, type Redacted, Schema, type Scope } from "effect"
+import * as Crypto from "node:crypto"
+import type { LimitType } from "../domain/LimitErrors.js"
+import * as Backlog from "./RedisBacklog.js"
+import * as Connection from "./RedisConnection.js"
+import * as Request from "./RedisRequest.js"
+import type { Refused } from "./RedisScripts.js"
+import { type Ask, type Booking, noCounts, type Refusal, Store, StoreUnavailable, type UsageRow } from "./Store.js"
+
+export interface Options {
+  /** `redis://` or `rediss://`, with user, password and the number of the database where they are needed. */
+  readonly url: Redacted.Redacted
+  /** What all keys begin with, in braces; servers that share their limits have the same. */
+  readonly prefix: string
+  /** How long Redis may take to answer. */
+  readonly timeout: Duration.Duration
+  /** Days that usage is kept. */
+  readonly keepDays: number
+}
+
+/** Starts without Redis too; dies only of a URL that is none. */
+export const layer = (options: Options): Layer.Layer<Store> => Layer.scoped(Store, make(options))
+
+// -- internals ---------------------------------------------------------------
+
+const make = ({ keepDays, prefix, timeout, url }: Options): Effect.Effect<Store["Type"], never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const base = `{${prefix}}:`
+    const owner = { server: yield* Effect.sync(() => Crypto.randomUUID()), keep: keepDays * 86_400 }
+    const backlog = Backlog.make()
+    const writing = ({ ask }: Connection.Connection) => (request: string) =>
+      ask((client) => client.settle(base, request))
+    const connection = yield* Connection.open({
+      url,
+      timeout,
+      beat: (client) => client.renew(base, Request.renew(owner)),
+      tend: (self) => Effect.map(backlog.write(writing(self)), (more) => more && self.nudge())
+    })
+    const { ask, nudge, where } = connection
+    const write = writing(connection)
+    const unavailable = ({ reason }: Connection.Failed) =>
+      new StoreUnavailable({ store: `Redis at ${where}`, cause: reason })
+    const read = <A>(question: (client: Connection.Client) => Promise<A>) => Effect.mapError(ask(question), unavailable)
+
+    /** Written in the end, now or later. */
+    const settled = (request: string) =>
+      Effect.catchAll(write(request), (failed) => {
+        if (failed.when === "refused") return Backlog.lost(failed)
+        return Effect.zipRight(backlog.add(request), Effect.sync(nudge))
+      })
+
+    yield* Effect.addFinalizer(() =>
+      Effect.gen(function*() {
+        yield* Effect.raceFirst(Effect.interruptible(backlog.empty), Effect.interruptible(Connection.pause(timeout)))
+        yield* backlog.close
+        yield* Effect.ignore(ask((client) => client.renew(base, Request.renew(owner, true))))
+      })
+    )
+
+    return Store.of({
+      reserve: (wanted) =>
+        Effect.uninterruptibleMask((restore) =>
+          ask((client) => client.reserve(base, Request.reserve(owner, wanted))).pipe(
+            // It may have been taken, or still be when Redis wakes up.
+            Effect.tapError(({ when }) => when === "before" ? Effect.void : settled(Request.giveBack(owner, wanted))),
+            Effect.mapError(unavailable),
+            Effect.map((refused) => refusalOf(wanted, refused)),
+            // Whoever was interrupted meanwhile never learns that it has it.
+            Effect.tap((refusal) =>
+              refusal === undefined
+                ? Effect.onInterrupt(restore(Effect.void), () => settled(Request.giveBack(owner, wanted)))
+                : Effect.void
+            )
+          )
+        ),
+      settle: (taken, settlement) =>
+        Effect.uninterruptible(Effect.suspend(() => settled(Request.settle(owner, taken, settlement)))),
+      usage: ({ from, to }) =>
+        Effect.gen(function*() {
+          const days = yield* read((client) => client.zRange(`${base}days`, 0, -1))
+          const rows = yield* Effect.forEach(
+            days.filter((day) => from <= day && day <= to).sort(),
+            (day) => Effect.map(read((client) => client.hGetAll(`${base}usage:${day}`)), rowsOf(day)),
+            { concurrency: 8 }
+          )
+          return rows.flat()
+        }),
+      outstanding: read((client) => client.outstanding(base, "")),
+      ready: Effect.asVoid(read((client) => client.ping()))
+    })
+  })
+
+const refusalOf = (ask: Ask, refused: Refused): Refusal | undefined => {
+  if (refused === null) return undefined
+  const [place, type, retryAfterMs] = refused
+  const bound = ask.bounds[place - 1]
+  return bound && { bound, type: type as LimitType, retryAfterMs }
+}
+
+const Field = Schema.parseJson(Schema.Tuple(Schema.String, Schema.String, Schema.String, Schema.String))
+const decodeField = Schema.decodeUnknownOption(Field)
+
+const rowsOf = (day: string) => (fields: Readonly<Record<string, string>>): ReadonlyArray<UsageRow> => {
+  const rows = new Map<string, Booking>()
+  for (const [field, count] of Object.entries(fields)) {
+    const decoded = Option.getOrUndefined(decodeField(field))
+    if (decoded === undefined) continue
+    const [subject, tenant, model, name] = decoded
+    // That of a later version, which shares this Redis.
+    if (!(name in noCounts)) continue
+    const key = JSON.stringify([subject, tenant, model])
+    rows.set(key, { ...rows.get(key) ?? { ...noCounts, subject, tenant, model }, [name]: Number(count) })
+  }
+  return [...rows.values()].map((row) => ({ ...row, day }))
+}
