@@ -26,7 +26,7 @@ export class ServerConfig extends Context.Tag("vibectl/config/ServerConfig")<Ser
       Effect.flatMap(load(options), (loaded) => resolveSecrets(loaded, { providers: options.secrets !== "signing" }))
     )
 
-  /** The defaults on a free port, without TLS and with the demo provider, and what `overrides` says per section. */
+  /** The defaults on a free port, without TLS or a file of usage and with the demo provider, and what `overrides` says per section. */
   static readonly layerTest = (overrides: Overrides = {}) =>
     Layer.succeed(this, {
       server: {
@@ -41,7 +41,7 @@ export class ServerConfig extends Context.Tag("vibectl/config/ServerConfig")<Ser
       auth: overrides.auth ?? defaults.auth,
       access: overrides.access ?? defaults.access,
       audit: { ...defaults.audit, destination: "off", ...overrides.audit },
-      state: { ...defaults.state, on_unavailable: "refuse", ...overrides.state },
+      state: { ...defaults.state, on_unavailable: "refuse", file: ":memory:", ...overrides.state },
       prices: overrides.prices ?? defaults.prices,
       providers: overrides.providers ?? { demo: { kind: "demo" } },
       model_aliases: overrides.model_aliases ?? defaults.model_aliases,

@@ -32,6 +32,8 @@ export interface Caller {
   readonly features: ReadonlySet<Feature>
   /** Until when the client waits for its answer, in milliseconds since the epoch; Infinity when it did not say. */
   readonly deadline: number
+  /** When its request arrived, in milliseconds since the epoch, with fractions; undefined means when it is handled. */
+  readonly arrivedAt?: number
 }
 
 export const features = ["start", "restart", "heartbeat"] as const

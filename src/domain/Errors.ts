@@ -169,6 +169,8 @@ export class ProviderFailure extends Data.TaggedError("ProviderFailure")<{
   readonly detail: string | undefined
   /** How long the provider asked us to wait. */
   readonly retryAfter: Duration.Duration | undefined
+  /** Whether the provider may have worked on an answer, and bills it, although none of it came. */
+  readonly maybeBilled?: boolean
   readonly cause: unknown
 }> {
   get summary() {

@@ -11,6 +11,7 @@ import type { Audit } from "../audit/Audit.js"
 import * as Claims from "../auth/Claims.js"
 import type { Caller } from "../domain/Answer.js"
 import type { Unauthenticated } from "../domain/Errors.js"
+import * as CallTimes from "../proxy/CallTimes.js"
 import * as Metrics from "../telemetry/Metrics.js"
 import * as Admission from "./Admission.js"
 import { type Bridge, methodOf } from "./Bridge.js"
@@ -57,10 +58,16 @@ export const make = (bridge: Bridge, options: Options): Authentication => {
         listen({
           onReceiveMetadata: (metadata, next) => {
             const told = { rpc, peer }
-            const settled = Effect.matchEffect(Identify.identify(metadata, certificateOf(call), options), {
+            let arrivedAt = 0
+            const identifying = Effect.flatMap(CallTimes.now, (now) => {
+              arrivedAt = now
+              return Identify.identify(metadata, certificateOf(call), options)
+            })
+            const settled = Effect.matchEffect(identifying, {
               onSuccess: (identified) =>
                 Effect.suspend(() => {
-                  const { caller, recheck } = identified
+                  const { recheck } = identified
+                  const caller = { ...identified.caller, arrivedAt }
                   const cut = (error: Unauthenticated) => call.sendStatus(Status.fromError(error))
                   admitted = metadata
                   running.add(metadata, { caller, rpc, peer, recheck, cut })
@@ -68,19 +75,25 @@ export const make = (bridge: Bridge, options: Options): Authentication => {
                   const pass = Effect.sync(() => faults.admit() || next(metadata))
                   return identified.holder === undefined
                     ? pass
-                    : Effect.zipRight(audit.record({ event: "token_accepted", ...identified.holder, ...told }), pass)
+                    : Metrics.authentications(["accepted"]).pipe(
+                      Effect.zipRight(audit.record({ event: "token_accepted", ...identified.holder, ...told })),
+                      Effect.zipRight(pass)
+                    )
                 }),
-              onFailure: ({ error, holder }) =>
-                refusals.record({
+              onFailure: ({ error, holder }) => {
+                const refusal = Identify.refusalOf(error)
+                return refusals.record({
                   event: "token_refused",
-                  refusal: Identify.refusalOf(error),
+                  refusal,
                   reason: error.reason,
                   ...holder,
                   ...told
                 }).pipe(
+                  Effect.zipRight(Metrics.authentications([refusal])),
                   Effect.zipRight(refused(rpc, peer, error.reason)),
                   Effect.zipRight(Effect.sync(() => call.sendStatus(Status.fromError(error))))
                 )
+              }
             })
             // Whatever goes wrong here, nobody is let in, and nobody is left waiting.
             bridge.fork(Effect.catchAllCause(settled, (cause) =>

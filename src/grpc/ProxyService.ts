@@ -53,6 +53,8 @@ export const handlers = (
         const told = summary()
         const run = Effect.gen(function*() {
           const send = caller.features.has("heartbeat") ? yield* beating(out.write, heartbeat, chunk) : out.write
+          const clock = yield* Effect.clock
+          const startedAt = clock.unsafeCurrentTimeMillis()
           const pull = yield* proxy.open(request, caller)
           let done: AnswerEvent | undefined
           let ended = false
@@ -61,6 +63,7 @@ export const handlers = (
             body: () =>
               Effect.flatMap(pull, (event) => {
                 if (event._tag !== "Text") told.take(event)
+                else if (!told.hasText()) told.text(clock.unsafeCurrentTimeMillis() - startedAt)
                 if (event._tag === "Done") {
                   done = event
                   return Effect.void
@@ -101,18 +104,31 @@ const inTime = <R>(run: Effect.Effect<void, ProxyError, R>, { access }: Caller):
   })
 }
 
-/** What the log says of an answer: who gave it, how, and after how many attempts. */
+/** What the log says of an answer: who gave it, how, how soon, after how many attempts, and what it used. */
 const summary = () => {
   const told: { [key: string]: string | number | boolean } = {}
   const take = (event: AnswerEvent): void => {
     if (event._tag === "Start") Object.assign(told, { model: event.model, tier: event.tier })
     else if (event._tag === "Done") told["model"] = event.model
     else if (event._tag === "Metrics") {
-      const { estimated, inputTokens, outputTokens, retryCount } = event
-      Object.assign(told, { inputTokens, outputTokens, ...estimated && { estimated }, retries: retryCount })
+      const { costUsd, estimated, inputTokens, outputTokens, retryCount } = event
+      Object.assign(told, {
+        inputTokens,
+        outputTokens,
+        ...estimated && { estimated },
+        ...costUsd !== undefined && { costUsd },
+        retries: retryCount
+      })
     }
   }
-  return { take, give: () => told }
+  return {
+    take,
+    hasText: () => told["firstTextMs"] !== undefined,
+    text: (afterMs: number) => {
+      told["firstTextMs"] = afterMs
+    },
+    give: () => told
+  }
 }
 
 /** Chunks beyond the base contract go only to clients that declared them. */

@@ -4,22 +4,26 @@
  * A call is `(request, caller) => events`; `open` is the same as `stream`
  * without the cost of running a `Stream`, for the server's inner loop.
  */
-import { Clock, Context, Effect, Layer, Option, type Scope, Stream } from "effect"
+import { Clock, Context, Effect, Layer, Option, Scope, Stream } from "effect"
 import { effective } from "../domain/Access.js"
-import type { Answer, AnswerEvent, AnswerRequest, Caller, Metrics } from "../domain/Answer.js"
+import type { Answer, AnswerEvent, AnswerRequest, Caller, Metrics as AnswerMetrics } from "../domain/Answer.js"
 import { features } from "../domain/Answer.js"
-import { InvalidRequest, type ProxyError, RequestTimeout } from "../domain/Errors.js"
+import * as Cost from "../domain/Cost.js"
+import { InvalidRequest, type LimitExceeded, type ProxyError, RequestTimeout } from "../domain/Errors.js"
 import { packageVersion } from "../domain/PackageVersion.js"
 import { type ServerInfo, serverName } from "../domain/ServerInfo.js"
+import { type Call, Limits } from "../limits/Limits.js"
+import type { Attempted } from "../limits/Spending.js"
 import { Catalog, type Resolved } from "../models/Catalog.js"
 import type { ProviderRequest } from "../models/Provider.js"
 import * as ResponseSchema from "../models/ResponseSchema.js"
 import * as Estimate from "../streaming/Estimate.js"
 import * as NonStreaming from "../streaming/NonStreaming.js"
 import * as Tiers from "../streaming/Tiers.js"
-import * as Instruments from "../telemetry/Metrics.js"
+import * as Metrics from "../telemetry/Metrics.js"
 import * as Allowed from "./Allowed.js"
-import * as Limits from "./Limits.js"
+import * as Attempts from "./Attempts.js"
+import * as CallTimes from "./CallTimes.js"
 
 /** Pulls the next event; after `Metrics` it must not be pulled again. */
 export type AnswerPull = Effect.Effect<AnswerEvent, ProxyError>
@@ -32,65 +36,117 @@ export class LlmProxy extends Context.Tag("vibectl/proxy/LlmProxy")<LlmProxy, {
   /** The same as a `Stream`. */
   readonly stream: (request: AnswerRequest, caller: Caller) => Stream.Stream<AnswerEvent, ProxyError>
   /** What this caller may call, and its limits. */
-  readonly serverInfo: (caller: Caller) => Effect.Effect<ServerInfo>
+  readonly serverInfo: (caller: Caller) => Effect.Effect<ServerInfo, LimitExceeded>
 }>() {
   static readonly layer = Layer.effect(
     this,
     Effect.gen(function*() {
       const catalog = yield* Catalog
-
-      const limits = Limits.make()
+      const limits = yield* Limits
       const nonStreaming = NonStreaming.make()
       const allowed = Allowed.make(catalog)
+      for (const { id } of catalog.models) Metrics.models.add(id)
 
       const resolve = ({ model }: AnswerRequest, caller: Caller) =>
         model === undefined || sayable.test(model) ? allowed.resolve(model, caller) : unsayable
 
-      /** The model asked for and those to try in its place, as attempts; with `whole`, none of them streams. */
-      const candidates = (request: AnswerRequest, caller: Caller, whole: boolean) =>
-        Effect.gen(function*() {
-          const now = yield* Clock.currentTimeMillis
-          const first = yield* resolve(request, caller)
-          const prompt = yield* toPrompt(request)
-          yield* limits.take(caller, prompt.system.length + prompt.user.length)
+      /** The model asked for and those to try in its place; with `whole`, none of them streams. */
+      const candidates = (
+        first: Resolved,
+        prompt: Prompt,
+        caller: Caller,
+        attempts: Attempts.Attempts,
+        whole: boolean
+      ) =>
+        Effect.map(Clock.currentTimeMillis, (now): readonly [Target, ...ReadonlyArray<Target>] => {
           const candidate = (target: Resolved): Target => ({
             ...target,
+            provider: attempts.of(target),
             request: { ...prompt, model: target.model },
             streams: !whole && (target.spec?.streams ?? true) && !nonStreaming.has(target.fullName, now)
           })
-          return [candidate(first), ...allowed.fallbacks(first.fullName, caller).map(candidate)] as const
+          const others = allowed.fallbacks(first.fullName, caller)
+            .filter(({ fullName, price }) => limits.mayPay(caller, fullName, price))
+          return [candidate(first), ...others.map(candidate)]
+        })
+
+      /** The call, let in and counted; its attempts are to be made in the same scope. */
+      const begin = (request: AnswerRequest, caller: Caller) =>
+        Effect.gen(function*() {
+          const scope = yield* Effect.scope
+          const arrivedAt = caller.arrivedAt ?? (yield* CallTimes.now)
+          const first = yield* resolve(request, caller)
+          const prompt = yield* toPrompt(request)
+          const times = CallTimes.make(first, arrivedAt)
+          const attempts = Attempts.make({
+            admit: ({ fullName, price }) => Scope.extend(limits.admitModel(call, fullName, price), scope),
+            onFirst: times.firstAttempt
+          })
+          const progress = { answered: false }
+          const length = prompt.system.length + prompt.user.length
+          const call: Call = {
+            caller,
+            model: first.fullName,
+            price: first.price,
+            length,
+            inputTokens: Estimate.tokens(length),
+            spending: () => ({ attempts: attempts.spent(), succeeded: progress.answered })
+          }
+          yield* Effect.addFinalizer((exit) => times.closed(exit, progress.answered))
+          times.waited(yield* limits.admit(call))
+          return { first, prompt, times, attempts, progress }
         })
 
       const answering = (request: AnswerRequest, caller: Caller, whole: boolean) =>
         Effect.gen(function*() {
           const startedAt = yield* Clock.currentTimeMillis
+          const { attempts, first, progress, prompt, times } = yield* begin(request, caller)
+          const targets = yield* candidates(first, prompt, caller, attempts, whole)
           const pull = yield* Tiers.open({
-            candidates: yield* candidates(request, caller, whole),
+            candidates: targets,
             restartable: caller.features.has("restart"),
             deadline: caller.deadline,
             onUnsupported: ({ fullName }) =>
               Effect.map(Clock.currentTimeMillis, (now) => nonStreaming.add(fullName, now)),
             onFailed: ({ provider }, tier, failure) =>
-              Instruments.failedAttempts([provider.name, whole ? "unary" : tier, failure.reason])
+              Metrics.failedAttempts([provider.name, whole ? "unary" : tier, failure.reason])
           })
-          const inTime = within(effective(caller.access).requestTimeoutSeconds, startedAt)
+          const inTime = within(limits.requestTimeout(caller, first.fullName), startedAt)
+          let by: Resolved = first
           let characters = 0
-          let last: Metrics | undefined
-          return inTime(Effect.suspend((): AnswerPull => {
-            if (last !== undefined) return Effect.succeed(last)
-            return Effect.flatMap(pull, (event): AnswerPull => {
-              if (event._tag === "Text") characters += event.text.length
-              if (event._tag === "Restart") {
+          let last: AnswerMetrics | undefined
+
+          const seen = (event: Tiers.TierEvent<Target>): AnswerPull => {
+            switch (event._tag) {
+              case "Text":
+                characters += event.text.length
+                return !whole && characters === event.text.length
+                  ? Effect.as(times.firstText(by), event)
+                  : Effect.succeed(event)
+              case "Start":
+                by = targets.find(({ fullName }) => fullName === event.model) ?? by
+                return event.attempt === 1 ? Effect.succeed(event) : Effect.as(Metrics.retries([event.provider]), event)
+              case "Restart":
                 characters = 0
-                return Effect.as(Instruments.restarts([event.reason]), event)
-              }
-              if (event._tag !== "End") return Effect.succeed(event)
-              return Effect.map(measure(startedAt, event, characters), (metrics): AnswerEvent => {
-                last = metrics
-                return { _tag: "Done", model: event.by.fullName }
-              }).pipe(Effect.zipLeft(Instruments.answers([event.by.provider.name, whole ? "unary" : event.tier])))
-            })
-          }))
+                return Effect.as(Metrics.restarts([event.reason]), event)
+              case "End":
+                return Effect.flatMap(measure(startedAt, event, characters, attempts.spent()), (metrics) => {
+                  last = metrics
+                  progress.answered = true
+                  const { fullName: model, provider } = event.by
+                  return Effect.as(
+                    Effect.zipRight(
+                      Metrics.answers([provider.name, whole ? "unary" : event.tier]),
+                      times.ended(metrics, event.by)
+                    ),
+                    { _tag: "Done", model } as const
+                  )
+                })
+            }
+          }
+          return inTime(
+            Effect.suspend((): AnswerPull => last === undefined ? Effect.flatMap(pull, seen) : Effect.succeed(last))
+          )
         })
 
       const execute = (request: AnswerRequest, caller: Caller): Effect.Effect<Answer, ProxyError> =>
@@ -111,7 +167,7 @@ export class LlmProxy extends Context.Tag("vibectl/proxy/LlmProxy")<LlmProxy, {
         Stream.unwrapScoped(Effect.map(open(request, caller), untilMetrics))
 
       const serverInfo = (caller: Caller) =>
-        Effect.sync((): ServerInfo => ({
+        Effect.map(limits.inform(caller), (): ServerInfo => ({
           name: serverName,
           version: packageVersion,
           ...allowed.listing(caller),
@@ -136,10 +192,12 @@ const unsayable = new InvalidRequest({
   remedy: "Send provider/model or an alias; GetServerInfo lists them."
 })
 
+type Prompt = Omit<ProviderRequest, "model">
+
 /** A candidate, and where it comes from. */
 interface Target extends Resolved, Tiers.Candidate {}
 
-const toPrompt = (request: AnswerRequest): Effect.Effect<Omit<ProviderRequest, "model">, InvalidRequest> =>
+const toPrompt = (request: AnswerRequest): Effect.Effect<Prompt, InvalidRequest> =>
   Effect.gen(function*() {
     const user = request.user.join(separator)
     if (user.trim() === "") {
@@ -160,20 +218,26 @@ const toPrompt = (request: AnswerRequest): Effect.Effect<Omit<ProviderRequest, "
 const separator = "\n\n"
 
 /** `startedAt` in milliseconds since the epoch; `characters` of the answer, in UTF-16 code units. */
-const measure = (startedAt: number, { by, retries, usage }: Tiers.End<Target>, characters: number) =>
-  Effect.map(Clock.currentTimeMillis, (now): Metrics => {
-    const { price } = by.spec ?? {}
+const measure = (
+  startedAt: number,
+  { by, retries, usage }: Tiers.End<Target>,
+  characters: number,
+  attempts: ReadonlyArray<Attempted>
+) =>
+  Effect.map(Clock.currentTimeMillis, (now): AnswerMetrics => {
     const { inputTokens, outputTokens } = usage ?? {
       inputTokens: Estimate.tokens(by.request.system.length + by.request.user.length),
       outputTokens: Estimate.tokens(characters)
     }
+    const costs = attempts.flatMap(({ cost }) => cost ?? [])
     return {
       _tag: "Metrics",
       durationMs: now - startedAt,
       inputTokens,
       outputTokens,
       estimated: usage === undefined,
-      costUsd: price && (inputTokens * price.input + outputTokens * price.output) / 1_000_000,
+      // Of all attempts, as the provider bills them; not known when one of them has no price.
+      costUsd: costs.length < attempts.length ? undefined : Cost.toUsd(costs.reduce((sum, cost) => sum + cost, 0)),
       retryCount: retries,
       timestamp: Math.floor(now / 1000)
     }

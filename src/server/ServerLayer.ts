@@ -16,12 +16,16 @@ import * as Tokens from "../auth/Tokens.js"
 import { ServerConfig } from "../config/ServerConfig.js"
 import type { ProviderSettings, Settings } from "../config/ServerSettings.js"
 import * as Server from "../grpc/Server.js"
+import type { LedgerInvalid } from "../limits/LedgerFile.js"
+import type { Store } from "../limits/Store.js"
 import * as Catalog from "../models/Catalog.js"
 import * as Kinds from "../models/Kinds.js"
+import * as Prices from "../models/Prices.js"
 import { LlmProxy } from "../proxy/LlmProxy.js"
 import type * as Presented from "../tls/Presented.js"
 import * as ServerTls from "./ServerTls.js"
 import * as StartChecks from "./StartChecks.js"
+import * as State from "./State.js"
 
 /** Where the server can be called, for as long as the layer lives. */
 export class Listening extends Context.Tag("vibectl/server/Listening")<Listening, {
@@ -40,6 +44,7 @@ export type StartFailed =
   | RevocationsUnusable
   | Issuers.IssuerInvalid
   | Audit.AuditUnusable
+  | LedgerInvalid
   | StartChecks.OpenAccessRefused
   | Presented.ReadFailed
   | Catalog.CatalogInvalid
@@ -48,7 +53,7 @@ export type StartFailed =
 /** The models that the configuration names; their providers' connections are closed with the layer. */
 export const catalog: Layer.Layer<Catalog.Catalog, Catalog.CatalogInvalid, ServerConfig> = Layer.scoped(
   Catalog.Catalog,
-  Effect.flatMap(ServerConfig, ({ fallbacks, model_aliases, providers, server }) =>
+  Effect.flatMap(ServerConfig, ({ fallbacks, model_aliases, prices, providers, server }) =>
     Effect.flatMap(
       Effect.forEach(
         Object.entries(providers),
@@ -59,7 +64,8 @@ export const catalog: Layer.Layer<Catalog.Catalog, Catalog.CatalogInvalid, Serve
           providers,
           aliases: new Map(Object.entries(model_aliases)),
           fallbacks: new Map(Object.entries(fallbacks)),
-          defaultModel: server.default_model
+          defaultModel: server.default_model,
+          prices: Prices.make(prices)
         })
     ))
 )
@@ -116,13 +122,15 @@ export const listening: Layer.Layer<
 
 /** A whole server, as the configuration says. */
 export const layer: Layer.Layer<
-  Listening | LlmProxy | Catalog.Catalog | Audit.Audit,
+  Listening | LlmProxy | Catalog.Catalog | Audit.Audit | Store,
   StartFailed,
   ServerConfig | FileSystem.FileSystem
 > = listening.pipe(
   Layer.provide(tokens),
   Layer.provideMerge(Audit.Audit.layer),
   Layer.provideMerge(LlmProxy.layer),
+  Layer.provide(State.limits),
+  Layer.provideMerge(State.store),
   Layer.provideMerge(catalog)
 )
 

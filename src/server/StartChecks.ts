@@ -11,6 +11,7 @@ import { type Paths, paths } from "../config/Paths.js"
 import { description, type Settings } from "../config/ServerSettings.js"
 import * as Shape from "../config/Shape.js"
 import * as Show from "../config/Show.js"
+import * as Prices from "../models/Prices.js"
 
 /** Without authentication, on an address that other machines reach. */
 export class OpenAccessRefused extends Data.TaggedError("OpenAccessRefused")<{ readonly host: string }> {
@@ -54,9 +55,20 @@ export const warnings = (
       ...Object.entries(auth.issuers).filter(([, { subject_prefix }]) => subject_prefix === "").map(([name]) =>
         `auth.issuers.${name}.subject_prefix is empty: whoever it calls ci-bot is the ci-bot of this server's own tokens`
       ),
+      ...uselessPrices(loaded.value),
       ...readable.map(Files.exposed)
     ]
   })
+
+/** A sentence for each price that no model can have. */
+export const uselessPrices = ({ prices, providers }: Settings): ReadonlyArray<string> => {
+  const names = Object.keys(providers)
+  return Prices.unused(prices, names).map((key) =>
+    `prices.${key} is the price of no model: it must begin with the name of a provider and a slash, and there ${
+      names.length === 1 ? "is only" : "are"
+    } ${names.join(", ")}`
+  )
+}
 
 // -- internals ---------------------------------------------------------------
 

@@ -6,7 +6,7 @@
  * with the unit apart. Every set of labels is bounded; a handle is made on its
  * first use and kept, so that counting costs a look-up.
  */
-import { Effect, Metric, MetricBoundaries } from "effect"
+import { Effect, Metric, MetricBoundaries, MetricKey, type MetricKeyType, MetricLabel } from "effect"
 
 /** What a reporter can know of an instrument beforehand. */
 export interface Instrument {
@@ -38,9 +38,12 @@ export const counter = <const Labels extends ReadonlyArray<string>>(
   name: string,
   options: Options<Labels>
 ): Counter<Labels> => {
-  const base = Metric.counter(name, { description: options.description, incremental: true })
-  const handle = handles(register(name, "counter", options), base)
-  return (labels, amount = 1) => Metric.incrementBy(handle(labels), amount)
+  register(name, "counter", options)
+  const handle = handles(
+    options.labels,
+    MetricKey.counter(name, { description: options.description, incremental: true })
+  )
+  return (labels, amount = 1) => Effect.sync(() => handle(labels).unsafeUpdate(amount, none))
 }
 
 /** What goes up and down; each call gives the present value. */
@@ -48,8 +51,9 @@ export const gauge = <const Labels extends ReadonlyArray<string>>(
   name: string,
   options: Options<Labels>
 ): Gauge<Labels> => {
-  const handle = handles(register(name, "gauge", options), Metric.gauge(name, { description: options.description }))
-  return (labels, value) => Metric.set(handle(labels), value)
+  register(name, "gauge", options)
+  const handle = handles(options.labels, MetricKey.gauge(name, { description: options.description }))
+  return (labels, value) => Effect.sync(() => handle(labels).unsafeUpdate(value, none))
 }
 
 /** What goes up and down by steps, from 0 on. */
@@ -57,15 +61,9 @@ export const upDown = <const Labels extends ReadonlyArray<string>>(
   name: string,
   options: Options<Labels>
 ): Counter<Labels> => {
-  const handle = handles(register(name, "gauge", options), Metric.gauge(name, { description: options.description }))
-  const present = new Map<string, number>()
-  return (labels, amount = 1) =>
-    Effect.suspend(() => {
-      const id = labels.join("\0")
-      const next = (present.get(id) ?? 0) + amount
-      present.set(id, next)
-      return Metric.set(handle(labels), next)
-    })
+  register(name, "gauge", options)
+  const handle = handles(options.labels, MetricKey.gauge(name, { description: options.description }))
+  return (labels, amount = 1) => Effect.sync(() => handle(labels).unsafeModify(amount, none))
 }
 
 /** `boundaries` are the upper ends of its buckets, in the unit of the values. */
@@ -73,9 +71,10 @@ export const histogram = <const Labels extends ReadonlyArray<string>>(
   name: string,
   options: Options<Labels> & { readonly boundaries: ReadonlyArray<number> }
 ): Histogram<Labels> => {
-  const base = Metric.histogram(name, MetricBoundaries.fromIterable(options.boundaries), options.description)
-  const handle = handles(register(name, "histogram", options), base)
-  return (labels, value) => Metric.update(handle(labels), value)
+  register(name, "histogram", options)
+  const boundaries = MetricBoundaries.fromIterable(options.boundaries)
+  const handle = handles(options.labels, MetricKey.histogram(name, boundaries, options.description))
+  return (labels, value) => Effect.sync(() => handle(labels).unsafeUpdate(value, none))
 }
 
 /**
@@ -111,16 +110,21 @@ const register = <Labels extends ReadonlyArray<string>>(
   return instrument
 }
 
-const handles = <Type, In, Out>(
-  { labels: keys }: Instrument,
-  base: Metric.Metric<Type, In, Out>
-): (labels: ReadonlyArray<string>) => Metric.Metric<Type, In, Out> => {
-  const made = new Map<string, Metric.Metric<Type, In, Out>>()
-  return (labels) => {
-    const id = labels.join("\0")
+/** Labels of the running fiber are not taken: nobody bounds them. */
+const none: ReadonlyArray<MetricLabel.MetricLabel> = []
+
+/** Metrics of a whole key find their state once; those that are tagged later look it up with every update. */
+const handles = <In, Out>(
+  names: ReadonlyArray<string>,
+  base: MetricKey.MetricKey<MetricKeyType.MetricKeyType<In, Out>>
+) => {
+  const made = new Map<string, Metric.Metric<MetricKeyType.MetricKeyType<In, Out>, In, Out>>()
+  return (labels: ReadonlyArray<string>) => {
+    const id = labels.length === 1 ? labels[0] ?? "" : labels.join("\0")
     let handle = made.get(id)
     if (handle === undefined) {
-      handle = keys.reduce((metric, key, index) => Metric.tagged(metric, key, labels[index] ?? ""), base)
+      const tags = names.map((name, index) => MetricLabel.make(name, labels[index] ?? ""))
+      handle = Metric.fromMetricKey(MetricKey.taggedWithLabels(base, tags))
       made.set(id, handle)
     }
     return handle

@@ -8,6 +8,7 @@ import { Audit } from "../audit/Audit.js"
 import * as Tokens from "../auth/Tokens.js"
 import { ProxyClient } from "../client/ProxyClient.js"
 import { ServerConfig } from "../config/ServerConfig.js"
+import * as Memory from "../limits/Memory.js"
 import * as Catalog from "../models/Catalog.js"
 import type { Provider } from "../models/Provider.js"
 import { LlmProxy } from "../proxy/LlmProxy.js"
@@ -33,6 +34,7 @@ export const layer = (
   })
   const server = ServerLayer.listening.pipe(
     Layer.provideMerge(LlmProxy.layer),
+    Layer.provide(Memory.layer),
     Layer.provideMerge(catalog),
     Layer.provideMerge(Tokens.Tokens.layer(key)),
     Layer.provide([ServerConfig.layerTest(), NodeFileSystem.layer, Audit.layerNone])

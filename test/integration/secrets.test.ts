@@ -7,6 +7,7 @@ import * as Util from "node:util"
 import { Audit } from "../../src/audit/Audit.js"
 import { ServerConfig } from "../../src/config/ServerConfig.js"
 import { unrestricted } from "../../src/domain/Access.js"
+import * as Memory from "../../src/limits/Memory.js"
 import { LlmProxy } from "../../src/proxy/LlmProxy.js"
 import * as ServerLayer from "../../src/server/ServerLayer.js"
 import * as Spans from "../support/Spans.js"
@@ -56,7 +57,11 @@ describe("spans, metrics and the log of a program", () => {
           b: { kind: "anthropic", base_url: url, api_key: Redacted.make(apiKey), models: ["m"] }
         }
       })
-      const layer = LlmProxy.layer.pipe(Layer.provide(ServerLayer.catalog), Layer.provide(config))
+      const layer = LlmProxy.layer.pipe(
+        Layer.provide(Memory.layer),
+        Layer.provide(ServerLayer.catalog),
+        Layer.provide(config)
+      )
       yield* Effect.gen(function*() {
         const proxy = yield* LlmProxy
         const caller = { subject: "ci", tokenId, access: unrestricted, features: new Set<never>(), deadline: Infinity }

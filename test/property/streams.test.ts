@@ -15,6 +15,9 @@ import * as Bridge from "../../src/grpc/Bridge.js"
 import * as ClientMetadata from "../../src/grpc/ClientMetadata.js"
 import * as ProxyService from "../../src/grpc/ProxyService.js"
 import * as Status from "../../src/grpc/Status.js"
+import * as Embedded from "../../src/limits/Embedded.js"
+import { Limits } from "../../src/limits/Limits.js"
+import { Store } from "../../src/limits/Store.js"
 import * as Catalog from "../../src/models/Catalog.js"
 import { LlmProxy } from "../../src/proxy/LlmProxy.js"
 import { expected } from "../support/Expected.js"
@@ -41,6 +44,18 @@ const scenario = fc.record({
 type Scenario = typeof scenario extends fc.Arbitrary<infer A> ? A : never
 type Client = Scenario["clients"][number]
 
+/** One store for all: making it takes longer than a story. */
+const store = Effect.runSync(Effect.provide(Store, Embedded.layerMemory))
+const limits = Layer.provide(
+  Limits.layer({
+    models: {},
+    queue: { max_waiting: 0, max_wait_seconds: 10 },
+    reserveOutputTokens: 1024,
+    onUnavailable: "refuse"
+  }),
+  Layer.succeed(Store, store)
+)
+
 /** Far beyond every delay of the scripts; what still runs then hangs. */
 const long = 60_000
 
@@ -66,7 +81,10 @@ const play = (scenario: Scenario) => {
       const bridge = yield* Bridge.make
       const proxy = yield* LlmProxy
       server = { bridge, handlers: ProxyService.handlers(bridge, proxy, Duration.millis(500)) }
-    }).pipe(Scope.extend(scope), Effect.provide(Layer.merge(log, LlmProxy.layer.pipe(Layer.provide(catalog)))))
+    }).pipe(
+      Scope.extend(scope),
+      Effect.provide(Layer.merge(log, LlmProxy.layer.pipe(Layer.provide([catalog, limits]))))
+    )
   )
   time.settle()
   const { bridge, handlers } = server!

@@ -79,6 +79,19 @@ describe("StartChecks.warnings", () => {
       )
       assert.deepStrictEqual(yield* warnings({ tls: { enabled: false } }), [])
     }))
+
+  it.effect("names the prices that no model of its providers has", () =>
+    Effect.gen(function*() {
+      const price = { input: 1, output: 2 }
+      const providers = { openai: { kind: "openai" }, local: { kind: "openai" } }
+      const prices = { "openai/gpt-4o": price, "*/x": price, "opnai/gpt-4o": price, "gpt-4o": price }
+      assert.deepStrictEqual(yield* warnings({ providers, prices }), [
+        "prices.opnai/gpt-4o is the price of no model: it must begin with the name of a provider and a slash, and there are openai, local",
+        "prices.gpt-4o is the price of no model: it must begin with the name of a provider and a slash, and there are openai, local"
+      ])
+      const [alone] = yield* warnings({ prices: { "openai/gpt-4o": price } })
+      assert.include(alone, "there is only demo")
+    }))
 })
 
 describe("StartChecks.noOpenAccess", () => {

@@ -4,6 +4,7 @@ import { type Access, unrestricted } from "../../src/domain/Access.js"
 import type { AnswerRequest, Caller } from "../../src/domain/Answer.js"
 import { ProviderFailure } from "../../src/domain/Errors.js"
 import { unlimited } from "../../src/domain/Limits.js"
+import * as Memory from "../../src/limits/Memory.js"
 import * as Catalog from "../../src/models/Catalog.js"
 import type { Provider } from "../../src/models/Provider.js"
 import { LlmProxy } from "../../src/proxy/LlmProxy.js"
@@ -24,25 +25,28 @@ const failing = (name: string) =>
 const proxy = (script: Partial<Provider> = {}) =>
   Effect.provide(
     LlmProxy,
-    LlmProxy.layer.pipe(Layer.provide(Catalog.Catalog.layer({
-      providers: [
-        FakeProvider.make({
-          name: "open",
-          models: ["large", "small", "down"].map(spec),
-          complete: ({ model }) =>
-            model === "down" ? failing("open") : Effect.succeed({ text: model, usage: undefined }),
-          ...script
-        }),
-        FakeProvider.make({
-          name: "other",
-          models: [spec("claude")],
-          complete: () => Effect.succeed({ text: "claude", usage: undefined })
-        })
-      ],
-      aliases: new Map([["fast", "open/small"], ["gone", "nowhere/x"]]),
-      defaultModel: "open/large",
-      fallbacks: new Map([["open/down", ["open/large", "other/claude"]]])
-    })))
+    LlmProxy.layer.pipe(
+      Layer.provide(Memory.layer),
+      Layer.provide(Catalog.Catalog.layer({
+        providers: [
+          FakeProvider.make({
+            name: "open",
+            models: ["large", "small", "down"].map(spec),
+            complete: ({ model }) =>
+              model === "down" ? failing("open") : Effect.succeed({ text: model, usage: undefined }),
+            ...script
+          }),
+          FakeProvider.make({
+            name: "other",
+            models: [spec("claude")],
+            complete: () => Effect.succeed({ text: "claude", usage: undefined })
+          })
+        ],
+        aliases: new Map([["fast", "open/small"], ["gone", "nowhere/x"]]),
+        defaultModel: "open/large",
+        fallbacks: new Map([["open/down", ["open/large", "other/claude"]]])
+      }))
+    )
   )
 
 const caller = (access: Partial<Access>): Caller => ({

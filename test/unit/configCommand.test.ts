@@ -26,6 +26,20 @@ describe("config init", () => {
       })
     ))
 
+  it.effect("warns of prices that no model has, and is valid all the same", () =>
+    Commands.inDirectory((file, files) =>
+      Effect.gen(function*() {
+        yield* execute("init")
+        const price = { input: 1, output: 2 }
+        const providers = { openai: { kind: "openai" } }
+        yield* files.writeFileString(file, JSON.stringify({ providers, prices: { "opnai/*": price, "*": price } }))
+        const { error, stderr, stdout } = yield* execute("validate")
+        assert.isUndefined(error)
+        assert.match(stdout, /^OK/)
+        assert.match(stderr, /^Warning: prices\.opnai\/\* is the price of no model: .* there is only openai\.$/)
+      })
+    ))
+
   it.effect("explains every key; each can be taken out of its comment", () =>
     Commands.inDirectory((file, files) =>
       Effect.gen(function*() {

@@ -16,6 +16,7 @@ import * as Shape from "../../config/Shape.js"
 import * as Show from "../../config/Show.js"
 import * as Template from "../../config/Template.js"
 import * as Table from "../../terminal/Table.js"
+import * as StartChecks from "../StartChecks.js"
 
 /** `kinds` are the kinds of providers that the server knows. */
 export const make = (kinds: ReadonlyArray<string>) =>
@@ -92,6 +93,9 @@ const validate = (kinds: ReadonlyArray<string>) => {
       // A server would refuse to start with a weak one.
       yield* SigningKey.configured(SigningKey.optionsOf(server))
       yield* SigningKey.previous(SigningKey.optionsOf(server))
+      yield* Effect.forEach(StartChecks.uselessPrices(loaded.value), (text) => Console.error(`Warning: ${text}.`), {
+        discard: true
+      })
       yield* Console.log(`OK: the configuration ${loaded.file} is valid.`)
     })).pipe(Command.withDescription("Check the configuration, with the environment, and report every problem"))
 }

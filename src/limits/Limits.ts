@@ -1,0 +1,213 @@
+/**
+ * What callers may use, enforced: a call is let in when all of its bounds let it
+ * pass, and booked with what it used, however it ends.
+ */
+import { Clock, Context, Effect, Either, Layer, Random, type Scope } from "effect"
+import type { LimitsSection } from "../config/ServerSettings.js"
+import type { Caller } from "../domain/Answer.js"
+import * as Cost from "../domain/Cost.js"
+import { InvalidRequest, type LimitExceeded, LimitsUnavailable, ModelNotAllowed } from "../domain/Errors.js"
+import { unlimited } from "../domain/Limits.js"
+import type { Price } from "../domain/ModelInfo.js"
+import * as Metrics from "../telemetry/Metrics.js"
+import * as Bounds from "./Bounds.js"
+import { exceeded } from "./Exceeded.js"
+import * as Line from "./Line.js"
+import * as Rates from "./Rates.js"
+import * as Spending from "./Spending.js"
+import { type Ask, type Bound, Store, type StoreUnavailable } from "./Store.js"
+
+/** A call before its first attempt. */
+export interface Call {
+  readonly caller: Caller
+  /** `provider/model`, the first that is tried. */
+  readonly model: string
+  /** Of that model; undefined when it is not known. */
+  readonly price: Price | undefined
+  /** Of the input, in UTF-16 code units. */
+  readonly length: number
+  /** Our estimate of the tokens of the input. */
+  readonly inputTokens: number
+  /** What it used, asked when its scope closes. */
+  readonly spending: () => Spending.Spending
+}
+
+export type Refused = InvalidRequest | LimitExceeded | LimitsUnavailable | ModelNotAllowed
+
+export class Limits extends Context.Tag("vibectl/limits/Limits")<Limits, {
+  /**
+   * Lets the call in until the scope closes, and yields the milliseconds that it waited in line. Interrupting it while
+   * it waits leaves nothing behind.
+   */
+  readonly admit: (call: Call) => Effect.Effect<number, Refused, Scope.Scope>
+  /** Whether the caller may try a model of this price: where dollars are limited, only one whose price is known. */
+  readonly mayPay: (caller: Caller, model: string, price: Price | undefined) => boolean
+  /**
+   * Lets a call that was admitted try another model too: only what limits that model and not the first one counts
+   * anew. Nobody waits for it.
+   */
+  readonly admitModel: (
+    call: Call,
+    model: string,
+    price: Price | undefined
+  ) => Effect.Effect<void, Refused, Scope.Scope>
+  /** Lets a caller ask for something that costs no model: within its requests per minute, which are counted apart here. */
+  readonly inform: (caller: Caller) => Effect.Effect<void, LimitExceeded>
+  /** How long one answer of the model may take, in seconds. */
+  readonly requestTimeout: (caller: Caller, model: string) => number | undefined
+}>() {
+  static readonly layer = (options: Options): Layer.Layer<Limits, never, Store> =>
+    Layer.scoped(this, Effect.flatMap(Store, (store) => make(options, store)))
+}
+
+export interface Options {
+  readonly models: LimitsSection["models"]
+  readonly queue: LimitsSection["queue"]
+  readonly reserveOutputTokens: number
+  /** What happens to calls while the store cannot be used. */
+  readonly onUnavailable: "refuse" | "allow"
+}
+
+export const make = (options: Options, store: Store["Type"]): Effect.Effect<Limits["Type"], never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const models = Bounds.modelLimits(options.models)
+    const { max_wait_seconds, max_waiting } = options.queue
+    const line = max_waiting === 0 ? Line.none(store) : yield* Line.make(store, max_waiting)
+    const informed = Rates.make()
+    const warning = yield* rarely(Effect.logWarning("calls pass without limits: their store cannot be used"))
+
+    /** The reservation that is taken, whose settlement is sure. */
+    const take = (ask: Ask, until: number, call: Call, booked: boolean) => {
+      const settle = (taken: Ask) =>
+        Effect.suspend(() =>
+          store.settle(taken, Spending.settlement(taken, booked ? taken.account : undefined, call.spending()))
+        ).pipe(Effect.zipRight(Effect.sync(() => line.freed(taken))))
+      const taking = Effect.matchEffect(line.pass(ask, until), {
+        onSuccess: Either.match({
+          onLeft: (refusal): Effect.Effect<Ask, LimitExceeded | LimitsUnavailable> => exceeded(refusal),
+          onRight: (taken) => Effect.succeed(taken)
+        }),
+        onFailure: (failure) => unavailable(options.onUnavailable, failure, warning, ask)
+      })
+      return Effect.uninterruptible(Effect.tap(taking, (taken) => Effect.addFinalizer(() => settle(taken))))
+    }
+
+    const askFor = (call: Call, model: string, price: Price | undefined, bounds: ReadonlyArray<Bound>) =>
+      Effect.gen(function*() {
+        const usage = { inputTokens: call.inputTokens, outputTokens: options.reserveOutputTokens }
+        const { access, subject } = call.caller
+        return {
+          id: yield* randomId,
+          at: yield* Clock.currentTimeMillis,
+          bounds,
+          tokens: usage.inputTokens + usage.outputTokens,
+          cost: price === undefined ? 0 : Cost.ofUsage(price, usage),
+          account: { subject, tenant: access.tenant ?? "", model }
+        }
+      })
+
+    const admit = (call: Call) =>
+      Effect.gen(function*() {
+        const { caller, length, model, price } = call
+        const most = Bounds.ofRequest(caller.access, models, model, "maxInputLength")
+        if (most !== undefined && length > most) return yield* tooLong(length, most)
+        const bounds = [...Bounds.ofCaller(caller), ...Bounds.ofModel(models, model)]
+        const unpriced = price === undefined ? Bounds.countsDollars(bounds) : undefined
+        if (unpriced !== undefined) return yield* notPriced(unpriced, model, caller)
+        const ask = yield* askFor(call, model, price, bounds)
+        const until = Math.min(ask.at + max_wait_seconds * 1000, caller.deadline)
+        const taken = yield* take(ask, until, call, true)
+        yield* Effect.logDebug("the call was let in").pipe(
+          Effect.annotateLogs({ bounds: bounds.map(({ key }) => key), reservedTokens: ask.tokens })
+        )
+        return taken.at - ask.at
+      })
+
+    const admitModel = (call: Call, model: string, price: Price | undefined) =>
+      Effect.gen(function*() {
+        const held = new Set(Bounds.ofModel(models, call.model).map(({ key }) => key))
+        const bounds = Bounds.ofModel(models, model).filter(({ key }) => !held.has(key))
+        if (bounds.length === 0) return
+        yield* take(yield* askFor(call, model, price, bounds), 0, call, false)
+      })
+
+    return {
+      admit: (call) => {
+        const sub = Metrics.subjects.of(call.caller.subject)
+        return Metrics.requests([sub]).pipe(
+          Effect.zipRight(admit(call)),
+          Effect.tapErrorTag("LimitExceeded", ({ type }) => Metrics.limited([sub, type])),
+          Effect.zipLeft(Effect.acquireRelease(Metrics.inFlight([sub], 1), () => Metrics.inFlight([sub], -1)))
+        )
+      },
+      admitModel,
+      inform: (caller) =>
+        Effect.flatMap(Clock.currentTimeMillis, (at) => {
+          const bounds = Bounds.ofCaller(caller).map((bound) => ({
+            ...bound,
+            limits: { ...unlimited, maxRequestsPerMinute: bound.limits.maxRequestsPerMinute }
+          }))
+          const account = { subject: caller.subject, tenant: "", model: "" }
+          const ask: Ask = { id: "", at, bounds, tokens: 0, cost: 0, account }
+          const refusal = informed.refusal(ask, at)
+          if (refusal !== undefined) {
+            return Effect.zipRight(
+              Metrics.limited([Metrics.subjects.of(caller.subject), refusal.type]),
+              exceeded(refusal)
+            )
+          }
+          informed.take(ask, at)
+          informed.settle(ask, [], at)
+          return Effect.void
+        }),
+      mayPay: (caller, model, price) =>
+        price !== undefined ||
+        Bounds.countsDollars([...Bounds.ofCaller(caller), ...Bounds.ofModel(models, model)]) === undefined,
+      requestTimeout: ({ access }, model) => Bounds.ofRequest(access, models, model, "requestTimeoutSeconds")
+    }
+  })
+
+// -- internals ---------------------------------------------------------------
+
+/** Servers that share a store must not make the same one. */
+const randomId = Effect.map(
+  Effect.all([Random.nextIntBetween(0, 2 ** 48), Random.nextIntBetween(0, 2 ** 48)]),
+  ([one, other]) => one.toString(36) + other.toString(36)
+)
+
+const unavailable = (
+  choice: Options["onUnavailable"],
+  failure: StoreUnavailable,
+  warning: Effect.Effect<void>,
+  ask: Ask
+): Effect.Effect<Ask, LimitsUnavailable> =>
+  choice === "allow"
+    ? Metrics.storeUnavailable(["allowed"]).pipe(Effect.zipRight(warning), Effect.as(ask))
+    : Effect.zipRight(Metrics.storeUnavailable(["refused"]), new LimitsUnavailable({ cause: failure }))
+
+/** Dollars that cannot be counted cannot be limited. */
+const notPriced = (bound: Bound, model: string, { subject }: Caller) =>
+  new ModelNotAllowed({
+    model,
+    subject,
+    because: `the dollars of the ${bound.scope} '${bound.name}' are limited, and the model has no price here`
+  })
+
+const tooLong = (length: number, most: number) =>
+  new InvalidRequest({
+    reason: "INPUT_TOO_LONG",
+    field: "user_fragments",
+    summary: `The request has ${length} characters; ${most} are allowed.`,
+    remedy: "Send less text, or ask the operator of the server for a higher limit."
+  })
+
+/** At most once a minute. */
+const rarely = (effect: Effect.Effect<void>) =>
+  Effect.sync(() => {
+    let next = -Infinity
+    return Effect.flatMap(Clock.currentTimeMillis, (now) => {
+      if (now < next) return Effect.void
+      next = now + 60_000
+      return effect
+    })
+  })

@@ -1,0 +1,106 @@
+/**
+ * One request to a provider, and what it used.
+ */
+import { Cause, Effect, Option } from "effect"
+import type { Usage } from "../domain/Answer.js"
+import * as Cost from "../domain/Cost.js"
+import type { ProviderFailure } from "../domain/Errors.js"
+import type { Attempted } from "../limits/Spending.js"
+import type { Resolved } from "../models/Catalog.js"
+import type { ProviderRequest, StreamingUnsupported } from "../models/Provider.js"
+import * as Estimate from "../streaming/Estimate.js"
+import * as Metrics from "../telemetry/Metrics.js"
+
+export interface Attempt {
+  /** As it goes to the provider. */
+  readonly request: ProviderRequest
+  /** Some of the text came: `characters` in UTF-16 code units. */
+  readonly text: (characters: number) => void
+  /** The whole answer came; `usage` is undefined when the provider did not report it. */
+  readonly completed: (usage: Usage | undefined, at: number) => void
+  readonly failed: (failure: ProviderFailure | StreamingUnsupported, at: number) => void
+  readonly failedWith: (cause: Cause.Cause<ProviderFailure>, at: number) => void
+  /** Undefined when the provider surely did nothing. */
+  readonly spent: () => Attempted | undefined
+  /** Nothing more comes of it: counts it. */
+  readonly close: (at: number) => Effect.Effect<void>
+}
+
+/** Moments in milliseconds since the epoch. */
+export const make = ({ fullName, price, provider }: Resolved, request: ProviderRequest, startedAt: number): Attempt => {
+  let characters = 0
+  /** What the provider has said so far; of a stream, it may not be all. */
+  let reported: Usage | undefined
+  let usage: Usage | undefined
+  let endedAt: number | undefined
+  let free = false
+  /** Empty for one that succeeded. */
+  let error: string | undefined
+
+  const estimate = (): Usage => ({
+    ...reported,
+    inputTokens: reported?.inputTokens ?? Estimate.tokens(request.system.length + request.user.length),
+    outputTokens: Math.max(reported?.outputTokens ?? 0, Estimate.tokens(characters))
+  })
+  const spent = (): Attempted | undefined => {
+    if (free) return undefined
+    const counted = usage ?? estimate()
+    return {
+      model: fullName,
+      usage: counted,
+      estimated: usage === undefined,
+      cost: price && Cost.ofUsage(price, counted)
+    }
+  }
+  const failed = (failure: ProviderFailure | StreamingUnsupported, at: number) => {
+    endedAt = at
+    if (failure._tag === "StreamingUnsupported") {
+      error = failure.answer === undefined ? "STREAMING_UNSUPPORTED" : ""
+      if (failure.answer === undefined) free = true
+      else completed(failure.answer.usage, at, failure.answer.text.length)
+      return
+    }
+    error = failure.reason
+    free = characters === 0 && reported === undefined && failure.maybeBilled !== true
+  }
+  const completed = (counted: Usage | undefined, at: number, length = characters) => {
+    characters = length
+    usage = counted
+    endedAt = at
+    error = ""
+  }
+
+  return {
+    request: {
+      ...request,
+      onUsage: (counts) => {
+        reported = counts
+        request.onUsage?.(counts)
+      }
+    },
+    text: (length) => {
+      characters += length
+    },
+    completed,
+    failed,
+    failedWith: (cause, at) => {
+      const failure = Cause.failureOption(cause)
+      if (Option.isSome(failure)) failed(failure.value, at)
+    },
+    spent,
+    close: (at) => {
+      const model = Metrics.models.of(fullName)
+      const { name } = provider
+      const result = spent()
+      return Effect.all([
+        Metrics.attempt(["chat", name, model, error ?? "CANCELLED"], ((endedAt ?? at) - startedAt) / 1000),
+        ...result === undefined ? [] : [
+          Metrics.tokens(["chat", name, model, "input"], result.usage.inputTokens),
+          Metrics.tokens(["chat", name, model, "output"], result.usage.outputTokens),
+          ...result.cost === undefined ? [] : [Metrics.cost([name, model], Cost.toUsd(result.cost))],
+          ...result.estimated ? [Metrics.estimated([name, model])] : []
+        ]
+      ], { discard: true })
+    }
+  }
+}

@@ -1,0 +1,38 @@
+/**
+ * Where the server counts what callers use, as the configuration says.
+ */
+import type { FileSystem } from "@effect/platform"
+import { Duration, Effect, Layer } from "effect"
+import { paths } from "../config/Paths.js"
+import { ServerConfig } from "../config/ServerConfig.js"
+import type { LedgerInvalid } from "../limits/LedgerFile.js"
+import { Limits } from "../limits/Limits.js"
+import type { Store } from "../limits/Store.js"
+
+/** In place of `state.file`: nothing outlives the process. A file of the configuration is an absolute path. */
+export const inMemory = ":memory:"
+
+/** Only the store that is used is loaded: each brings a client of some size. */
+export const store: Layer.Layer<Store, LedgerInvalid, ServerConfig | FileSystem.FileSystem> = Layer.unwrapEffect(
+  Effect.gen(function*() {
+    const { state } = yield* ServerConfig
+    const { keep_days: keepDays, kind, prefix, timeout_seconds, url } = state
+    if (url !== undefined && kind !== "embedded") {
+      const RedisStore = yield* Effect.promise(() => import("../limits/RedisStore.js"))
+      return RedisStore.layer({ url, prefix, timeout: Duration.seconds(timeout_seconds), keepDays })
+    }
+    const Embedded = yield* Effect.promise(() => import("../limits/Embedded.js"))
+    if (state.file === inMemory) return Embedded.layerMemory
+    return Embedded.layer({ file: state.file ?? (yield* paths).usage, keepDays })
+  })
+)
+
+export const limits: Layer.Layer<Limits, never, ServerConfig | Store> = Layer.unwrapEffect(
+  Effect.map(ServerConfig, ({ server, state }) =>
+    Limits.layer({
+      models: server.limits.models,
+      queue: server.limits.queue,
+      reserveOutputTokens: server.limits.reserve_output_tokens,
+      onUnavailable: state.on_unavailable
+    }))
+)
