@@ -113,7 +113,7 @@ export const state = Schema.Struct({
   )),
   url: Fields.optional(
     Schema.Redacted(Schema.NonEmptyString.pipe(Schema.filter(isRedisUrl))).annotations(
-      Shape.expects("a redis:// or rediss:// URL", {
+      Shape.expects("a URL like redis://host:6379 or rediss://host:6379/0", {
         about: "Where `redis` is.",
         secret: true,
         example: "\"${REDIS_URL}\""
@@ -166,5 +166,7 @@ function words(field: typeof count | typeof dollars): string {
 }
 
 function isRedisUrl(value: string): boolean {
-  return URL.canParse(value) && ["redis:", "rediss:"].includes(new URL(value).protocol)
+  if (!URL.canParse(value)) return false
+  const { pathname, protocol } = new URL(value)
+  return ["redis:", "rediss:"].includes(protocol) && /^(\/\d*)?$/.test(pathname)
 }

@@ -144,9 +144,9 @@ export class LlmProxy extends Context.Tag("vibectl/proxy/LlmProxy")<LlmProxy, {
                 })
             }
           }
-          return inTime(
-            Effect.suspend((): AnswerPull => last === undefined ? Effect.flatMap(pull, seen) : Effect.succeed(last))
-          )
+          const next = inTime(Effect.flatMap(pull, seen))
+          // An answer that is complete is not too late any more.
+          return Effect.suspend((): AnswerPull => last === undefined ? next : Effect.succeed(last))
         })
 
       const execute = (request: AnswerRequest, caller: Caller): Effect.Effect<Answer, ProxyError> =>
