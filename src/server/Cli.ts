@@ -2,7 +2,7 @@
  * The `vibectl-server` command line.
  */
 import { CliConfig, Command } from "@effect/cli"
-import { Effect } from "effect"
+import { Effect, Layer } from "effect"
 import { packageVersion } from "../domain/PackageVersion.js"
 import { kindNames } from "../models/Kinds.js"
 import * as Certs from "./commands/certs.js"
@@ -12,6 +12,7 @@ import * as InspectToken from "./commands/inspectToken.js"
 import * as Keys from "./commands/keys.js"
 import * as Revoke from "./commands/revoke.js"
 import * as Serve from "./commands/serve.js"
+import * as Usage from "./commands/usage.js"
 
 /** Runs a command line as Node gives it: the runtime, the script, then what the user typed. */
 export const run = (argv: ReadonlyArray<string>, terminal: Effect.Effect<boolean>) =>
@@ -26,7 +27,8 @@ export const run = (argv: ReadonlyArray<string>, terminal: Effect.Effect<boolean
         Revoke.revocations,
         Keys.make(kindNames),
         Config.make(kindNames),
-        Certs.make(kindNames)
+        Certs.make(kindNames),
+        Usage.make(kindNames, storeLayer)
       ])
     ),
     { name: "vibectl-server", version: packageVersion }
@@ -52,3 +54,8 @@ export const normalize = (argv: ReadonlyArray<string>): ReadonlyArray<string> =>
     })
   ]
 }
+
+// -- internals ---------------------------------------------------------------
+
+/** Nothing is recorded yet. */
+const storeLayer = () => Layer.fail(new Usage.UsageUnreadable({ store: "the store", cause: undefined }))
