@@ -3,6 +3,8 @@
  */
 import { CliConfig, Command } from "@effect/cli"
 import { Effect, Layer } from "effect"
+import { ServerConfig } from "../config/ServerConfig.js"
+import type { Settings } from "../config/ServerSettings.js"
 import { packageVersion } from "../domain/PackageVersion.js"
 import { kindNames } from "../models/Kinds.js"
 import * as Certs from "./commands/certs.js"
@@ -13,6 +15,7 @@ import * as Keys from "./commands/keys.js"
 import * as Revoke from "./commands/revoke.js"
 import * as Serve from "./commands/serve.js"
 import * as Usage from "./commands/usage.js"
+import * as State from "./State.js"
 
 /** Runs a command line as Node gives it: the runtime, the script, then what the user typed. */
 export const run = (argv: ReadonlyArray<string>, terminal: Effect.Effect<boolean>) =>
@@ -28,7 +31,7 @@ export const run = (argv: ReadonlyArray<string>, terminal: Effect.Effect<boolean
         Keys.make(kindNames),
         Config.make(kindNames),
         Certs.make(kindNames),
-        Usage.make(kindNames, storeLayer)
+        Usage.make(kindNames, storeOf)
       ])
     ),
     { name: "vibectl-server", version: packageVersion }
@@ -57,5 +60,4 @@ export const normalize = (argv: ReadonlyArray<string>): ReadonlyArray<string> =>
 
 // -- internals ---------------------------------------------------------------
 
-/** Nothing is recorded yet. */
-const storeLayer = () => Layer.fail(new Usage.UsageUnreadable({ store: "the store", cause: undefined }))
+const storeOf = (settings: Settings) => Layer.provide(State.store, Layer.succeed(ServerConfig, settings))

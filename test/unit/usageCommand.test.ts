@@ -1,6 +1,6 @@
 import { Command } from "@effect/cli"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, FastCheck as fc, Layer, TestClock } from "effect"
+import { Console, Effect, FastCheck as fc, Layer, Logger, TestClock } from "effect"
 import { noCounts, Store, StoreUnavailable, type UsageRow } from "../../src/limits/Store.js"
 import * as Usage from "../../src/server/commands/usage.js"
 import * as Report from "../../src/server/commands/UsageReport.js"
@@ -193,6 +193,30 @@ describe("usage", () => {
         report?.lines ?? "",
         /^Error: What was used cannot be read: Redis at redis\.example:6379 .*\nSolution: /
       )
+    }))
+
+  it.effect("keeps what a store logs from stdout", () =>
+    Effect.gen(function*() {
+      const talkative = storeWith(() => Effect.as(Effect.zipRight(Effect.logWarning("hm"), Effect.logError("oh")), []))
+      const store = Layer.tap(talkative, () => Effect.logError("ah"))
+      const run = Command.run(Usage.make(["demo"], () => store), { name: "t", version: "0" })
+      const [stdout, stderr]: [Array<string>, Array<string>] = [[], []]
+      const into = (stream: Array<string>) => (...texts: ReadonlyArray<unknown>) => void stream.push(texts.join(" "))
+      const [log, error] = [into(stdout), into(stderr)]
+      const present = yield* Console.consoleWith(Effect.succeed)
+      yield* Commands.inDirectory(() => run(["node", "t", "--output", "json"])).pipe(
+        Effect.withConsole({
+          ...present,
+          log: (text: unknown) => Effect.sync(() => log(text)),
+          error: (text: unknown) => Effect.sync(() => error(text)),
+          unsafe: { ...present.unsafe, log, error, group: error, groupCollapsed: error }
+        }),
+        // The one of programs that set none.
+        Effect.provide(Logger.add(Logger.defaultLogger))
+      )
+      assert.deepStrictEqual(stdout, ["[]"])
+      assert.match(stderr.join("\n"), /ah[^]*oh/)
+      assert.notInclude(stderr.join("\n"), "hm")
     }))
 
   it.effect("lets no name tell the terminal what to do, or a spreadsheet what to compute", () =>

@@ -1,13 +1,14 @@
 /**
- * `vibectl-server usage`: what was used and what it cost, as the store of limits has recorded it. Changes nothing.
+ * `vibectl-server usage`: what was used and what it cost, as the store of limits has recorded it. Only reads.
  */
 import { Command, Options } from "@effect/cli"
-import { Clock, Console, Data, Effect, type Layer, Option } from "effect"
+import { Clock, Console, Data, Effect, Layer, Option } from "effect"
 import * as ServerConfig from "../../config/ServerConfig.js"
 import type { Settings } from "../../config/ServerSettings.js"
 import { dayOf } from "../../limits/Periods.js"
 import { Store, type StoreUnavailable } from "../../limits/Store.js"
 import { UsageInvalid } from "../../terminal/UsageInvalid.js"
+import * as Logging from "../Logging.js"
 import { config } from "./options.js"
 import * as Report from "./UsageReport.js"
 
@@ -22,7 +23,7 @@ export const make = <E, R>(
       const range = yield* rangeOf(Option.getOrUndefined(input.from), Option.getOrUndefined(input.to))
       const { value: settings } = yield* ServerConfig.load({ file: Option.getOrUndefined(input.config), kinds })
       const rows = yield* Effect.flatMap(Store, (store) => Effect.mapError(store.usage(range), unreadable)).pipe(
-        Effect.provide(storeLayer(settings))
+        Effect.provide(Layer.provideMerge(storeLayer(settings), logging))
       )
       const groups = Report.group(rows, by)
       if (groups.length === 0) yield* Console.error(`Nothing was used from ${range.from} to ${range.to} (UTC).`)
@@ -71,6 +72,9 @@ const options = {
   ),
   config
 }
+
+/** A store tells of its troubles; stdout is for what was used. */
+const logging = Logging.layer({ level: "ERROR", format: "pretty" })
 
 const renderers = { table: Report.toTable, json: Report.toJson, csv: Report.toCsv }
 
