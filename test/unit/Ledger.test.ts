@@ -1,7 +1,7 @@
 import { FileSystem } from "@effect/platform"
 import { NodeContext } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Exit, Layer, Scope, TestClock } from "effect"
+import { Context, Effect, Exit, Layer, Option, Scope, TestClock } from "effect"
 import Database from "libsql"
 import * as Fs from "node:fs"
 import * as Backlog from "../../src/limits/Backlog.js"
@@ -16,6 +16,8 @@ const directory = Effect.flatMap(FileSystem.FileSystem, (files) => files.makeTem
 
 /** A server of its own on this file; it lives as long as the scope. */
 const server = (file: string) => Effect.map(Layer.build(Embedded.layer({ file, keepDays: 400 })), Context.get(Store))
+
+const nobody = 65_534
 
 const today = { from: "2026-11-26", to: "2026-11-26" }
 
@@ -330,8 +332,11 @@ describe("Embedded", () => {
       assert.deepStrictEqual(counts(), [4, 1, 1])
       ledger.renew(at(3))
       assert.deepStrictEqual(counts(), [3, 1, 1], "the day of two days ago, not the month")
+      ledger.renew(at(66))
+      assert.deepStrictEqual(counts(), [3, 1, 1], "January, and November is the month before last")
+      ledger.renew(at(68))
+      assert.deepStrictEqual(counts(), [2, 1, 1])
       ledger.renew(at(100))
-      assert.deepStrictEqual(counts(), [2, 1, 1], "the month before last")
       const other = Ledger.make(db, { server: "other", keepDays: 100 })
       other.renew(at(100) + 20_000)
       assert.deepStrictEqual(counts(), [2, 2, 1], "booked as abandoned, and kept to be corrected")
@@ -394,6 +399,24 @@ describe("the file", () => {
       })
     ))
 
+  it.scoped.skipIf(process.getuid?.() !== 0)(
+    "is the owner's of its directory when root makes it",
+    () =>
+      Effect.gen(function*() {
+        const files = yield* FileSystem.FileSystem
+        const path = yield* directory
+        yield* files.chown(path, nobody, nobody)
+        yield* Effect.scoped(Effect.gen(function*() {
+          const store = yield* server(`${path}/usage.db`)
+          yield* store.reserve(ask([bound({})]))
+          for (const name of yield* files.readDirectory(path)) {
+            assert.deepStrictEqual((yield* files.stat(`${path}/${name}`)).uid, Option.some(nobody), name)
+          }
+          assert.lengthOf(yield* files.readDirectory(path), 3)
+        }))
+      }).pipe(Effect.provide(NodeContext.layer))
+  )
+
   /** What opening it says when it was made so. */
   const refusal = (make: (file: string) => void) =>
     Effect.gen(function*() {
@@ -439,7 +462,7 @@ describe("the file", () => {
         bytes.fill(0x5a, 4096 + 8, 4096 + 1000)
         yield* files.writeFile(copy, bytes)
         const error = yield* Effect.flip(Effect.scoped(server(copy)))
-        assert.match(error.message, /is damaged.*begins a new one/)
+        assert.match(error.message, /is damaged\. .*begins a new one/)
       })
     ))
 

@@ -138,11 +138,15 @@ describe("Rates", () => {
     const long = [bound({ maxConcurrentRequests: 1 }, "long")]
     assert.strictEqual(outcome(rates, ask(long), start - 120_000), "passed")
     assert.strictEqual(outcome(rates, ask(busy), start), "passed")
+    const spent = ask([bound({ maxTokensPerMinute: 10 }, "spent")])
+    assert.strictEqual(outcome(rates, spent, start), "passed")
+    settle(rates, spent, 10, start)
     for (let index = 0; index < 10_050; index++) {
       assert.strictEqual(outcome(rates, ask([bound({ maxRequestsPerMinute: 1 }, `s${index}`)]), start), "passed")
     }
     assert.strictEqual(outcome(rates, ask(busy), start), "rpm 60000")
     assert.strictEqual(outcome(rates, ask(long), start), "concurrency 1000")
+    assert.strictEqual(outcome(rates, ask(spent.bounds), start), "tpm 60000")
     assert.strictEqual(outcome(rates, ask([bound({ maxRequestsPerMinute: 1 }, "late")]), start + 70_000), "passed")
     assert.strictEqual(outcome(rates, ask(busy), start + 70_000), "passed")
     assert.strictEqual(outcome(rates, ask(long), start + 70_000), "concurrency 1000")
