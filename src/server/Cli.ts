@@ -10,8 +10,10 @@ import { kindNames } from "../models/Kinds.js"
 import * as Certs from "./commands/certs.js"
 import * as Config from "./commands/config.js"
 import * as GenerateToken from "./commands/generateToken.js"
+import * as Info from "./commands/info.js"
 import * as InspectToken from "./commands/inspectToken.js"
 import * as Keys from "./commands/keys.js"
+import * as LogLevel from "./commands/logLevel.js"
 import * as Revoke from "./commands/revoke.js"
 import * as Serve from "./commands/serve.js"
 import * as Usage from "./commands/usage.js"
@@ -29,6 +31,8 @@ export const run = (argv: ReadonlyArray<string>, terminal: Effect.Effect<boolean
         Revoke.revokeToken(kindNames),
         Revoke.revocations,
         Keys.make(kindNames),
+        Info.make(kindNames),
+        LogLevel.make(kindNames),
         Config.make(kindNames),
         Certs.make(kindNames),
         Usage.make(kindNames, storeOf)

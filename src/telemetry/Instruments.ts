@@ -4,7 +4,8 @@
  *
  * Names are OpenTelemetry's: with dots where its conventions have them, and
  * with the unit apart. Every set of labels is bounded; a handle is made on its
- * first use and kept, so that counting costs a look-up.
+ * first use and kept, so that counting costs a look-up. What counts from 0 and
+ * has no labels is there from the start.
  */
 import { Effect, Metric, MetricBoundaries, MetricKey, type MetricKeyType, MetricLabel } from "effect"
 
@@ -39,10 +40,8 @@ export const counter = <const Labels extends ReadonlyArray<string>>(
   options: Options<Labels>
 ): Counter<Labels> => {
   register(name, "counter", options)
-  const handle = handles(
-    options.labels,
-    MetricKey.counter(name, { description: options.description, incremental: true })
-  )
+  const key = MetricKey.counter(name, { description: options.description, incremental: true })
+  const handle = fromZero(handles(options.labels, key), options)
   return (labels, amount = 1) => Effect.sync(() => handle(labels).unsafeUpdate(amount, none))
 }
 
@@ -62,7 +61,10 @@ export const upDown = <const Labels extends ReadonlyArray<string>>(
   options: Options<Labels>
 ): Counter<Labels> => {
   register(name, "gauge", options)
-  const handle = handles(options.labels, MetricKey.gauge(name, { description: options.description }))
+  const handle = fromZero(
+    handles(options.labels, MetricKey.gauge(name, { description: options.description })),
+    options
+  )
   return (labels, amount = 1) => Effect.sync(() => handle(labels).unsafeModify(amount, none))
 }
 
@@ -73,7 +75,10 @@ export const histogram = <const Labels extends ReadonlyArray<string>>(
 ): Histogram<Labels> => {
   register(name, "histogram", options)
   const boundaries = MetricBoundaries.fromIterable(options.boundaries)
-  const handle = handles(options.labels, MetricKey.histogram(name, boundaries, options.description))
+  const handle = fromZero(
+    handles(options.labels, MetricKey.histogram(name, boundaries, options.description)),
+    options
+  )
   return (labels, value) => Effect.sync(() => handle(labels).unsafeUpdate(value, none))
 }
 
@@ -108,6 +113,15 @@ const register = <Labels extends ReadonlyArray<string>>(
   const instrument: Instrument = { name, kind, description, unit, labels }
   ;(all as Map<string, Instrument>).set(name, instrument)
   return instrument
+}
+
+/** So that a first event is a step from 0, which a rate can see. */
+const fromZero = <Handle extends (labels: ReadonlyArray<string>) => { readonly register: () => unknown }>(
+  handle: Handle,
+  { labels }: { readonly labels: ReadonlyArray<string> }
+): Handle => {
+  if (labels.length === 0) handle(labels).register()
+  return handle
 }
 
 /** Labels of the running fiber are not taken: nobody bounds them. */

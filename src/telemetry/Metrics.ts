@@ -36,6 +36,12 @@ export const inFlight = upDown<[sub: string]>("vibectl_concurrent_in_flight", {
   labels: ["sub"]
 })
 
+/** Of any kind; {@link inFlight} has those to a model. */
+export const running = upDown<[method: string]>("vibectl_calls_running", {
+  description: "Calls that run now, by method",
+  labels: ["method"]
+})
+
 /**
  * Calls that ended; `outcome` is OK, CANCELLED, INTERNAL or a reason of the error algebra. A request that cannot be taken
  * off the wire may also be RESOURCE_EXHAUSTED or UNIMPLEMENTED.

@@ -57,6 +57,7 @@ const isCallFailed = (error: Explained): error is CallFailed => error._tag === "
 const tags: { readonly [tag: string]: number } = {
   Unreachable: exitCodes.unavailable,
   UsageUnreadable: exitCodes.unavailable,
+  OpsUnavailable: exitCodes.unavailable,
   VersionMismatch: exitCodes.versionMismatch,
   ProxyUrlInvalid: exitCodes.usage,
   LifetimeInvalid: exitCodes.usage,
