@@ -8,6 +8,7 @@ import { Schema } from "effect"
 import * as Access from "./AccessSettings.js"
 import * as Fields from "./Fields.js"
 import * as Limits from "./LimitsSettings.js"
+import type { StateSection } from "./LimitsSettings.js"
 import type { Description } from "./Load.js"
 import { complete } from "./ProviderDefaults.js"
 import { provider } from "./ProviderSettings.js"
@@ -22,6 +23,9 @@ export type { AccessSection, AuditSection, IssuerSettings } from "./AccessSettin
 export type { LimitsSection, PricesSection, StateSection } from "./LimitsSettings.js"
 /** One provider; its name is its key in `providers`. */
 export type ProviderSettings = Settings["providers"][string]
+
+/** Whether what is used is counted in Redis, for several servers together. */
+export const isRedis = ({ kind, url }: StateSection): boolean => url !== undefined && kind !== "embedded"
 
 /** The configuration of a server that knows these kinds of providers. */
 export const description = (kinds: ReadonlyArray<string>): Description<Settings, Encoded> => ({

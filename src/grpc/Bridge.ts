@@ -166,7 +166,12 @@ const start = <A>(
     }),
     Effect.exit
   )
-  const fiber = bridge.fork(program)
+  const method = methodOf(path)
+  const counted = Effect.zipRight(
+    Metrics.running([method], 1),
+    Effect.ensuring(program, Metrics.running([method], -1))
+  )
+  const fiber = bridge.fork(counted)
   const admitted = Admission.of(call.metadata)
   if (admitted !== undefined) {
     admitted.cut = (error) => {

@@ -21,8 +21,10 @@ import type { Store } from "../limits/Store.js"
 import * as Catalog from "../models/Catalog.js"
 import * as Kinds from "../models/Kinds.js"
 import * as Prices from "../models/Prices.js"
+import type { OpsBindFailed } from "../ops/OpsServer.js"
 import { LlmProxy } from "../proxy/LlmProxy.js"
 import type * as Presented from "../tls/Presented.js"
+import { Ops } from "./Ops.js"
 import * as ServerTls from "./ServerTls.js"
 import * as StartChecks from "./StartChecks.js"
 import * as State from "./State.js"
@@ -45,6 +47,7 @@ export type StartFailed =
   | Issuers.IssuerInvalid
   | Audit.AuditUnusable
   | LedgerInvalid
+  | OpsBindFailed
   | StartChecks.OpenAccessRefused
   | Presented.ReadFailed
   | Catalog.CatalogInvalid
@@ -87,7 +90,7 @@ export const tokens: Layer.Layer<
 export const listening: Layer.Layer<
   Listening,
   StartFailed,
-  ServerConfig | LlmProxy | Tokens.Tokens | Audit.Audit | FileSystem.FileSystem
+  ServerConfig | LlmProxy | Tokens.Tokens | Audit.Audit | Ops | FileSystem.FileSystem
 > = Layer.scoped(
   Listening,
   Effect.gen(function*() {
@@ -110,6 +113,10 @@ export const listening: Layer.Layer<
       drain: Duration.seconds(server.drain_seconds),
       heartbeat: Duration.seconds(server.heartbeat_seconds)
     })
+    const ops = yield* Ops
+    yield* ops.open(`${server.host.includes(":") ? `[${server.host}]` : server.host}:${port}`)
+    // Before the calls that run now are waited for.
+    yield* Effect.addFinalizer(() => ops.close)
     return {
       host: server.host,
       port,
@@ -122,7 +129,7 @@ export const listening: Layer.Layer<
 
 /** A whole server, as the configuration says. */
 export const layer: Layer.Layer<
-  Listening | LlmProxy | Catalog.Catalog | Audit.Audit | Store,
+  Listening | LlmProxy | Catalog.Catalog | Audit.Audit | Store | Ops,
   StartFailed,
   ServerConfig | FileSystem.FileSystem
 > = listening.pipe(
@@ -130,6 +137,7 @@ export const layer: Layer.Layer<
   Layer.provideMerge(Audit.Audit.layer),
   Layer.provideMerge(LlmProxy.layer),
   Layer.provide(State.limits),
+  Layer.provideMerge(Ops.layer),
   Layer.provideMerge(State.store),
   Layer.provideMerge(catalog)
 )

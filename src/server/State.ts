@@ -5,6 +5,7 @@ import type { FileSystem } from "@effect/platform"
 import { Duration, Effect, Layer } from "effect"
 import { paths } from "../config/Paths.js"
 import { ServerConfig } from "../config/ServerConfig.js"
+import { isRedis } from "../config/ServerSettings.js"
 import type { LedgerInvalid } from "../limits/LedgerFile.js"
 import { Limits } from "../limits/Limits.js"
 import type { Store } from "../limits/Store.js"
@@ -16,8 +17,8 @@ export const inMemory = ":memory:"
 export const store: Layer.Layer<Store, LedgerInvalid, ServerConfig | FileSystem.FileSystem> = Layer.unwrapEffect(
   Effect.gen(function*() {
     const { state } = yield* ServerConfig
-    const { keep_days: keepDays, kind, prefix, timeout_seconds, url } = state
-    if (url !== undefined && kind !== "embedded") {
+    const { keep_days: keepDays, prefix, timeout_seconds, url } = state
+    if (url !== undefined && isRedis(state)) {
       const RedisStore = yield* Effect.promise(() => import("../limits/RedisStore.js"))
       return RedisStore.layer({ url, prefix, timeout: Duration.seconds(timeout_seconds), keepDays })
     }

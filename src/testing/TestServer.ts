@@ -12,6 +12,7 @@ import * as Memory from "../limits/Memory.js"
 import * as Catalog from "../models/Catalog.js"
 import type { Provider } from "../models/Provider.js"
 import { LlmProxy } from "../proxy/LlmProxy.js"
+import { Ops } from "../server/Ops.js"
 import * as ServerLayer from "../server/ServerLayer.js"
 
 export interface Options {
@@ -34,7 +35,7 @@ export const layer = (
   })
   const server = ServerLayer.listening.pipe(
     Layer.provideMerge(LlmProxy.layer),
-    Layer.provide(Memory.layer),
+    Layer.provide([Memory.layer, Ops.layerNone]),
     Layer.provideMerge(catalog),
     Layer.provideMerge(Tokens.Tokens.layer(key)),
     Layer.provide([ServerConfig.layerTest(), NodeFileSystem.layer, Audit.layerNone])

@@ -48,7 +48,13 @@ export const home = (): Home => {
     // Nothing of the environment but PATH: no key of the person who runs the tests, no configuration of theirs.
     const child = spawn("sh", ["-c", line], {
       cwd: directory,
-      env: { HOME: directory, PATH: `${bin}:${process.env["PATH"] ?? ""}`, ...variables },
+      // Servers run side by side, and only one could have the usual port for metrics.
+      env: {
+        HOME: directory,
+        PATH: `${bin}:${process.env["PATH"] ?? ""}`,
+        VIBECTL_SERVER__METRICS_PORT: "0",
+        ...variables
+      },
       stdio: ["ignore", "pipe", "pipe"]
     })
     running.add(child)

@@ -17,6 +17,7 @@ export const make = (kinds: ReadonlyArray<string>, terminal: Effect.Effect<boole
     Effect.gen(function*() {
       // gRPC and all that goes with it is loaded now that it is needed, and not for `--help`.
       const { Listening, layer } = yield* Effect.promise(() => import("../ServerLayer.js"))
+      const { Ops } = yield* Effect.promise(() => import("../Ops.js"))
       const { Catalog } = yield* Effect.promise(() => import("../../models/Catalog.js"))
       const given = { file: Option.getOrUndefined(input.config), flags: flags(input), kinds }
       const loaded = yield* Config.load(given)
@@ -28,6 +29,7 @@ export const make = (kinds: ReadonlyArray<string>, terminal: Effect.Effect<boole
       const started = Effect.gen(function*() {
         const listening = yield* Listening
         const catalog = yield* Catalog
+        const ops = yield* Ops
         const { record } = yield* Audit
         yield* record({
           event: "server_started",
@@ -41,6 +43,7 @@ export const make = (kinds: ReadonlyArray<string>, terminal: Effect.Effect<boole
           address: addressOf(listening),
           tls: listening.tls,
           auth: listening.auth,
+          ...ops.port !== undefined && { metrics: ops.port },
           defaultModel: catalog.defaultModel === "" ? "none" : catalog.defaultModel,
           models: catalog.models.length,
           ...(listening.caFile === undefined ? {} : { ca: listening.caFile })
@@ -85,6 +88,10 @@ const options = {
   ),
   model: optional(Options.text("model"), "The model of callers who choose none: provider/model or an alias"),
   logLevel: optional(Options.text("log-level"), "DEBUG, INFO (default), WARNING or ERROR"),
+  metricsPort: optional(
+    Options.integer("metrics-port"),
+    "TCP port of /metrics, /healthz and /readyz on this machine (default 9095, if it is free); 0 for none"
+  ),
   logFormat: optional(Options.text("log-format"), "pretty (default on a terminal) or json")
 }
 
@@ -103,6 +110,7 @@ const flags = (input: Input): Flags => {
     ["server.port", given("--port", input.port)],
     ["server.enable_auth", auth],
     ["server.default_model", given("--model", input.model)],
+    ["server.metrics_port", given("--metrics-port", input.metricsPort)],
     ["server.log_level", given("--log-level", input.logLevel)],
     ["server.log_format", given("--log-format", input.logFormat)],
     ["tls.enabled", { flag: "--insecure", value: input.insecure ? false : undefined }],

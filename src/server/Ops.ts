@@ -1,0 +1,105 @@
+/**
+ * The port where operators look, for as long as the server runs: it is there
+ * before the first call is taken and after the last one has ended.
+ */
+import type { FileSystem } from "@effect/platform"
+import { Context, DateTime, Effect, Layer, Option, Schedule } from "effect"
+import { ServerConfig } from "../config/ServerConfig.js"
+import { isRedis } from "../config/ServerSettings.js"
+import { Store } from "../limits/Store.js"
+import { Catalog } from "../models/Catalog.js"
+import * as Activity from "../ops/Activity.js"
+import * as OpsServer from "../ops/OpsServer.js"
+import * as Readiness from "../ops/Readiness.js"
+import * as LogLevel from "../telemetry/LogLevel.js"
+import * as Metrics from "../telemetry/Metrics.js"
+import { ProcessMetrics } from "../telemetry/ProcessMetrics.js"
+import { defaultPort } from "./commands/opsAddress.js"
+
+export class Ops extends Context.Tag("vibectl/server/Ops")<Ops, {
+  /** Of the HTTP port; undefined when there is none. */
+  readonly port: number | undefined
+  /** Calls are taken at this address (`host:port`) from now on. */
+  readonly open: (address: string) => Effect.Effect<void>
+  /** No more calls are taken. */
+  readonly close: Effect.Effect<void>
+}>() {
+  /** No port. */
+  static readonly layerNone: Layer.Layer<Ops> = Layer.succeed(this, {
+    port: undefined,
+    open: () => Effect.void,
+    close: Effect.void
+  })
+
+  /** As `server.metrics_port` says; without {@link LogLevel} in the context, the level cannot be changed. */
+  static readonly layer: Layer.Layer<
+    Ops,
+    OpsServer.OpsBindFailed,
+    ServerConfig | Catalog | Store | FileSystem.FileSystem
+  > = Layer.scoped(this, Effect.suspend(() => make)).pipe(Layer.provide(ProcessMetrics.layer))
+}
+
+// -- internals ---------------------------------------------------------------
+
+const make = Effect.gen(function*() {
+  const settings = yield* ServerConfig
+  const { access, providers, server, state } = settings
+  const catalog = yield* Catalog
+  const store = yield* Store
+  const { collect } = yield* ProcessMetrics
+  const startedAt = yield* DateTime.now
+  const gate = yield* Readiness.gate
+  const level = Option.getOrElse(yield* Effect.serviceOption(LogLevel.LogLevel), () => fixed(server.log_level))
+  let address = ""
+  // For those who are sent the metrics instead of asking for them.
+  yield* Effect.forkScoped(Effect.repeat(collect, Schedule.spaced("10 seconds")))
+
+  for (const subject of Object.keys({ ...server.limits.per_token, ...access.subjects })) Metrics.subjects.add(subject)
+
+  const kind = isRedis(state) ? "redis" : "embedded"
+  const refuses = state.on_unavailable === "refuse"
+  const sources: OpsServer.Options = {
+    host: server.metrics_host,
+    port: server.metrics_port ?? defaultPort,
+    collect,
+    level,
+    ready: Readiness.all({ calls: gate.check, ...refuses && { store: store.ready } }),
+    activity: Effect.suspend(() =>
+      Activity.make({
+        address,
+        startedAt,
+        defaultModel: catalog.defaultModel,
+        providers: Object.keys(providers),
+        store: { kind, ready: store.ready },
+        level
+      })
+    )
+  }
+  const listening = Effect.asSome(OpsServer.serve(sources))
+  const port = server.metrics_port === 0
+    ? Option.none()
+    : server.metrics_port !== undefined
+    ? yield* listening
+    : yield* Effect.catchTag(listening, "OpsBindFailed", ({ summary }) =>
+      Effect.as(
+        Effect.logWarning(`${summary} There are no metrics; set server.metrics_port to another port, or to 0.`),
+        Option.none<number>()
+      ))
+
+  return Ops.of({
+    port: Option.getOrUndefined(port),
+    open: (at) =>
+      Effect.zipRight(
+        gate.open,
+        Effect.sync(() => {
+          address = at
+        })
+      ),
+    close: gate.close
+  })
+})
+
+const fixed = (name: LogLevel.Name): LogLevel.LogLevel["Type"] => ({
+  get: Effect.succeed(name),
+  set: () => Effect.void
+})
