@@ -12,7 +12,7 @@ export interface CallTimes {
   readonly waited: (millis: number) => void
   /** The first request to a provider goes out. */
   readonly firstAttempt: Effect.Effect<void>
-  /** The first piece of a streamed answer came. */
+  /** The first piece of a streamed answer came; again, of one that was begun anew. */
   readonly firstText: (by: Resolved) => Effect.Effect<void>
   readonly ended: (metrics: AnswerMetrics, by: Resolved) => Effect.Effect<void>
   /** `answered` says whether the caller got its whole answer. */
@@ -36,8 +36,9 @@ export const make = (asked: Resolved, arrivedAt: number): CallTimes => {
     firstAttempt: Effect.flatMap(now, (at) => Metrics.overhead([], Math.max(0, at - arrivedAt - waitedMs) / 1000)),
     firstText: (by) =>
       Effect.flatMap(now, (at) => {
+        const again = firstTextAt !== undefined
         firstTextAt = at
-        return Metrics.firstToken(labels(by), (at - arrivedAt) / 1000)
+        return again ? Effect.void : Metrics.firstToken(labels(by), (at - arrivedAt) / 1000)
       }),
     ended: ({ outputTokens }, by_) =>
       Effect.flatMap(now, (at) => {
