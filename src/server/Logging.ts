@@ -1,7 +1,8 @@
 /**
  * The server's log: events on stderr, for people or (one JSON object a line) for machines.
  *
- * The level can be changed while the server runs.
+ * The level can be changed while the server runs; lines below it cost no more
+ * than if it were fixed.
  */
 import { Effect, Layer, Logger, LogLevel } from "effect"
 import * as Level from "../telemetry/LogLevel.js"
@@ -14,8 +15,14 @@ export interface Options {
 export const layer = (options: Options): Layer.Layer<Level.LogLevel> =>
   Layer.suspend(() => {
     let present = options.level
-    const isSaid = (level: LogLevel.LogLevel) => level.ordinal >= levels[present].ordinal
-    const change = (to: Level.Name) =>
+    // Every fiber has the level it was started with. All have this object, which Effect asks for its rank at every line.
+    const minimum: LogLevel.LogLevel = {
+      ...LogLevel.Info,
+      get ordinal() {
+        return levels[present].ordinal
+      }
+    }
+    const set = (to: Level.Name) =>
       Effect.suspend(() => {
         const from = present
         if (from === to) return Effect.void
@@ -26,25 +33,14 @@ export const layer = (options: Options): Layer.Layer<Level.LogLevel> =>
         // Told while the more talkative of the two holds.
         return levels[to].ordinal < levels[from].ordinal ? Effect.zipRight(apply, tell) : Effect.zipRight(tell, apply)
       })
-    // Fibers keep the level they were started with: theirs is the lowest, and the one that holds is asked here.
-    const logger = filtered(Logger.zip(formats[options.format], Logger.tracerLogger), isSaid)
     return Layer.mergeAll(
-      Logger.replace(Logger.defaultLogger, logger),
-      Logger.remove(Logger.tracerLogger),
-      Logger.minimumLogLevel(LogLevel.Debug),
-      Layer.succeed(Level.LogLevel, { get: Effect.sync(() => present), set: change })
+      Logger.replace(Logger.defaultLogger, formats[options.format]),
+      Logger.minimumLogLevel(minimum),
+      Layer.succeed(Level.LogLevel, { get: Effect.sync(() => present), set })
     )
   })
 
 // -- internals ---------------------------------------------------------------
-
-const filtered = <Message, Output>(
-  logger: Logger.Logger<Message, Output>,
-  isSaid: (level: LogLevel.LogLevel) => boolean
-): Logger.Logger<Message, void> =>
-  Logger.make((event) => {
-    if (isSaid(event.logLevel)) logger.log(event)
-  })
 
 const formats = {
   pretty: Logger.prettyLogger({ stderr: true }),
