@@ -1,0 +1,213 @@
+import { assert, describe, it } from "@effect/vitest"
+import { DateTime, Duration, Effect, Exit, Schema, Scope } from "effect"
+import * as Http from "node:http"
+import * as Activity from "../../src/ops/Activity.js"
+import * as Readiness from "../../src/ops/Readiness.js"
+import * as Metrics from "../../src/telemetry/Metrics.js"
+import { parse } from "../support/Exposition.js"
+import * as Ops from "../support/Ops.js"
+
+const json = (text: string) => JSON.parse(text) as Record<string, unknown>
+
+describe("OpsServer.serve", () => {
+  it.scopedLive("gives the metrics, collected for this reader", () =>
+    Effect.gen(function*() {
+      let collected = 0
+      const port = yield* Ops.serve({ collect: Effect.sync(() => void collected++) })
+      yield* Metrics.requests(["ops-test"])
+      const { body, headers, status } = yield* Ops.ask(port, "/metrics?ignored=1")
+      assert.strictEqual(status, 200)
+      assert.strictEqual(headers["content-type"], "text/plain; version=0.0.4; charset=utf-8")
+      assert.strictEqual(headers["cache-control"], "no-store")
+      assert.strictEqual(collected, 1)
+      const sample = parse(body).find(({ labels, name }) =>
+        name === "vibectl_requests_total" && labels.sub === "ops-test"
+      )
+      assert.strictEqual(sample?.value, 1)
+    }))
+
+  it.scopedLive("is alive, and ready or not, with all reasons", () =>
+    Effect.gen(function*() {
+      const gate = yield* Readiness.gate
+      let store: Readiness.Check = Effect.fail({ message: "cannot be reached" })
+      const ready = Readiness.all({ calls: gate.check, store: Effect.suspend(() => store) })
+      const port = yield* Ops.serve({ ready })
+      const look = Effect.map(Ops.ask(port, "/readyz"), ({ body, status }) => ({ status, ...json(body) }))
+      const storeOut = { name: "store", reason: "cannot be reached" }
+      const calls = (reason: string) => ({ name: "calls", reason })
+      assert.deepInclude(yield* Ops.ask(port, "/healthz"), { status: 200, body: "ok\n" })
+      assert.deepStrictEqual<unknown>(yield* look, {
+        status: 503,
+        ready: false,
+        not_ready: [calls("the server is starting"), storeOut]
+      })
+      yield* gate.open
+      assert.deepStrictEqual<unknown>(yield* look, { status: 503, ready: false, not_ready: [storeOut] })
+      store = Effect.void
+      assert.deepStrictEqual<unknown>(yield* look, { status: 200, ready: true, not_ready: [] })
+      yield* gate.close
+      yield* gate.open
+      const stopping = { status: 503, ready: false, not_ready: [calls("the server is stopping")] }
+      assert.deepStrictEqual<unknown>(yield* look, stopping, "for good")
+      assert.strictEqual((yield* Ops.ask(port, "/healthz")).status, 200)
+    }))
+
+  it.scopedLive("says what the server does", () =>
+    Effect.gen(function*() {
+      const port = yield* Ops.serve()
+      const { body, headers, status } = yield* Ops.ask(port, "/info")
+      assert.strictEqual(status, 200)
+      assert.strictEqual(headers["content-type"], "application/json")
+      const found = yield* Schema.decode(Schema.parseJson(Activity.Activity))(body)
+      assert.strictEqual(found.address, "127.0.0.1:50051")
+      assert.isTrue(DateTime.Equivalence(found.started_at, Ops.facts.startedAt))
+    }))
+
+  it.scopedLive("HEAD is a GET without its body; other methods and paths are told what there is", () =>
+    Effect.gen(function*() {
+      const port = yield* Ops.serve()
+      const head = yield* Ops.ask(port, "/healthz", { method: "HEAD" })
+      assert.deepInclude(head, { status: 200, body: "" })
+      assert.strictEqual(head.headers["content-length"], "3")
+      for (const method of ["POST", "DELETE", "PATCH", "OPTIONS", "TRACE", "PUT"]) {
+        const { headers, status } = yield* Ops.ask(port, "/metrics", { method })
+        assert.deepStrictEqual([status, headers.allow], [405, "GET, HEAD"], method)
+      }
+      const level = yield* Ops.ask(port, "/log-level", { method: "POST" })
+      assert.deepStrictEqual([level.status, level.headers.allow], [405, "GET, HEAD, PUT"])
+      for (const path of ["/", "/metrics/", "/constructor", "/__proto__", "*", "/%2e%2e", "//info"]) {
+        const { body, status } = yield* Ops.ask(port, path)
+        assert.strictEqual(status, 404, path)
+        for (const known of ["/metrics", "/healthz", "/readyz", "/info", "/log-level"]) assert.include(body, known)
+      }
+    }))
+
+  it.scopedLive("changes the log level", () =>
+    Effect.gen(function*() {
+      const level = Ops.level("INFO")
+      const port = yield* Ops.serve({ level })
+      const put = (body: string) => Ops.ask(port, "/log-level", { method: "PUT", body })
+      assert.deepInclude(yield* Ops.ask(port, "/log-level"), { status: 200, body: "INFO\n" })
+      for (const [body, name] of [["DEBUG", "DEBUG"], ["error\n", "ERROR"], [" Warning ", "WARNING"]] as const) {
+        assert.deepInclude(yield* put(body), { status: 200, body: `${name}\n` })
+        assert.strictEqual(yield* level.get, name)
+      }
+      for (const body of ["", "TRACE", "DEBUG INFO", "\u001b[31m\"", "x".repeat(64)]) {
+        const answer = yield* put(body)
+        assert.strictEqual(answer.status, 400)
+        assert.strictEqual(
+          answer.body,
+          `Found ${JSON.stringify(body)}; allowed are DEBUG, INFO, WARNING, ERROR.\n`
+        )
+      }
+      assert.strictEqual((yield* put("x".repeat(65))).status, 413)
+      assert.strictEqual(yield* level.get, "WARNING")
+    }))
+
+  it.scopedLive("no web page can change the log level", () =>
+    Effect.gen(function*() {
+      const level = Ops.level("INFO")
+      const port = yield* Ops.serve({ level })
+      const put = (headers: Record<string, string>) =>
+        Ops.ask(port, "/log-level", { method: "PUT", body: "DEBUG", headers })
+      for (
+        const headers of [
+          { origin: "http://evil.example" },
+          { origin: "null" },
+          { origin: `http://127.0.0.1:${port}` },
+          { host: "evil.example" },
+          { host: `evil.example:${port}` },
+          { host: "127.0.0.1.evil.example" },
+          { host: "localhost.evil.example" },
+          { host: "evil.example#127.0.0.1" },
+          { host: "0.0.0.0" }
+        ]
+      ) {
+        assert.strictEqual((yield* put(headers)).status, 403, JSON.stringify(headers))
+      }
+      const bare = yield* Ops.raw(port, "PUT /log-level HTTP/1.0\r\ncontent-length: 5\r\n\r\nDEBUG")
+      assert.match(bare, /^HTTP\/1\.1 403 /, "without a Host")
+      assert.strictEqual(yield* level.get, "INFO")
+      for (const host of ["localhost", `localhost:${port}`, "127.0.0.1", "[::1]", `[::1]:${port}`]) {
+        assert.strictEqual((yield* put({ host })).status, 200, host)
+      }
+    }))
+
+  it.scopedLive("a defect is answered, and the next request too", () =>
+    Effect.gen(function*() {
+      const port = yield* Ops.serve({ activity: Effect.dieMessage("secret detail") })
+      const { body, status } = yield* Ops.ask(port, "/info")
+      assert.strictEqual(status, 500)
+      assert.notInclude(body, "secret")
+      assert.strictEqual((yield* Ops.ask(port, "/healthz")).status, 200)
+    }))
+
+  it.scopedLive("headers and what is no HTTP are bounded", () =>
+    Effect.gen(function*() {
+      const port = yield* Ops.serve()
+      const long = yield* Ops.raw(port, `GET /healthz HTTP/1.1\r\nhost: x\r\nx: ${"y".repeat(9000)}\r\n\r\n`)
+      assert.match(long, /^HTTP\/1\.1 431 /)
+      assert.match(yield* Ops.raw(port, "\u0016\u0003\u0001\r\n\r\n"), /^HTTP\/1\.1 400 /)
+      assert.match(yield* Ops.raw(port, "GET /healthz HTTP/1.1\r\n\r\n"), /^HTTP\/1\.1 400 /)
+    }))
+
+  it.scopedLive("connections are reused and limited", () =>
+    Effect.gen(function*() {
+      const port = yield* Ops.serve()
+      const agent = new Http.Agent({ keepAlive: true, maxSockets: 1 })
+      for (let index = 0; index < 3; index++) {
+        const { headers } = yield* Ops.ask(port, "/healthz", { agent })
+        assert.strictEqual(headers.connection, "keep-alive")
+      }
+      assert.strictEqual(Object.values(agent.freeSockets).flat().length, 1)
+      agent.destroy()
+      const open = yield* Effect.forEach(
+        Array.from({ length: 80 }),
+        () => Effect.fork(Ops.raw(port, "GET /healthz HTTP/1.1\r\nhost: x\r\n")),
+        { concurrency: "unbounded" }
+      )
+      yield* Effect.sleep("300 millis")
+      const ended = (yield* Effect.forEach(open, (fiber) => fiber.poll)).filter((exit) => exit._tag === "Some").length
+      assert.isAtLeast(ended, 80 - 64)
+      assert.isBelow(ended, 80)
+    }))
+
+  it.live("nothing outlives the scope: idle connections, half requests, answers that do not end", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const port = yield* Scope.extend(Ops.serve({ ready: Effect.never }), scope)
+      const agent = new Http.Agent({ keepAlive: true })
+      yield* Ops.ask(port, "/healthz", { agent })
+      const half = yield* Effect.fork(Ops.raw(port, "GET /healthz HTTP/1.1\r\nhost:"))
+      const hanging = yield* Effect.fork(Ops.raw(port, "GET /readyz HTTP/1.1\r\nhost: x\r\n\r\n"))
+      yield* Effect.sleep("50 millis")
+      const [took] = yield* Effect.timed(Scope.close(scope, Exit.void))
+      assert.isBelow(Duration.toMillis(took), 1500)
+      yield* half.await
+      assert.deepStrictEqual(yield* hanging.await, Exit.succeed(""))
+      assert.strictEqual(Object.values(agent.freeSockets).flat().filter((socket) => !socket?.destroyed).length, 0)
+      assert.isTrue(Exit.isFailure(yield* Effect.exit(Ops.ask(port, "/healthz"))))
+    }))
+
+  it.live("an answer that is being made when the server stops still arrives", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const port = yield* Scope.extend(Ops.serve({ ready: Effect.sleep("100 millis") }), scope)
+      const agent = new Http.Agent({ keepAlive: true })
+      const asked = yield* Effect.fork(Ops.ask(port, "/readyz", { agent }))
+      yield* Effect.sleep("50 millis")
+      const [took] = yield* Effect.timed(Scope.close(scope, Exit.void))
+      const { headers, status } = yield* asked
+      assert.deepStrictEqual([status, headers.connection], [200, "close"])
+      assert.isBelow(Duration.toMillis(took), 900, "and keeps nothing waiting after it")
+      agent.destroy()
+    }))
+
+  it.scopedLive("an address that is taken is one clear error", () =>
+    Effect.gen(function*() {
+      const port = yield* Ops.serve()
+      const error = yield* Effect.flip(Ops.serve({ port }))
+      assert.deepInclude(error, { _tag: "OpsBindFailed", address: `127.0.0.1:${port}`, code: "EADDRINUSE" })
+      assert.include(error.message, "another program is using it")
+    }))
+})
