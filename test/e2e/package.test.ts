@@ -12,8 +12,10 @@ describe("the published package", () => {
       "Answer",
       "ClientErrors",
       "Compatibility",
+      "Cost",
       "Errors",
       "Lifetime",
+      "Limits",
       "ProxyUrl",
       "packageVersion"
     ])
@@ -25,12 +27,18 @@ describe("the published package", () => {
       "Issuers",
       "Keyring",
       "Kinds",
+      "Limits",
       "LlmProxy",
+      "LogLevel",
+      "Ops",
+      "Otlp",
       "Provider",
       "Revocations",
       "ServerConfig",
       "ServerLayer",
       "SigningKey",
+      "State",
+      "Store",
       "Tokens",
       "Trust"
     ])
