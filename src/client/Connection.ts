@@ -78,13 +78,13 @@ export const make = (options: Options): Effect.Effect<ProxyClient["Type"], never
       Effect.flatMap(decodeInfo),
       Effect.map(Wire.toServerInfo),
       Effect.tap(checkVersion),
-      Effect.withSpan("ProxyClient.serverInfo")
+      Effect.withSpan("ProxyClient.serverInfo", { kind: "client" })
     )
 
     const checked = yield* Ref.make(false)
     const check = Effect.unlessEffect(Effect.zipRight(serverInfo, Ref.set(checked, true)), Ref.get(checked))
 
-    const execute = Effect.fn("ProxyClient.execute")(function*(request: ClientRequest) {
+    const execute = Effect.fn("ProxyClient.execute", { kind: "client" })(function*(request: ClientRequest) {
       yield* check
       const message = Wire.fromAnswerRequest(yield* complete(request))
       const answer = yield* channel.unary("Execute", message, timeout).pipe(Effect.catchAll(explain), retried)

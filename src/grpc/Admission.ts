@@ -3,7 +3,7 @@
  * longer has them ended.
  */
 import type * as Grpc from "@grpc/grpc-js"
-import { Effect } from "effect"
+import { Effect, type Tracer } from "effect"
 import type { Caller } from "../domain/Answer.js"
 import type { Unauthenticated } from "../domain/Errors.js"
 
@@ -12,6 +12,8 @@ export interface Admitted {
   /** `/package.Service/Method`. */
   readonly rpc: string
   readonly peer: string
+  /** What the handler's spans belong to; undefined when nobody traces. */
+  readonly span: Tracer.AnySpan | undefined
   /** Fails when the caller is trusted no longer. */
   readonly recheck: Effect.Effect<void, Unauthenticated>
   /** Ends the call now. Whoever runs the call puts a way of its own here, to say goodbye properly. */

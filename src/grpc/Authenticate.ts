@@ -6,7 +6,7 @@
  * {@link callerOf}, which knows only calls that passed.
  */
 import * as Grpc from "@grpc/grpc-js"
-import { Effect, Stream } from "effect"
+import { Effect, Stream, type Tracer } from "effect"
 import type { Audit } from "../audit/Audit.js"
 import * as Claims from "../auth/Claims.js"
 import type { Caller } from "../domain/Answer.js"
@@ -47,8 +47,9 @@ export const make = (bridge: Bridge, options: Options): Authentication => {
   const interceptor: Grpc.ServerInterceptor = ({ path: rpc }, call) => {
     // Later the connection may be gone, and its address with it.
     const peer = call.getPeer()
+    const watch = rpc.startsWith(healthPrefix) ? undefined : bridge.tracing.watch(rpc, call)
     const faults = FrameFaults.mend(call, (outcome) => bridge.fork(refused(rpc, peer, outcome)))
-    if (rpc.startsWith(healthPrefix)) {
+    if (watch === undefined) {
       faults.admit()
       return new Grpc.ServerInterceptingCall(call)
     }
@@ -58,19 +59,20 @@ export const make = (bridge: Bridge, options: Options): Authentication => {
         listen({
           onReceiveMetadata: (metadata, next) => {
             const told = { rpc, peer }
+            const span = watch.begin(metadata)
             let arrivedAt = 0
             const identifying = Effect.flatMap(CallTimes.now, (now) => {
               arrivedAt = now
               return Identify.identify(metadata, certificateOf(call), options)
             })
-            const settled = Effect.matchEffect(identifying, {
+            const settled = Effect.matchEffect(inSpan(identifying, span), {
               onSuccess: (identified) =>
                 Effect.suspend(() => {
                   const { recheck } = identified
                   const caller = { ...identified.caller, arrivedAt }
                   const cut = (error: Unauthenticated) => call.sendStatus(Status.fromError(error))
                   admitted = metadata
-                  running.add(metadata, { caller, rpc, peer, recheck, cut })
+                  running.add(metadata, { caller, rpc, peer, span, recheck, cut })
                   if (left) running.remove(metadata)
                   const pass = Effect.sync(() => faults.admit() || next(metadata))
                   return identified.holder === undefined
@@ -105,6 +107,7 @@ export const make = (bridge: Bridge, options: Options): Authentication => {
           },
           onCancel: () => {
             left = true
+            watch.left()
             if (admitted !== undefined) running.remove(admitted)
           }
         })
@@ -140,3 +143,15 @@ export const callerOf = (metadata: Grpc.Metadata): Effect.Effect<Caller, Unauthe
 // -- internals ---------------------------------------------------------------
 
 const healthPrefix = "/grpc.health.v1.Health/"
+
+/** In a span of its own, where the call has one. Who is refused made the mistake: the span has not failed. */
+const inSpan = (
+  identify: Effect.Effect<Identify.Identified, Identify.NotIdentified>,
+  parent: Tracer.AnySpan | undefined
+): typeof identify =>
+  parent?._tag !== "Span" ? identify : identify.pipe(
+    Effect.tapError(({ error }) => Effect.annotateCurrentSpan("vibectl.refusal", Identify.refusalOf(error))),
+    Effect.exit,
+    Effect.withSpan("authenticate", { parent, captureStackTrace: false }),
+    Effect.flatten
+  )

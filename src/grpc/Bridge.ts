@@ -13,6 +13,7 @@ import { Cause, Clock, Effect, Exit, FiberId, FiberSet, type Scope } from "effec
 import type { ProxyError, Unauthenticated } from "../domain/Errors.js"
 import * as Metrics from "../telemetry/Metrics.js"
 import * as Admission from "./Admission.js"
+import * as CallSpan from "./CallSpan.js"
 import * as Status from "./Status.js"
 
 /** The last part of `/package.Service/Method`. */
@@ -20,6 +21,7 @@ export const methodOf = (path: string): string => path.slice(path.lastIndexOf("/
 
 /** Starts and owns the fibers of one server. */
 export interface Bridge {
+  readonly tracing: CallSpan.Tracing
   readonly fork: <A>(effect: Effect.Effect<A>) => { readonly interrupt: () => void }
   /** Completes when no call runs. */
   readonly idle: Effect.Effect<void>
@@ -27,8 +29,12 @@ export interface Bridge {
 
 export const make: Effect.Effect<Bridge, never, Scope.Scope> = Effect.gen(function*() {
   const fibers = yield* FiberSet.make()
-  const fork = yield* FiberSet.runtime(fibers)()
+  const tracing = yield* CallSpan.make
+  // Spans that nobody sees are not made.
+  const runtime = FiberSet.runtime(fibers)()
+  const fork = yield* tracing.active ? runtime : Effect.withTracerEnabled(runtime, false)
   return {
+    tracing,
     fork: (effect) => {
       const fiber = fork(effect)
       return { interrupt: () => fiber.unsafeInterruptAsFork(FiberId.none) }
@@ -136,7 +142,9 @@ const start = <A>(
   finished: () => boolean = () => false
 ): void => {
   const path = call.getPath()
-  let annotations: Annotations = { rpc: path, peer: call.getPeer() }
+  const admitted = Admission.of(call.metadata)
+  const span = admitted?.span
+  let annotations: Annotations = { rpc: path, peer: call.getPeer(), ...span && { traceId: span.traceId } }
   let summary: Call<A>["summary"]
   let startedAt = 0
   let cut: Unauthenticated | undefined
@@ -147,6 +155,8 @@ const start = <A>(
     Effect.flatMap((made) => {
       annotations = { ...annotations, ...made.annotations }
       summary = made.summary
+      const requestId = made.annotations["requestId"]
+      if (span?._tag === "Span" && requestId !== undefined) span.attribute("vibectl.request_id", requestId)
       return Effect.annotateLogs(Effect.scoped(made.run), annotations)
     }),
     Effect.onExit((interrupted) => {
@@ -171,8 +181,7 @@ const start = <A>(
     Metrics.running([method], 1),
     Effect.ensuring(program, Metrics.running([method], -1))
   )
-  const fiber = bridge.fork(counted)
-  const admitted = Admission.of(call.metadata)
+  const fiber = bridge.fork(span === undefined ? counted : Effect.withParentSpan(counted, span))
   if (admitted !== undefined) {
     admitted.cut = (error) => {
       cut = error

@@ -8,6 +8,7 @@ import { Clock, Duration, Effect, type Option, Redacted, type Scope } from "effe
 import type { Feature } from "../domain/Answer.js"
 import type { CallFailed } from "../domain/ClientErrors.js"
 import { packageVersion } from "../domain/PackageVersion.js"
+import * as Traceparent from "../telemetry/Traceparent.js"
 import type { Certificate } from "../tls/Certificate.js"
 import * as ClientMetadata from "./ClientMetadata.js"
 import * as Credentials from "./Credentials.js"
@@ -64,11 +65,16 @@ export const make = (options: Options): Effect.Effect<Channel, never, Scope.Scop
       (client) => Effect.sync(() => client.close())
     ),
     (client) => {
-      const metadata = metadataOf(options)
+      const standing = metadataOf(options)
+      const begin = (timeout: Duration.Duration) =>
+        Effect.zipWith(deadline(timeout), Traceparent.current, (deadline, trace) => ({
+          deadline,
+          metadata: trace === undefined ? standing : traced(standing, trace)
+        }))
 
       return {
         unary: (method, message, timeout) =>
-          Effect.flatMap(deadline(timeout), (deadline) =>
+          Effect.flatMap(begin(timeout), ({ deadline, metadata }) =>
             Effect.async<unknown, CallFailed>((resume) => {
               const { path, requestSerialize, responseDeserialize } = definition(method)
               const call = client.makeUnaryRequest<object, unknown>(
@@ -85,7 +91,7 @@ export const make = (options: Options): Effect.Effect<Channel, never, Scope.Scop
             })),
 
         serverStream: (method, message, timeout) =>
-          Effect.flatMap(deadline(timeout), (deadline) => {
+          Effect.flatMap(begin(timeout), ({ deadline, metadata }) => {
             const { path, requestSerialize, responseDeserialize } = definition(method)
             return Effect.acquireRelease(
               Effect.sync(() =>
@@ -123,6 +129,14 @@ const metadataOf = (options: Options): Grpc.Metadata => {
   metadata.set(ClientMetadata.clientVersionKey, packageVersion)
   metadata.set(ClientMetadata.featuresKey, options.features.join(","))
   if (options.token !== undefined) metadata.set("authorization", `Bearer ${Redacted.value(options.token)}`)
+  return metadata
+}
+
+/** The server's spans become those of the caller's trace. */
+const traced = (standing: Grpc.Metadata, { traceparent, tracestate }: Traceparent.Trace): Grpc.Metadata => {
+  const metadata = standing.clone()
+  metadata.set("traceparent", traceparent)
+  if (tracestate !== undefined) metadata.set("tracestate", tracestate)
   return metadata
 }
 

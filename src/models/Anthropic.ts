@@ -51,7 +51,7 @@ export const make = (endpoint: Endpoint): Calls => {
       client.post<unknown>("/v1/messages", {
         body: { ...toBody(endpoint, request), stream },
         stream,
-        ...requestOptions(endpoint, timeouts, signal)
+        ...requestOptions(endpoint, timeouts, signal, request.trace)
       }).asResponse(), { millis: timeouts[stream ? "firstToken" : "total"], limit: stream ? "firstToken" : "total" })
       .pipe(
         Effect.catchAll(failed)

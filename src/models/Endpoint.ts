@@ -2,6 +2,7 @@
  * How a vendor's HTTP API is reached: what the files that hold an SDK are made of.
  */
 import { Redacted } from "effect"
+import type { Trace } from "../telemetry/Traceparent.js"
 import type { Provider } from "./Provider.js"
 import type { Timeouts } from "./Timeouts.js"
 import type { Transport } from "./Transport.js"
@@ -24,10 +25,16 @@ export interface Endpoint {
 export type Calls = Pick<Provider, "complete" | "stream">
 
 /** What both SDKs are told of each request; their own timer is there for the last resort. */
-export const requestOptions = ({ transport }: Endpoint, { connect, total }: Timeouts, signal: AbortSignal) => ({
+export const requestOptions = (
+  { transport }: Endpoint,
+  { connect, total }: Timeouts,
+  signal: AbortSignal,
+  trace: Trace | undefined
+) => ({
   signal,
   timeout: total,
-  fetchOptions: { dispatcher: transport.pool(connect) }
+  fetchOptions: { dispatcher: transport.pool(connect) },
+  ...trace && { headers: headersOf(trace) }
 })
 
 /** The SDKs refuse to work without a key; this one is sent to endpoints that want none. */
@@ -55,4 +62,7 @@ export const ownHeaders = (endpoint: Endpoint): typeof fetch => (input, init) =>
 
 // -- internals ---------------------------------------------------------------
 
-const ours = new Set(["accept", "content-type", "user-agent", "anthropic-version"])
+const ours = new Set(["accept", "content-type", "user-agent", "anthropic-version", "traceparent", "tracestate"])
+
+const headersOf = ({ traceparent, tracestate }: Trace): Record<string, string> =>
+  tracestate === undefined ? { traceparent } : { traceparent, tracestate }

@@ -52,7 +52,10 @@ export const make = (endpoint: Endpoint): Calls => {
     const timeouts = endpoint.timeouts(request.model)
     return HttpBody.open(
       (signal) =>
-        client.chat.completions.create(toBody(endpoint, request), requestOptions(endpoint, timeouts, signal))
+        client.chat.completions.create(
+          toBody(endpoint, request),
+          requestOptions(endpoint, timeouts, signal, request.trace)
+        )
           .asResponse(),
       { millis: timeouts.total, limit: "total" }
     ).pipe(
@@ -70,7 +73,7 @@ export const make = (endpoint: Endpoint): Calls => {
       (signal) =>
         client.chat.completions.create(
           { ...toBody(endpoint, request), stream: true, stream_options: { include_usage: true } },
-          requestOptions(endpoint, timeouts, signal)
+          requestOptions(endpoint, timeouts, signal, request.trace)
         ).asResponse(),
       { millis: timeouts.firstToken, limit: "firstToken" }
     ).pipe(

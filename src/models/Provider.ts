@@ -8,6 +8,7 @@ import { Chunk, Data, type Duration, Effect, Option, type Scope, Stream } from "
 import type { Completion, Usage } from "../domain/Answer.js"
 import type { ProviderFailure } from "../domain/Errors.js"
 import type { Price } from "../domain/ModelInfo.js"
+import type { Trace } from "../telemetry/Traceparent.js"
 import type { ResponseSchema } from "./ResponseSchema.js"
 
 export interface Provider {
@@ -61,8 +62,8 @@ export interface ProviderRequest {
    * ones are known of an answer that breaks or is given up, too. They may be told more than once, and must not throw.
    */
   readonly onUsage?: ((usage: Usage) => void) | undefined
-  /** The trace that the request belongs to (W3C Trace Context). */
-  readonly trace?: { readonly traceparent: string; readonly tracestate: string | undefined }
+  /** Tells the provider which trace the request belongs to. */
+  readonly trace?: Trace | undefined
 }
 
 /** Pulls what is ready next, all of it at once. After an `End` it must not be pulled again. */
