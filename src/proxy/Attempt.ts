@@ -20,6 +20,8 @@ export interface Attempt {
   readonly completed: (usage: Usage | undefined, at: number) => void
   readonly failed: (failure: ProviderFailure | StreamingUnsupported, at: number) => void
   readonly failedWith: (cause: Cause.Cause<ProviderFailure>, at: number) => void
+  /** Why it failed; empty when it did not, undefined while nobody knows. */
+  readonly error: () => string | undefined
   /** Undefined when the provider surely did nothing. */
   readonly spent: () => Attempted | undefined
   /** Nothing more comes of it: counts it. */
@@ -87,6 +89,7 @@ export const make = ({ fullName, price, provider }: Resolved, request: ProviderR
       const failure = Cause.failureOption(cause)
       if (Option.isSome(failure)) failed(failure.value, at)
     },
+    error: () => error,
     spent,
     close: (at) => {
       const model = Metrics.models.of(fullName)

@@ -20,6 +20,7 @@ import * as ResponseSchema from "../models/ResponseSchema.js"
 import * as Estimate from "../streaming/Estimate.js"
 import * as NonStreaming from "../streaming/NonStreaming.js"
 import * as Tiers from "../streaming/Tiers.js"
+import * as GenAi from "../telemetry/GenAi.js"
 import * as Metrics from "../telemetry/Metrics.js"
 import * as Allowed from "./Allowed.js"
 import * as Attempts from "./Attempts.js"
@@ -43,6 +44,7 @@ export class LlmProxy extends Context.Tag("vibectl/proxy/LlmProxy")<LlmProxy, {
     Effect.gen(function*() {
       const catalog = yield* Catalog
       const limits = yield* Limits
+      const captures = yield* GenAi.captures
       const nonStreaming = NonStreaming.make()
       const allowed = Allowed.make(catalog)
       for (const { id } of catalog.models) Metrics.models.add(id)
@@ -80,7 +82,8 @@ export class LlmProxy extends Context.Tag("vibectl/proxy/LlmProxy")<LlmProxy, {
           const times = CallTimes.make(first, arrivedAt)
           const attempts = Attempts.make({
             admit: ({ fullName, price }) => Scope.extend(limits.admitModel(call, fullName, price), scope),
-            onFirst: times.firstAttempt
+            onFirst: times.firstAttempt,
+            captures
           })
           const progress = { answered: false }
           const length = prompt.system.length + prompt.user.length
@@ -93,7 +96,7 @@ export class LlmProxy extends Context.Tag("vibectl/proxy/LlmProxy")<LlmProxy, {
             spending: () => ({ attempts: attempts.spent(), succeeded: progress.answered })
           }
           yield* Effect.addFinalizer((exit) => times.closed(exit, progress.answered))
-          times.waited(yield* limits.admit(call))
+          times.waited(yield* Effect.withSpan(limits.admit(call), "limits", { captureStackTrace: false }))
           return { first, prompt, times, attempts, progress }
         })
 
@@ -159,7 +162,7 @@ export class LlmProxy extends Context.Tag("vibectl/proxy/LlmProxy")<LlmProxy, {
             else if (event._tag === "Done") model = event.model
             else if (event._tag === "Metrics") return { text, model, metrics: event }
           }
-        })).pipe(Effect.withSpan("LlmProxy.execute"))
+        })).pipe(Effect.withSpan("LlmProxy.execute", { captureStackTrace: false }))
 
       const open = (request: AnswerRequest, caller: Caller) => answering(request, caller, false)
 

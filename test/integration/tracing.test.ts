@@ -5,10 +5,8 @@ import { Tokens } from "../../src/auth/Tokens.js"
 import { ProxyClient } from "../../src/client/ProxyClient.js"
 import { Env } from "../../src/config/Environment.js"
 import * as Kinds from "../../src/models/Kinds.js"
-import type { Provider } from "../../src/models/Provider.js"
 import { Listening } from "../../src/server/ServerLayer.js"
 import * as Otlp from "../../src/telemetry/Otlp.js"
-import * as Traceparent from "../../src/telemetry/Traceparent.js"
 import * as FakeProvider from "../../src/testing/FakeProvider.js"
 import * as FakeVendor from "../../src/testing/FakeVendor.js"
 import * as TestServer from "../../src/testing/TestServer.js"
@@ -19,13 +17,6 @@ const traceId = "0af7651916cd43dd8448eb211c80319c"
 const callerSpan = "b7ad6b7169203331"
 const traceparent = `00-${traceId}-${callerSpan}-01`
 const secret = "CANARY-collector-key-0aZ9bY8c"
-
-/** Tells the vendor of the span that the call is in. */
-const telling = (provider: Provider): Provider => ({
-  ...provider,
-  complete: (request) => Effect.flatMap(Traceparent.current, (trace) => provider.complete({ ...request, trace })),
-  stream: (request) => Effect.flatMap(Traceparent.current, (trace) => provider.stream({ ...request, trace }))
-})
 
 /** What the variables of a server say of a collector that is sent everything at once. */
 const variablesOf = (url: string) => ({
@@ -59,7 +50,7 @@ const world = (variables: Record<string, string>) =>
       Logger.make(({ context: _, ...told }) => void log.push(Util.inspect(told, { depth: 8 })))
     )
     const broken = FakeProvider.make({ name: "broken", complete: () => Effect.die(new Error(secret)) })
-    const layer = TestServer.layer({ providers: [telling(openai), broken] }).pipe(
+    const layer = TestServer.layer({ providers: [openai, broken] }).pipe(
       Layer.provide(Otlp.layer),
       Layer.provide([logger, Logger.minimumLogLevel(LogLevel.All), Env.layerTest(variables)])
     )
@@ -122,7 +113,18 @@ describe("a traced call", () => {
       for (const span of spans) assert.strictEqual(span.traceId, traceId)
 
       const [seen] = vendor.requests
-      assert.strictEqual(seen!.headers["traceparent"], `00-${traceId}-${executed.spanId}-01`)
+      assert.strictEqual(find(spans, "limits").parentSpanId, executed.spanId)
+      const attempt = find(spans, "chat m")
+      assert.strictEqual(attempt.kind, 3)
+      assert.strictEqual(attempt.parentSpanId, executed.spanId)
+      assert.deepInclude(OtlpCollector.attributesOf(attempt), {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": "openai",
+        "gen_ai.request.model": "m",
+        "gen_ai.usage.input_tokens": 7,
+        "gen_ai.usage.output_tokens": 3
+      })
+      assert.strictEqual(seen!.headers["traceparent"], `00-${traceId}-${attempt.spanId}-01`)
       assert.strictEqual(seen!.headers["tracestate"], "a=1,b=2")
       assert.strictEqual(seen!.headers["authorization"], "Bearer any")
 
@@ -138,6 +140,24 @@ describe("a traced call", () => {
       assert.notInclude(JSON.stringify(spans), "a secret prompt")
       assert.include(log.join("\n"), traceId, "the log says which trace it was")
       assert.notInclude(log.join("\n"), secret)
+    }))
+
+  it.scopedLive("tells prompts and answers only where it is asked to", () =>
+    Effect.gen(function*() {
+      const collector = yield* OtlpCollector.make
+      const { close, execute, stream } = yield* world({
+        ...variablesOf(collector.url),
+        OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT: "true"
+      })
+      yield* execute()
+      yield* stream()
+      yield* close
+      const told = collector.spans().filter(({ name }) => name === "chat m").map(OtlpCollector.attributesOf)
+      assert.lengthOf(told, 2)
+      for (const attributes of told) {
+        assert.include(String(attributes["gen_ai.input.messages"]), "a secret prompt")
+        assert.include(String(attributes["gen_ai.output.messages"]), "Hello, world")
+      }
     }))
 
   it.scopedLive("is one that this server begins when the caller does not trace", () =>

@@ -22,6 +22,7 @@ export const make = (kinds: ReadonlyArray<string>, terminal: Effect.Effect<boole
       const given = { file: Option.getOrUndefined(input.config), flags: flags(input), kinds }
       const loaded = yield* Config.load(given)
       const settings = ServerConfig.layer(given)
+      const { layer: otlp } = yield* Effect.promise(() => import("../../telemetry/Otlp.js"))
       const logging = Layer.unwrapEffect(Effect.flatMap(ServerConfig, ({ server }) =>
         Effect.map(terminal, (isTerminal) =>
           Logging.layer({ level: server.log_level, format: server.log_format ?? (isTerminal ? "pretty" : "json") }))))
@@ -57,7 +58,7 @@ export const make = (kinds: ReadonlyArray<string>, terminal: Effect.Effect<boole
         stopped)
       return yield* Effect.provide(
         serving,
-        layer.pipe(Layer.provide(logging), Layer.provideMerge(logging), Layer.provideMerge(settings))
+        layer.pipe(Layer.provideMerge(otlp), Layer.provideMerge(logging), Layer.provideMerge(settings))
       )
     })).pipe(Command.withDescription("Serve (the default command)"))
 
