@@ -1,7 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Fs from "node:fs"
 import { Event, refusals } from "../src/audit/Event.js"
+import * as Limits from "../src/domain/Limits.js"
 import { codes } from "../src/grpc/Status.js"
+import "../src/telemetry/Metrics.js"
+import "../src/telemetry/ProcessMetrics.js"
+import * as Instruments from "../src/telemetry/Instruments.js"
+import * as Prometheus from "../src/telemetry/Prometheus.js"
 
 const read = (file: string) => Fs.readFileSync(new URL(`../${file}`, import.meta.url), "utf8")
 
@@ -35,9 +40,18 @@ describe("the documentation", () => {
   })
 
   it("explains every reason that a call can end with", () => {
-    // There are no quotas yet.
     for (const reason of Object.keys(codes)) {
       assert.include(read("docs/server.md"), `\`${reason}\``)
     }
+  })
+
+  it("explains every metric with its labels, and every limit", () => {
+    const text = read("docs/operations.md")
+    assert.isAbove(Instruments.all.size, 25)
+    for (const instrument of Instruments.all.values()) {
+      const labels = instrument.labels.map((label) => `\`${Prometheus.labelOf(label)}\``).join(" ")
+      assert.include(text, `| \`${Prometheus.nameOf(instrument)}\` | ${instrument.kind} | ${labels} |`)
+    }
+    for (const key of Object.values(Limits.keys)) assert.include(text, `\`${key}\``)
   })
 })
