@@ -15,13 +15,15 @@ import { exceeded } from "./Exceeded.js"
 import * as Line from "./Line.js"
 import * as Rates from "./Rates.js"
 import * as Spending from "./Spending.js"
-import { type Ask, type Bound, Store, type StoreUnavailable } from "./Store.js"
+import { type Account, type Ask, type Bound, Store, type StoreUnavailable } from "./Store.js"
 
 /** A call before its first attempt. */
 export interface Call {
   readonly caller: Caller
   /** `provider/model`, the first that is tried. */
   readonly model: string
+  /** Whether the model is one that its provider lists, and no name that the caller may have made up. */
+  readonly listed: boolean
   /** Of that model; undefined when it is not known. */
   readonly price: Price | undefined
   /** Of the input, in UTF-16 code units. */
@@ -80,7 +82,7 @@ export const make = (options: Options, store: Store["Type"]): Effect.Effect<Limi
     const take = (ask: Ask, until: number, call: Call, booked: boolean) => {
       const settle = (taken: Ask) =>
         Effect.suspend(() =>
-          store.settle(taken, Spending.settlement(taken, booked ? taken.account : undefined, call.spending()))
+          store.settle(taken, Spending.settlement(taken, booked ? accountOf(taken, call) : undefined, call.spending()))
         ).pipe(Effect.zipRight(Effect.sync(() => line.freed(taken))))
       const taking = Effect.matchEffect(line.pass(ask, until), {
         onSuccess: Either.match({
@@ -168,6 +170,10 @@ export const make = (options: Options, store: Store["Type"]): Effect.Effect<Limi
   })
 
 // -- internals ---------------------------------------------------------------
+
+/** The record of usage must not grow by every name that somebody makes up. */
+const accountOf = ({ account }: Ask, { listed, spending }: Call): Account =>
+  listed || spending().attempts.length > 0 ? account : { ...account, model: Spending.unlisted(account.model) }
 
 /** Servers that share a store must not make the same one. */
 const randomId = Effect.map(

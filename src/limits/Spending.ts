@@ -24,6 +24,9 @@ export interface Spending {
   readonly succeeded: boolean
 }
 
+/** What a call for a model that nobody lists is booked for when nothing came of it: callers may make up any name. */
+export const unlisted = (model: string): string => `${model.slice(0, model.indexOf("/"))}/*`
+
 export const nothing: Spending = { attempts: [], succeeded: false }
 
 /** The bounds of a model are charged its own attempts, all others every attempt. */

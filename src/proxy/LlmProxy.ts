@@ -91,6 +91,7 @@ export class LlmProxy extends Context.Tag("vibectl/proxy/LlmProxy")<LlmProxy, {
             caller,
             model: first.fullName,
             price: first.price,
+            listed: first.spec !== undefined,
             length,
             inputTokens: Estimate.tokens(length),
             spending: () => ({ attempts: attempts.spent(), succeeded: progress.answered })

@@ -41,6 +41,7 @@ const call = (who: Caller, more: Partial<Limits.Call> = {}): Limits.Call => ({
   caller: who,
   model: "p/a",
   price: undefined,
+  listed: true,
   length: 1,
   inputTokens: 1,
   spending: () => ({ attempts: [], succeeded: true }),
@@ -166,6 +167,24 @@ describe("Limits", () => {
           [["1970-01-01", 2, 80, 40]]
         )
         assert.strictEqual(yield* store.outstanding, 0)
+      })
+    ))
+
+  it.effect("does not let its record grow by every name that callers make up", () =>
+    limited((limits, store) =>
+      Effect.gen(function*() {
+        for (const model of ["p/x1", "p/x2", "p/x3"]) {
+          yield* ended(limits, caller({}), {
+            model,
+            listed: false,
+            spending: () => ({ attempts: [], succeeded: false })
+          })
+        }
+        const spending = () => ({ attempts: [used(1, 1, { model: "p/real" })], succeeded: true })
+        yield* ended(limits, caller({}), { model: "p/real", listed: false, spending })
+        const rows = yield* store.usage({ from: "1970-01-01", to: "1970-01-01" })
+        const counts = rows.map(({ failures, model, requests }) => [model, requests, failures])
+        assert.sameDeepMembers(counts, [["p/*", 3, 3], ["p/real", 1, 0]])
       })
     ))
 
