@@ -28,6 +28,9 @@ export class OpsBindFailed extends Data.TaggedError("OpsBindFailed")<{
   }
 }
 
+/** The port where `server.metrics_port` says nothing. */
+export const defaultPort = 9095
+
 export interface Options extends Routes.Sources {
   readonly host: string
   /** 0 asks the operating system for a free port. */

@@ -14,7 +14,6 @@ import * as Readiness from "../ops/Readiness.js"
 import * as LogLevel from "../telemetry/LogLevel.js"
 import * as Metrics from "../telemetry/Metrics.js"
 import { ProcessMetrics } from "../telemetry/ProcessMetrics.js"
-import { defaultPort } from "./commands/opsAddress.js"
 
 export class Ops extends Context.Tag("vibectl/server/Ops")<Ops, {
   /** Of the HTTP port; undefined when there is none. */
@@ -60,7 +59,7 @@ const make = Effect.gen(function*() {
   const refuses = state.on_unavailable === "refuse"
   const sources: OpsServer.Options = {
     host: server.metrics_host,
-    port: server.metrics_port ?? defaultPort,
+    port: server.metrics_port ?? OpsServer.defaultPort,
     collect,
     level,
     ready: Readiness.all({ calls: gate.check, ...refuses && { store: store.ready } }),

@@ -65,14 +65,14 @@ export interface Meter {
  * misses nothing, whoever else looks in between.
  */
 export const watch = (meter: Meter): Effect.Effect<Effect.Effect<Lateness>, never, Scope.Scope> =>
-  Effect.gen(function*() {
+  Effect.suspend(() => {
     let past: ReadonlyArray<Lateness> = []
     const turn = Effect.sync(() => {
       past = [meter.read(), ...past].slice(0, windows)
       meter.reset()
     })
-    yield* Effect.forkScoped(Effect.repeat(Effect.delay(turn, window), Schedule.forever))
-    return Effect.sync(() => [...past, meter.read()].reduce(worse))
+    const worst = Effect.sync(() => [...past, meter.read()].reduce(worse))
+    return Effect.as(Effect.forkScoped(Effect.repeat(Effect.delay(turn, window), Schedule.forever)), worst)
   })
 
 // -- internals ---------------------------------------------------------------

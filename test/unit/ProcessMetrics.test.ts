@@ -1,7 +1,7 @@
 import { FileSystem } from "@effect/platform"
 import { NodeContext } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Metric, TestClock } from "effect"
+import { Effect, Layer, Metric, TestClock } from "effect"
 import { all } from "../../src/telemetry/Instruments.js"
 import * as ProcessMetrics from "../../src/telemetry/ProcessMetrics.js"
 import * as Prometheus from "../../src/telemetry/Prometheus.js"
@@ -43,7 +43,7 @@ describe("ProcessMetrics.layer", () => {
       yield* Effect.replicateEffect(files.open("/dev/null"), 40)
       yield* collect
       if (process.platform === "linux") assert.closeTo((yield* exposed)("process_open_fds"), before + 40, 20)
-    }).pipe(Effect.scoped, Effect.provide(ProcessMetrics.ProcessMetrics.layer), Effect.provide(NodeContext.layer)))
+    }).pipe(Effect.scoped, Effect.provide(Layer.provideMerge(ProcessMetrics.ProcessMetrics.layer, NodeContext.layer))))
 })
 
 describe("ProcessMetrics.watch", () => {

@@ -7,10 +7,8 @@ import type { Env } from "../../config/Environment.js"
 import type { ConfigInvalid } from "../../config/Problem.js"
 import * as ServerConfig from "../../config/ServerConfig.js"
 import { OpsUnavailable } from "../../ops/OpsClient.js"
+import { defaultPort } from "../../ops/OpsServer.js"
 import { UsageInvalid } from "../../terminal/UsageInvalid.js"
-
-/** The port where `server.metrics_port` says nothing. */
-export const defaultPort = 9095
 
 /** `http://host:port`, by the server's configuration; its secrets are not read. */
 export const ofConfig = (
