@@ -9,7 +9,7 @@
  * So does a caller that is trusted no longer, with the error that says so.
  */
 import type * as Grpc from "@grpc/grpc-js"
-import { Cause, Clock, Effect, Exit, FiberId, FiberSet, type Scope } from "effect"
+import { Cause, Clock, Effect, Exit, FiberId, FiberSet, identity, type Scope } from "effect"
 import type { ProxyError, Unauthenticated } from "../domain/Errors.js"
 import * as Metrics from "../telemetry/Metrics.js"
 import * as Admission from "./Admission.js"
@@ -159,6 +159,7 @@ const start = <A>(
       if (span?._tag === "Span" && requestId !== undefined) span.attribute("vibectl.request_id", requestId)
       return Effect.annotateLogs(Effect.scoped(made.run), annotations)
     }),
+    span === undefined ? identity : Effect.withParentSpan(span),
     Effect.onExit((interrupted) => {
       const exit = cut === undefined || Exit.isSuccess(interrupted) ? interrupted : Exit.fail(cut)
       const left = call.cancelled
@@ -181,7 +182,7 @@ const start = <A>(
     Metrics.running([method], 1),
     Effect.ensuring(program, Metrics.running([method], -1))
   )
-  const fiber = bridge.fork(span === undefined ? counted : Effect.withParentSpan(counted, span))
+  const fiber = bridge.fork(counted)
   if (admitted !== undefined) {
     admitted.cut = (error) => {
       cut = error

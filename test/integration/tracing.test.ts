@@ -138,6 +138,7 @@ describe("a traced call", () => {
       const resource = collector.requests.find(({ path }) => path === "/v1/traces")!.body!.resourceSpans![0]!.resource
       assert.include(OtlpCollector.attributesOf(resource), { "service.name": "vibectl-server" })
       assert.notInclude(JSON.stringify(spans), "a secret prompt")
+      assert.isEmpty(call.events)
       assert.include(log.join("\n"), traceId, "the log says which trace it was")
       assert.notInclude(log.join("\n"), secret)
     }))
@@ -291,6 +292,40 @@ describe("a collector", () => {
       yield* execute()
       yield* close
       assert.lengthOf(collector.spans().filter(({ kind }) => kind === 2), 2)
+    }))
+
+  it.scopedLive("that is away for a moment gets what it missed", () =>
+    Effect.gen(function*() {
+      const collector = yield* OtlpCollector.make
+      collector.answer(503)
+      const { close, execute, log } = yield* world({
+        ...variablesOf(collector.url),
+        OTEL_METRICS_EXPORTER: "none",
+        OTEL_BSP_SCHEDULE_DELAY: "30"
+      })
+      yield* execute()
+      yield* Effect.repeat(Effect.sleep("5 millis"), { until: () => collector.requests.length > 0 })
+      collector.answer(200)
+      yield* Effect.repeat(Effect.sleep("5 millis"), { until: () => collector.requests.length > 1 })
+      yield* close
+      const [first, second] = collector.requests
+      assert.deepStrictEqual(second!.body, first!.body)
+      assert.isTrue(log.some((line) => line.includes("the collector takes spans again")))
+    }))
+
+  it.scopedLive("that does not answer is not waited for longer than the variables say", () =>
+    Effect.gen(function*() {
+      const collector = yield* OtlpCollector.make
+      collector.answer(200, 5_000)
+      const { close, execute, log } = yield* world({
+        ...variablesOf(collector.url),
+        OTEL_EXPORTER_OTLP_TIMEOUT: "100"
+      })
+      yield* execute()
+      const started = performance.now()
+      yield* close
+      assert.isBelow(performance.now() - started, 1_000)
+      assert.isTrue(log.some((line) => line.includes("does not take spans") && line.includes("no answer in time")))
     }))
 
   it.scopedLive("that refuses is told of once, by its status", () =>
