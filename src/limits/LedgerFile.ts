@@ -40,7 +40,11 @@ export const open = (
     const connect = Effect.try({ try: () => connected(file), catch: (cause) => new Unusable({ cause }) })
     return yield* Effect.acquireRelease(
       connect.pipe(
-        Effect.retry({ while: ({ cause }) => isBusy(cause), schedule: Schedule.spaced("50 millis"), times: 1 }),
+        // To make a file ours, SQLite does not wait for others that do so.
+        Effect.retry({
+          while: ({ cause }) => isBusy(cause),
+          schedule: Schedule.upTo(Schedule.spaced("50 millis"), "500 millis")
+        }),
         Effect.mapError(({ cause }) => invalid(file, cause))
       ),
       close
