@@ -32,15 +32,20 @@ export const none = (store: Store["Type"]): Line => ({
 export const make = (store: Store["Type"], most: number): Effect.Effect<Line, never, Scope.Scope> =>
   Effect.gen(function*() {
     const lanes = new Map<string, Lane>()
+    /** All that wait, by subject, in the order in which they came. */
+    const waiting = new Map<string, Set<Waiter>>()
+    let total = 0
     const wake = Effect.unsafeMakeLatch()
 
     const join = (waiter: Waiter, refusal: Refusal, now: number) => {
       const { key } = refusal.bound
-      const lane = lanes.get(key) ?? { refusal, dueAt: 0, turns: new Map<string, Array<Waiter>>() }
+      const lane = lanes.get(key) ?? { refusal, dueAt: 0, turns: new Map<string, Set<Waiter>>() }
       lanes.set(key, lane)
       holdUp(lane, refusal, now)
       const { subject } = waiter.ask.account
-      lane.turns.set(subject, [...lane.turns.get(subject) ?? [], waiter])
+      addTo(lane.turns, subject, waiter)
+      addTo(waiting, subject, waiter)
+      total++
       waiter.lane = lane
       // The sleeper may have a later time in mind.
       wake.unsafeOpen()
@@ -50,30 +55,23 @@ export const make = (store: Store["Type"], most: number): Effect.Effect<Line, ne
       const { lane } = waiter
       if (lane === undefined) return
       waiter.lane = undefined
+      total--
       const { subject } = waiter.ask.account
-      const others = lane.turns.get(subject)?.filter((other) => other !== waiter) ?? []
-      if (others.length > 0) lane.turns.set(subject, others)
-      else lane.turns.delete(subject)
+      removeFrom(waiting, subject, waiter)
+      removeFrom(lane.turns, subject, waiter)
       if (lane.turns.size === 0) lanes.delete(lane.refusal.bound.key)
     }
 
-    const waiting = () => [...lanes.values()].flatMap(({ turns }) => [...turns.values()].flat())
-
     /** Whether there is room for one more of this subject; when all is taken, one of the subject with most gives way. */
     const room = (subject: string): boolean => {
-      const all = waiting()
-      if (all.length < most) return true
-      const bySubject = new Map<string, Array<Waiter>>()
-      for (const waiter of all) {
-        const whose = waiter.ask.account.subject
-        bySubject.set(whose, [...bySubject.get(whose) ?? [], waiter])
-      }
-      const [longest = []] = [...bySubject.values()].sort((one, other) => other.length - one.length)
-      const last = longest.at(-1)
-      if (last === undefined || longest.length <= (bySubject.get(subject)?.length ?? 0) + 1) return false
-      const refusal = last.lane?.refusal
+      if (total < most) return true
+      let longest: ReadonlySet<Waiter> = new Set()
+      for (const waiters of waiting.values()) if (waiters.size > longest.size) longest = waiters
+      const last = [...longest].at(-1)
+      if (last?.lane === undefined || longest.size <= (waiting.get(subject)?.size ?? 0) + 1) return false
+      const { refusal } = last.lane
       leave(last)
-      if (refusal !== undefined) Deferred.unsafeDone(last.done, Effect.succeed(Either.left(refusal)))
+      Deferred.unsafeDone(last.done, Effect.succeed(Either.left(refusal)))
       return true
     }
 
@@ -81,7 +79,8 @@ export const make = (store: Store["Type"], most: number): Effect.Effect<Line, ne
     const pump = (lane: Lane) =>
       Effect.gen(function*() {
         for (;;) {
-          const [subject, [waiter] = []] = lane.turns.entries().next().value ?? []
+          const [subject, waiters] = lane.turns.entries().next().value ?? []
+          const waiter = waiters?.values().next().value
           if (subject === undefined || waiter === undefined) return
           const now = yield* Clock.currentTimeMillis
           const ask = { ...waiter.ask, at: now }
@@ -197,7 +196,19 @@ interface Lane {
   /** When it is worth another try, in milliseconds since the epoch. */
   dueAt: number
   /** By subject, whose turn it is first. */
-  readonly turns: Map<string, Array<Waiter>>
+  readonly turns: Map<string, Set<Waiter>>
+}
+
+const addTo = (sets: Map<string, Set<Waiter>>, subject: string, waiter: Waiter): void => {
+  const own = sets.get(subject)
+  if (own === undefined) sets.set(subject, new Set([waiter]))
+  else own.add(waiter)
+}
+
+const removeFrom = (sets: Map<string, Set<Waiter>>, subject: string, waiter: Waiter): void => {
+  const own = sets.get(subject)
+  own?.delete(waiter)
+  if (own?.size === 0) sets.delete(subject)
 }
 
 /** Nobody waits for tomorrow. */
