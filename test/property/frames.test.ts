@@ -60,7 +60,7 @@ describe("authorization", () => {
         authorization: header(edge.good),
         body: fc.uint8Array({ maxLength: 20 })
       })
-      yield* forAll(call, 450, ({ authorization, body, method }) =>
+      yield* forAll(call, 220, ({ authorization, body, method }) =>
         Effect.gen(function*() {
           const headers = RawHttp2.headersOf(method, { authorization })
           const ended = yield* RawHttp2.call(session, headers, RawHttp2.whole(body))
@@ -142,7 +142,7 @@ describe("metadata", () => {
           ),
           caller: caller(edge)
         })
-        yield* forAll(call, 250, ({ caller, contentType, httpMethod, more, path }) =>
+        yield* forAll(call, 120, ({ caller, contentType, httpMethod, more, path }) =>
           Effect.gen(function*() {
             const given: Record<string, string> = { ":method": httpMethod, ":path": path, "content-type": contentType }
             const ended = yield* RawHttp2.callWithHeaders(edge.port, [
@@ -227,7 +227,7 @@ describe("DATA frames", () => {
           end: fc.constantFrom("end" as const, "end" as const, "reset" as const, "cut" as const),
           caller: caller(edge)
         })
-        yield* forAll(call, 300, ({ caller, cuts, encoding, end, envelopes, method }) =>
+        yield* forAll(call, 150, ({ caller, cuts, encoding, end, envelopes, method }) =>
           Effect.gen(function*() {
             const bytes = Buffer.concat(envelopes)
             const at = [0, ...cuts.filter((cut) => cut < bytes.length).sort((a, b) => a - b), bytes.length]

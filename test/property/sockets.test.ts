@@ -143,7 +143,7 @@ describe("a connection that brings no gRPC", () => {
         { weight: 1, arbitrary: fc.array(fc.uint8Array({ maxLength: 200 }), { maxLength: 3 }) },
         { weight: 4, arbitrary: fc.array(anyFrame, { maxLength: 8 }).map((frames) => [hello, ...frames]) }
       )
-      yield* forAll(bytes, 300, (chunks) =>
+      yield* forAll(bytes, 150, (chunks) =>
         Effect.scoped(Effect.gen(function*() {
           const socket = yield* RawHttp2.socket(edge.port)
           for (const chunk of chunks) socket.write(chunk)
