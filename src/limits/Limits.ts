@@ -117,7 +117,8 @@ export const make = (options: Options, store: Store["Type"]): Effect.Effect<Limi
         const unpriced = price === undefined ? Bounds.countsDollars(bounds) : undefined
         if (unpriced !== undefined) return yield* notPriced(unpriced, model, caller)
         const ask = yield* askFor(call, model, price, bounds)
-        const until = Math.min(ask.at + max_wait_seconds * 1000, caller.deadline)
+        const seconds = Bounds.ofRequest(caller.access, models, model, "requestTimeoutSeconds") ?? Infinity
+        const until = Math.min(ask.at + Math.min(max_wait_seconds, seconds) * 1000, caller.deadline)
         const taken = yield* take(ask, until, call, true)
         yield* Effect.logDebug("the call was let in").pipe(
           Effect.annotateLogs({ bounds: bounds.map(({ key }) => key), reservedTokens: ask.tokens })

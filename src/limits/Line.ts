@@ -39,9 +39,11 @@ export const make = (store: Store["Type"], most: number): Effect.Effect<Line, ne
 
     const join = (waiter: Waiter, refusal: Refusal, now: number) => {
       const { key } = refusal.bound
-      const lane = lanes.get(key) ?? { refusal, dueAt: 0, turns: new Map<string, Set<Waiter>>() }
+      const known = lanes.get(key)
+      const lane = known ?? { refusal, dueAt: now + pause(refusal), turns: new Map<string, Set<Waiter>>() }
       lanes.set(key, lane)
-      holdUp(lane, refusal, now)
+      // One that asks for more, and must wait longer, does not hold up those before it.
+      if (known !== undefined) known.dueAt = Math.min(known.dueAt, now + pause(refusal))
       const { subject } = waiter.ask.account
       addTo(lane.turns, subject, waiter)
       addTo(waiting, subject, waiter)
@@ -65,10 +67,10 @@ export const make = (store: Store["Type"], most: number): Effect.Effect<Line, ne
     /** Whether there is room for one more of this subject; when all is taken, one of the subject with most gives way. */
     const room = (subject: string): boolean => {
       if (total < most) return true
-      let longest: ReadonlySet<Waiter> = new Set()
-      for (const waiters of waiting.values()) if (waiters.size > longest.size) longest = waiters
-      const last = [...longest].at(-1)
-      if (last?.lane === undefined || longest.size <= (waiting.get(subject)?.size ?? 0) + 1) return false
+      let largest: ReadonlySet<Waiter> = new Set()
+      for (const waiters of waiting.values()) if (waiters.size > largest.size) largest = waiters
+      const last = [...largest].at(-1)
+      if (last?.lane === undefined || largest.size <= (waiting.get(subject)?.size ?? 0) + 1) return false
       const { refusal } = last.lane
       leave(last)
       Deferred.unsafeDone(last.done, Effect.succeed(Either.left(refusal)))
@@ -87,8 +89,13 @@ export const make = (store: Store["Type"], most: number): Effect.Effect<Line, ne
           const found = yield* Effect.either(store.reserve(ask))
           const gone = waiter.lane !== lane
           if (Either.isRight(found) && found.right !== undefined) {
-            if (found.right.bound.key === lane.refusal.bound.key) return holdUp(lane, found.right, now)
             if (gone) continue
+            if (!isWorthWaiting(found.right, now, waiter.until)) {
+              leave(waiter)
+              Deferred.unsafeDone(waiter.done, Effect.succeed(Either.left(found.right)))
+              continue
+            }
+            if (found.right.bound.key === lane.refusal.bound.key) return holdUp(lane, found.right, now)
             leave(waiter)
             join(waiter, found.right, now)
             continue
@@ -121,14 +128,18 @@ export const make = (store: Store["Type"], most: number): Effect.Effect<Line, ne
       wake.unsafeClose()
       const now = yield* Clock.currentTimeMillis
       for (const lane of [...lanes.values()]) {
-        if (lane.dueAt <= now) yield* pump(lane)
+        // A clock that was set back must not hold anybody up until it has caught up.
+        if (lane.dueAt <= now || lane.dueAt > now + longest) yield* pump(lane)
       }
       const next = Math.min(...[...lanes.values()].map(({ dueAt }) => dueAt))
       const sleep = next === Infinity ? Effect.never : Effect.sleep(Math.max(0, next - now))
       yield* Effect.raceFirst(wake.await, sleep)
     })
     // A store that fails in a way of its own must not leave everybody waiting for the next.
-    const safely = Effect.catchAllCause(dispatch, (cause) => Effect.logError("the line of waiting calls failed", cause))
+    const safely = Effect.catchAllCause(
+      dispatch,
+      (cause) => Effect.zipRight(Effect.logError("the line of waiting calls failed", cause), Effect.sleep("1 second"))
+    )
     yield* Effect.forkScoped(Effect.forever(safely))
 
     const wait = (ask: Ask, refusal: Refusal, until: number, now: number) =>
@@ -136,6 +147,7 @@ export const make = (store: Store["Type"], most: number): Effect.Effect<Line, ne
         if (!room(ask.account.subject)) return Either.left(refusal)
         const waiter: Waiter = {
           ask,
+          until,
           done: Deferred.unsafeMake(yield* Effect.fiberId),
           lane: undefined,
           granted: undefined
@@ -150,7 +162,7 @@ export const make = (store: Store["Type"], most: number): Effect.Effect<Line, ne
         const inTime = Effect.timeoutOption(Deferred.await(waiter.done), Math.max(0, until - now))
         const ended = yield* Effect.onInterrupt(Effect.interruptible(inTime), () => abandon).pipe(
           Effect.ensuring(Effect.flatMap(Clock.currentTimeMillis, (then) =>
-            Effect.zipRight(Metrics.waiting([], -1), Metrics.queued([], (then - now) / 1000))))
+            Effect.zipRight(Metrics.waiting([], -1), Metrics.queued([], Math.max(0, then - now) / 1000))))
         )
         if (Option.isSome(ended)) {
           return ended.value
@@ -158,9 +170,9 @@ export const make = (store: Store["Type"], most: number): Effect.Effect<Line, ne
         if (waiter.granted !== undefined) {
           return Either.right(waiter.granted)
         }
-        const last = waiter.lane === undefined ? refusal : stillOf(waiter.lane, ask, yield* Clock.currentTimeMillis)
+        const { lane } = waiter
         leave(waiter)
-        return Either.left(last)
+        return Either.left(lane === undefined ? refusal : stillOf(lane, ask, yield* Clock.currentTimeMillis))
       })
 
     return {
@@ -169,13 +181,16 @@ export const make = (store: Store["Type"], most: number): Effect.Effect<Line, ne
       pass: (ask, until) =>
         Effect.uninterruptible(Effect.flatMap(Clock.currentTimeMillis, (now) => {
           const blocked = ask.bounds.map(({ key }) => lanes.get(key)).find((lane) => lane !== undefined)
-          if (blocked !== undefined) return wait(ask, stillOf(blocked, ask, now), until, now)
+          if (blocked !== undefined) {
+            const still = stillOf(blocked, ask, now)
+            return isWorthWaiting(still, now, until) ? wait(ask, still, until, now) : Effect.succeed(Either.left(still))
+          }
           return Effect.flatMap(store.reserve(ask), (refusal) =>
             refusal === undefined
               ? Effect.succeed(Either.right(ask))
-              : !passes.has(refusal.type) || isTooLate(refusal, now, until)
-              ? Effect.succeed(Either.left(refusal))
-              : wait(ask, refusal, until, now))
+              : isWorthWaiting(refusal, now, until)
+              ? wait(ask, refusal, until, now)
+              : Effect.succeed(Either.left(refusal)))
         }))
     }
   })
@@ -184,6 +199,8 @@ export const make = (store: Store["Type"], most: number): Effect.Effect<Line, ne
 
 interface Waiter {
   readonly ask: Ask
+  /** Milliseconds since the epoch. */
+  readonly until: number
   readonly done: Deferred.Deferred<Either.Either<Ask, Refusal>, StoreUnavailable>
   /** Where it waits; undefined once it does not any more. */
   lane: Lane | undefined
@@ -211,6 +228,9 @@ const removeFrom = (sets: Map<string, Set<Waiter>>, subject: string, waiter: Wai
   if (own?.size === 0) sets.delete(subject)
 }
 
+/** No rate holds up for longer, in milliseconds. */
+const longest = 60_000
+
 /** Nobody waits for tomorrow. */
 const passes: ReadonlySet<Refusal["type"]> = new Set(["rpm", "tpm", "concurrency"])
 
@@ -220,12 +240,14 @@ const pollMs = 250
 const pause = ({ retryAfterMs, type }: Refusal): number =>
   type === "concurrency" ? Math.min(pollMs, retryAfterMs) : retryAfterMs
 
-const isTooLate = ({ retryAfterMs, type }: Refusal, now: number, until: number): boolean =>
-  type !== "concurrency" && now + retryAfterMs > until
+/** Nobody waits in vain; when a running call ends, nobody knows. */
+const isWorthWaiting = ({ retryAfterMs, type }: Refusal, now: number, until: number): boolean =>
+  passes.has(type) && until > now && (type === "concurrency" || now + retryAfterMs <= until)
 
 const stillOf = ({ dueAt, refusal }: Lane, ask: Ask, now: number): Refusal => {
   const bound: Bound = ask.bounds.find(({ key }) => key === refusal.bound.key) ?? refusal.bound
-  return { ...refusal, bound, retryAfterMs: Math.max(1, dueAt - now) }
+  const retryAfterMs = refusal.type === "concurrency" ? refusal.retryAfterMs : Math.max(1, dueAt - now)
+  return { ...refusal, bound, retryAfterMs }
 }
 
 const holdUp = (lane: Lane, refusal: Refusal, now: number): void => {

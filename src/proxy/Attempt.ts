@@ -96,7 +96,7 @@ export const make = ({ fullName, price, provider }: Resolved, request: ProviderR
       const { name } = provider
       const result = spent()
       return Effect.all([
-        Metrics.attempt(["chat", name, model, error ?? "CANCELLED"], ((endedAt ?? at) - startedAt) / 1000),
+        Metrics.attempt(["chat", name, model, error ?? "CANCELLED"], Math.max(0, (endedAt ?? at) - startedAt) / 1000),
         ...result === undefined ? [] : [
           Metrics.tokens(["chat", name, model, "input"], result.usage.inputTokens),
           Metrics.tokens(["chat", name, model, "output"], result.usage.outputTokens),

@@ -137,6 +137,47 @@ describe("Line", () => {
         assert.deepStrictEqual(log.slice(5), ["a2", "b1", "c1"])
       })))
 
+  it.effect("has nobody wait in vain behind others, and nobody give way to one that does not wait", () =>
+    inLine(2, (world) =>
+      Effect.gen(function*() {
+        const rate = bound("m", { maxRequestsPerMinute: 1 })
+        const log: Array<string> = []
+        yield* Effect.forkScoped(run(world, log, "a1", ask("a", rate), 0))
+        yield* TestClock.adjust(1)
+        yield* Effect.forkScoped(run(world, log, "a2", ask("a", rate), 0, 70_000))
+        yield* Effect.forkScoped(run(world, log, "a3", ask("a", rate), 0, 130_000))
+        yield* TestClock.adjust(1)
+        yield* Effect.forkScoped(run(world, log, "b1", ask("b", rate), 0, 10_000))
+        yield* Effect.forkScoped(run(world, log, "b2", ask("b", rate), 0, 0))
+        yield* TestClock.adjust(1)
+        assert.deepStrictEqual(log, ["a1", "b1!", "b2!"])
+        yield* TestClock.adjust("3 minutes")
+        assert.deepStrictEqual(log.slice(3), ["a2", "a3"])
+      })))
+
+  it.effect("refuses at once who meets a quota while it waits, and goes on with the next", () =>
+    inLine(10, (world) =>
+      Effect.gen(function*() {
+        const one = bound("m", { maxConcurrentRequests: 1, maxTokensPerDay: 2 })
+        const log: Array<string> = []
+        const using = (name: string, tokens: number) =>
+          Effect.gen(function*() {
+            const now = yield* Clock.currentTimeMillis
+            const passed = yield* world.line.pass({ ...ask(name, one), at: now }, now + 60_000)
+            if (Either.isLeft(passed)) return void log.push(`${name} ${passed.left.type}`)
+            log.push(name)
+            yield* Effect.sleep(1000)
+            yield* world.store.settle(passed.right, { charges: [{ tokens, cost: 0 }], rows: [] })
+            world.line.freed(passed.right)
+          })
+        for (const name of ["a", "b", "c"]) {
+          yield* Effect.forkScoped(using(name, 2))
+          yield* TestClock.adjust(1)
+        }
+        yield* TestClock.adjust("3 seconds")
+        assert.deepStrictEqual(log, ["a", "b tokens_per_day", "c tokens_per_day"])
+      })))
+
   it.effect("leaves nothing behind, whoever comes and goes when", () =>
     forAll(
       fc.array(
