@@ -113,7 +113,8 @@ const setLevel = (level: Sources["level"], { body }: Asked) =>
     const name = found.trim().toUpperCase()
     if (!LogLevel.isName(name)) return text(400, `Found ${JSON.stringify(found)}; allowed are ${levels}.`)
     yield* level.set(name)
-    return text(200, name)
+    const holds = yield* level.get
+    return holds === name ? text(200, name) : text(409, `The level cannot be changed here; it is ${holds}.`)
   })
 
 const onlyHere =

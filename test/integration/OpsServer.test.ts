@@ -82,6 +82,14 @@ describe("OpsServer.serve", () => {
       }
     }))
 
+  it.scopedLive("says so where the program's log has a level of its own, which cannot be changed", () =>
+    Effect.gen(function*() {
+      const port = yield* Ops.serve({ level: { get: Effect.succeed("INFO"), set: () => Effect.void } })
+      const { body, status } = yield* Ops.ask(port, "/log-level", { method: "PUT", body: "DEBUG" })
+      assert.strictEqual(status, 409)
+      assert.include(body, "it is INFO")
+    }))
+
   it.scopedLive("changes the log level", () =>
     Effect.gen(function*() {
       const level = Ops.level("INFO")
