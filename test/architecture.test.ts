@@ -12,6 +12,8 @@ const rank: Record<string, number> = {
   terminal: 1,
   versions: 1,
   telemetry: 1,
+  redaction: 1,
+  kubectl: 1,
   audit: 2,
   auth: 2,
   models: 2,
@@ -22,9 +24,10 @@ const rank: Record<string, number> = {
   grpc: 5,
   client: 6,
   ops: 6,
-  cli: 7,
-  server: 7,
-  testing: 8
+  assistant: 7,
+  cli: 8,
+  server: 8,
+  testing: 9
 }
 const entryPoints = ["server/main.ts", "cli/main.ts"]
 const sdks = /^(openai|@anthropic-ai\/sdk)(\/|$)/
