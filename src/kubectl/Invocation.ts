@@ -9,6 +9,7 @@
  * for the list not to be taken for harmless.
  */
 import * as Flags from "./Flags.js"
+import * as Text from "./Text.js"
 import type { Verb } from "./Verb.js"
 import * as Verbs from "./Verbs.js"
 
@@ -84,7 +85,7 @@ export const parse = (args: ReadonlyArray<string>): Invocation => {
       continue
     }
     if (known !== undefined && Verbs.find(Verbs.unaliased(`${verb} ${word}`)) !== undefined) {
-      problems.push(`${word} may be a part of the verb, or not`)
+      problems.push(`${Text.shown(word)} may be a part of the verb, or not`)
     }
     operands.push(word)
     at += 1
@@ -151,7 +152,7 @@ const valued = (
   if (spec.takes === "boolean") {
     const value = given ?? "true"
     const off = falsy.has(value)
-    const problems = off || truthy.has(value) ? [] : [`${written} is on or off, and not ${JSON.stringify(value)}`]
+    const problems = off || truthy.has(value) ? [] : [`${written} is on or off, and not ${Text.shown(value)}`]
     return { flags: [flag(value, !off)], problems, next: at + 1 }
   }
   if (given !== undefined || spec.takes === "optional") {
@@ -160,13 +161,15 @@ const valued = (
   const value = args[at + 1]
   if (value === undefined) return { flags: [], problems: [`${written} has no value`], next: at + 1 }
   // kubectl takes even a flag for the value. Nobody means that.
-  const problems = isFlag(value) && !/^-\d/.test(value) ? [`${written} would take ${value} for its value`] : []
+  const problems = isFlag(value) && !/^-\d/.test(value)
+    ? [`${written} would take ${Text.shown(value)} for its value`]
+    : []
   return { flags: [flag(value)], problems, next: at + 2 }
 }
 
 const unknown = (written: string, at: number): Read => ({
   flags: [],
-  problems: [`${written} is no flag that is known here`],
+  problems: [`${Text.shown(written)} is no flag that is known here`],
   next: at + 1
 })
 

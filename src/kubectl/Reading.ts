@@ -6,6 +6,7 @@
 import type { Concern } from "./Concern.js"
 import * as Flags from "./Flags.js"
 import { type Flag, flagsOf, type Invocation } from "./Invocation.js"
+import * as Text from "./Text.js"
 import type { Verb } from "./Verb.js"
 
 /** Nothing, for a command that only reads and ends by itself. */
@@ -13,7 +14,10 @@ export const concerns = (verb: Verb, invocation: Invocation): ReadonlyArray<Conc
   ...invocation.flags.flatMap((flag) => ofFlag(verb, flag)),
   ...[...invocation.operands, ...invocation.rest ?? []]
     .filter((operand) => operand.startsWith("-"))
-    .map((operand): Concern => ({ because: `${operand} is written like a flag and is none here`, asked: true })),
+    .map((operand): Concern => ({
+      because: `${Text.shown(operand)} is written like a flag and is none here`,
+      asked: true
+    })),
   ...ofSecret(verb, invocation),
   ...ofWaiting(verb, invocation)
 ]

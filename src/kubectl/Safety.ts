@@ -49,7 +49,7 @@ export const judge = (args: ReadonlyArray<string>, options?: { readonly stdin?: 
   if (options?.stdin !== true && readsStandardInput(invocation)) {
     return refused(`${verb} would wait for standard input, and nothing comes from there`)
   }
-  if (known === undefined) return confirm(verb, [...ofUnknown(invocation), ...general])
+  if (known === undefined) return confirm(Text.shown(verb), [...ofUnknown(invocation), ...general])
   const concerns = known.effect === "reads"
     ? [...Reading.concerns(known, invocation), ...general]
     : [...Changing.concerns(known, invocation), ...general]
@@ -86,12 +86,21 @@ const confirm = (verb: string, concerns: ReadonlyArray<Concern.Concern>) => {
   return {
     _tag: "Confirm" as const,
     verb,
-    because: [...new Set(concerns.map((concern) => concern.because))].join("; "),
+    because: clauses(concerns.map((concern) => concern.because)),
     destructive: any((concern) => concern.destructive),
     interactive: any((concern) => concern.interactive),
     allowable: !any((concern) => concern.asked)
   }
 }
+
+/** No more of them than a person reads. */
+const clauses = (reasons: ReadonlyArray<string>): string => {
+  const distinct = [...new Set(reasons)]
+  const more = distinct.length - mostClauses
+  return [...distinct.slice(0, mostClauses), ...more > 0 ? [`and ${more} more`] : []].join("; ")
+}
+
+const mostClauses = 8
 
 /**
  * Help is printed instead of anything else, but only by a verb of kubectl itself:

@@ -48,7 +48,7 @@ export const oddity = (text: string): string | undefined => {
   return undefined
 }
 
-/** An argument for a message: short, on one line. */
+/** An argument for a message: short, and on one line. */
 export const shown = (text: string): string => {
   const line = JSON.stringify(text).slice(1, -1)
   return line.length > 60 ? `${line.slice(0, 57)}...` : line
@@ -69,14 +69,13 @@ const codePoint = (character: string): string =>
 const shellWord = (args: ReadonlyArray<string>): Refusal | undefined => {
   const dashes = args.indexOf("--")
   for (const [index, arg] of args.entries()) {
-    const before = args.slice(0, index).join(" ") || undefined
     if (operator.test(arg)) {
       // `exec POD -- find … -exec … ;` needs it.
       if (arg === ";" && dashes >= 0 && dashes < index) continue
       return {
         because: `${shown(arg)} means something to a shell only, and no shell runs this: ` +
           "it takes one command at a time, without pipes and redirections",
-        instead: before
+        instead: args.slice(0, index).join(" ") || undefined
       }
     }
     if (/^<[^<>]*>$/.test(arg)) {
@@ -85,7 +84,7 @@ const shellWord = (args: ReadonlyArray<string>): Refusal | undefined => {
     if (/^\$\([^]*\)$|^`[^]*`$|^\d*[<>]/.test(arg)) {
       return {
         because: `${shown(arg)} means something to a shell only, and no shell runs this: the value itself is needed`,
-        instead: before
+        instead: args.slice(0, index).join(" ") || undefined
       }
     }
   }

@@ -111,6 +111,22 @@ describe("Safety.judge", () => {
     const verdict = confirmed("get", `${"x".repeat(500)};\n`)
     assert.isBelow(verdict.because.length, 250)
     assert.notInclude(verdict.because, "\n")
+    for (const args of [[`--${"x".repeat(500)}\n`], [`-n`, `-${"x".repeat(500)}\n`], ["--", `-${"x".repeat(500)}\n`]]) {
+      const { because, verb } = confirmed("get", ...args)
+      assert.isBelow(because.length, 300)
+      assert.notInclude(because, "\n")
+      assert.strictEqual(verb, "get")
+    }
+    const { because, verb } = confirmed(`x\n${"x".repeat(500)}`)
+    assert.isBelow(because.length + verb.length, 300)
+    assert.notInclude(because + verb, "\n")
+  })
+
+  it("gives eight reasons at most, of however many arguments", () => {
+    const many = confirmed("get", ...Array.from({ length: 20_000 }, (_, index) => `a;${index}`.slice(0, 5)))
+    assert.strictEqual(many.because.split("; no shell").length, 9)
+    assert.match(many.because, /; and \d+ more$/)
+    assert.notMatch(confirmed("get", ..."abcdefgh".split("").map((letter) => `${letter};`)).because, /more$/)
   })
 
   it("takes a manifest on standard input only when there is one", () => {
