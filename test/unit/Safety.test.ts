@@ -97,6 +97,7 @@ describe("Safety.judge", () => {
     assert.match(refused("get", "pods\0").because, /U\+0000/)
     assert.match(refused("apply", "-f", "-").because, /^apply would wait for standard input/)
     assert.match(refused("-n", "x").because, /^there is no verb$/)
+    assert.match(refused().because, /^there is no command$/)
     assert.match(refused("bin/x").because, /^bin\/x is a path/)
   })
 
