@@ -62,7 +62,7 @@ const ofReach = (verb: Verb, invocation: Invocation): ReadonlyArray<Concern> => 
   const operands = operandsOf(invocation)
   const kinds = operands.some((operand) => operand.includes("/")) ? operands : operands.slice(0, 1)
   if (verb.name === "delete" && kinds.some(holdsOthers)) {
-    return [{ because: "delete of such a kind takes other resources or data with it", destructive: true, asked: true }]
+    return [{ because: "delete of such a kind takes other resources or data with it", asked: true }]
   }
   if (verb.name.startsWith("rollout ") && operands.length === 1 && !operands[0]?.includes("/")) {
     return [{ because: `${verb.name} without a name hits every resource of the kind`, asked: true }]

@@ -8,7 +8,7 @@ import * as Plans from "../support/Plans.js"
 const policy = (mode: Policy["mode"], ...allow: ReadonlyArray<string>): Policy => ({ mode, allow: new Set(allow) })
 const judged = (plan: Plans.Plan) => judge(plan.args, { stdin: plan.stdin ?? false })
 const confirmed = (...args: ReadonlyArray<string>): Extract<Verdict, { _tag: "Confirm" }> => {
-  const verdict = judge(args)
+  const verdict = judge(args, { stdin: true })
   if (verdict._tag !== "Confirm") return assert.fail(`${args.join(" ")}: ${verdict._tag}`)
   return verdict
 }
@@ -51,7 +51,11 @@ describe("Safety.judge", () => {
       ["get pods -w", /^-w goes on until it is stopped$/],
       ["get secret x -o yaml", /^-o shows what a Secret holds$/],
       ["get -f x", /^-f reads files of this machine, or URLs$/],
-      ["get --raw /api", /^--raw /],
+      ["get --raw /api", /^--raw shows what is hidden otherwise/],
+      ["get -f -", /^-f reads whatever a manifest names$/],
+      ["config view --flatten", /^--flatten shows the credentials of the kubeconfig$/],
+      ["cluster-info dump --output-directory=/", /^--output-directory writes files on this machine$/],
+      ["logs p --insecure-skip-tls-verify-backend", /trusts any node$/],
       ["get pods -v=9", /^-v makes kubectl log/],
       ["get pods|x", /^pods\|x holds characters that mean something to a shell/],
       ["get pоds", /^pоds holds letters that look like others$/],
@@ -75,6 +79,22 @@ describe("Safety.judge", () => {
       assert.match(verdict.because, expected, args)
       assert.notMatch(verdict.because, /\.$/, args)
     }
+  })
+
+  it("asks about the deletion of what others depend on, by any name of its kind", () => {
+    const kinds = [
+      "all ns namespace namespaces no node nodes pv persistentvolume persistentvolumes pvc persistentvolumeclaim",
+      "persistentvolumeclaims crd crds customresourcedefinition customresourcedefinitions apiservice apiservices sc",
+      "storageclass storageclasses clusterrole clusterroles clusterrolebinding clusterrolebindings NS Node.v1"
+    ].join(" ").split(" ")
+    for (const kind of kinds) {
+      for (const args of [["delete", kind, "x"], ["delete", `${kind}/x`], ["delete", `pods,${kind}`, "x"]]) {
+        assert.isFalse(confirmed(...args).allowable, args.join(" "))
+        assert.isTrue(confirmed(...args).destructive, args.join(" "))
+      }
+    }
+    assert.isTrue(confirmed("delete", "pods", "ns").allowable)
+    assert.isTrue(confirmed("delete", "nodeports", "x").allowable)
   })
 
   it("names the verb in full, whatever alias was used", () => {
