@@ -60,7 +60,7 @@ export const recording: ReadonlySet<string> = set("cache-dir profile profile-out
 
 /** Flags that read files or URLs; `-` is standard input for the first of them only. */
 export const reading: ReadonlySet<string> = set(
-  "filename kustomize patch-file from-file from-env-file cert key certificate-authority client-certificate client-key"
+  "filename kustomize patch-file from-file from-env-file cert key"
 )
 
 /** Flags whose values are templates, where what means something to a shell is ordinary. */
@@ -92,4 +92,4 @@ export const widening: ReadonlyMap<string, string> = new Map([
 ])
 
 /** Those of them that are no more than a wide net: what the verb does decides whether it destroys. */
-export const nets: ReadonlySet<string> = set("selector field-selector pod-selector recursive overrides privileged")
+export const nets: ReadonlySet<string> = set("selector field-selector recursive overrides privileged")

@@ -26,7 +26,7 @@ export const of = (args: ReadonlyArray<string>): ReadonlyArray<string> | undefin
 // -- internals ---------------------------------------------------------------
 
 /** Flags with which something else is hit than what the operands say. */
-const hides: ReadonlySet<string> = Flags.set("filename kustomize raw prune local help")
+const hides: ReadonlySet<string> = Flags.set("filename kustomize raw local")
 
 const listOf = (invocation: Invocation): ReadonlyArray<string> | undefined => {
   const { operands, verb } = invocation

@@ -61,6 +61,7 @@ describe("Safety.judge", () => {
       ["get pоds", /^pоds holds letters that look like others$/],
       ["GET pods", /^GET is no verb .*which writes it get; /],
       ["foo", /^foo is no verb .*plugin/],
+      ["FOO", /^FOO is no verb that is known of kubectl; /],
       ["rollout", /^rollout needs another word$/],
       ["get pods -n", /^-n has no value$/],
       ["get -n --all pods", /^-n would take --all for its value$/],
