@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Fs from "node:fs"
+import * as Flags from "../../src/kubectl/Flags.js"
 import { decide, judge, type Policy, type Verdict } from "../../src/kubectl/Safety.js"
 import * as Text from "../../src/kubectl/Text.js"
 import * as Verbs from "../../src/kubectl/Verbs.js"
@@ -96,6 +97,38 @@ describe("Safety.judge", () => {
     }
     assert.isTrue(confirmed("delete", "pods", "ns").allowable)
     assert.isTrue(confirmed("delete", "nodeports", "x").allowable)
+  })
+
+  it("asks about every flag that reaches further than what is named, and says how far", () => {
+    const every: ReadonlyArray<readonly [name: string, args: string, destructive: boolean]> = [
+      ["all", "set image deploy c=x --all", true],
+      ["all-namespaces", "label pods a=b --all-namespaces", true],
+      ["selector", "label pods a=b --selector=c=d", false],
+      ["field-selector", "label pods a=b --field-selector=c=d", false],
+      ["pod-selector", "drain n --pod-selector=a=b", true],
+      ["recursive", "label pods a=b --recursive", false],
+      ["force", "apply -f - --force", true],
+      ["force-conflicts", "apply -f - --force-conflicts", true],
+      ["grace-period", "apply -f - --grace-period=5", true],
+      ["now", "delete pod x --now", true],
+      ["prune", "apply -f - --prune", true],
+      ["prune-allowlist", "apply -f - --prune-allowlist=core/v1/Pod", true],
+      ["overwrite", "label pod x a=b --overwrite", true],
+      ["delete-emptydir-data", "drain n --delete-emptydir-data", true],
+      ["disable-eviction", "drain n --disable-eviction", true],
+      ["remove-extra-permissions", "auth reconcile -f - --remove-extra-permissions", true],
+      ["remove-extra-subjects", "auth reconcile -f - --remove-extra-subjects", true],
+      ["replace", "debug p --copy-to=q --replace", true],
+      ["raw", "create -f - --raw=/api", true],
+      ["privileged", "run p --image=i --privileged", false],
+      ["overrides", "run p --image=i --overrides={}", false]
+    ]
+    assert.deepStrictEqual(every.map(([name]) => name), [...Flags.widening.keys()])
+    for (const [name, args, destructive] of every) {
+      const verdict = confirmed(...args.split(" "))
+      assert.include(verdict.because, `; --${name} ${Flags.widening.get(name)}`, args)
+      assert.deepStrictEqual([verdict.allowable, verdict.destructive], [false, destructive], args)
+    }
   })
 
   it("names the verb in full, whatever alias was used", () => {
