@@ -95,6 +95,10 @@ export const make = async (options: Options = {}): Promise<FakeCluster> => {
   }
   put([...options.objects ?? Objects.defaults(), ...options.more ?? []], { creationTimestamp: born })
 
+  world.store.watch(Infinity, ({ object, plural, type }) => {
+    if (plural === "pods" && type === "DELETED") world.logs.end(object.metadata.name)
+  })
+
   const requests: Array<Request> = []
   const faults: Array<Fault> = []
   let server = Http.createServer()

@@ -8,12 +8,14 @@ import { at, type KubeObject, list, number, text } from "./Json.js"
 export interface Logs {
   readonly answer: (pod: KubeObject, query: URLSearchParams) => Answer | Streamed
   readonly write: (pod: string, lines: ReadonlyArray<string>) => void
+  /** The pod is gone: nobody follows its log any longer. */
+  readonly end: (pod: string) => void
 }
 
 /** `given`: by the name of a pod, or of what owns it. */
 export const make = (given: Record<string, ReadonlyArray<string>>): Logs => {
   const written = new Map<string, Array<string>>()
-  const followers = new Set<(pod: string, line: string) => void>()
+  const followers = new Set<(pod: string, line: string | undefined) => void>()
 
   const linesOf = (pod: string) => {
     const known = written.get(pod)
@@ -51,8 +53,10 @@ export const make = (given: Record<string, ReadonlyArray<string>>): Logs => {
       )
       const start: Streamed["start"] = (write, end) => {
         write(recent)
-        const told = (other: string, line: string) => {
-          if (other === name) write(`${line}\n`)
+        const told = (other: string, line: string | undefined) => {
+          if (other !== name) return
+          if (line === undefined) end()
+          else write(`${line}\n`)
         }
         if (query.get("follow") !== "true") end()
         else followers.add(told)
@@ -63,6 +67,10 @@ export const make = (given: Record<string, ReadonlyArray<string>>): Logs => {
     write: (pod, lines) => {
       linesOf(pod).push(...lines)
       for (const line of lines) for (const told of followers) told(pod, line)
+    },
+    end: (pod) => {
+      written.delete(pod)
+      for (const told of followers) told(pod, undefined)
     }
   }
 }
