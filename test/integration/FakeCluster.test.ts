@@ -3,6 +3,8 @@ import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
 import { afterEach, assert, beforeEach, describe, it } from "vitest"
+import * as Patch from "../support/cluster/Patch.js"
+import * as Selectors from "../support/cluster/Selectors.js"
 import * as FakeCluster from "../support/FakeCluster.js"
 import * as Kubectl from "../support/Kubectl.js"
 
@@ -42,6 +44,64 @@ const table = (text: string) => text.trimEnd().split("\n").map((line) => line.sp
 
 const configMap = (data: object) =>
   JSON.stringify({ apiVersion: "v1", kind: "ConfigMap", metadata: { name: "fresh" }, data })
+
+describe("selectors", () => {
+  const pod = FakeCluster.Objects.object("v1", "Pod", "one", {
+    metadata: { labels: { app: "web", tier: "front" } },
+    spec: { nodeName: "node-1" }
+  })
+  const matches = (query: Record<string, string>) => Selectors.matches(new URLSearchParams(query))(pod)
+  const labels: Record<string, boolean> = {
+    "app=web": true,
+    "app==web,tier=front": true,
+    "app=web,tier=back": false,
+    "app!=web": false,
+    "other!=web": true,
+    "app in (api, web),tier": true,
+    "app in (api)": false,
+    "app notin (api),!other": true,
+    "app notin (web)": false,
+    "other in (web)": false,
+    "!app": false,
+    "other": false
+  }
+  for (const [labelSelector, expected] of Object.entries(labels)) {
+    it(labelSelector, () => assert.strictEqual(matches({ labelSelector }), expected))
+  }
+  it("of fields", () => {
+    assert.isTrue(matches({ fieldSelector: "metadata.name=one,spec.nodeName!=node-2" }))
+    assert.isFalse(matches({ fieldSelector: "metadata.name=one,spec.nodeName!=node-1" }))
+    assert.isTrue(matches({ fieldSelector: "spec.none=" }))
+  })
+})
+
+describe("patches", () => {
+  const target = { spec: { containers: [{ name: "a", image: "a:1", args: ["x"] }, { name: "b" }], replicas: 1 } }
+  const containers = (patch: unknown, kind = "strategic-merge-patch+json") =>
+    (Patch.apply(`application/${kind}`, target, patch)?.["spec"] as { containers: unknown }).containers
+
+  it("merge what has a name, drop what they say, and replace other lists", () => {
+    const patch = [{ name: "c" }, { name: "a", image: "a:2", args: ["y"] }, { name: "b", $patch: "delete" }]
+    assert.deepStrictEqual(containers({ spec: { containers: patch } }), [
+      { name: "a", image: "a:2", args: ["y"] },
+      { name: "c" }
+    ])
+    assert.deepStrictEqual(containers({ spec: { containers: patch.slice(0, 1) } }, "merge-patch+json"), [{ name: "c" }])
+    assert.deepStrictEqual(Patch.apply("application/merge-patch+json", target, { spec: null }), {})
+  })
+
+  it("as lists of operations", () => {
+    assert.deepStrictEqual(
+      containers([
+        { op: "replace", path: "/spec/containers/0/image", value: "a:3" },
+        { op: "remove", path: "/spec/containers/0/args" },
+        { op: "remove", path: "/spec/containers/1" },
+        { op: "add", path: "/spec/containers/-", value: { name: "d" } }
+      ], "json-patch+json"),
+      [{ name: "a", image: "a:3" }, { name: "d" }]
+    )
+  })
+})
 
 describe.skipIf(Kubectl.kubectl === undefined)(`the real kubectl against the fake cluster${Kubectl.why}`, () => {
   it("reads", async () => {
