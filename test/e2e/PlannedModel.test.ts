@@ -31,8 +31,13 @@ describe("a planned model", () => {
     assert.strictEqual(first[0], "{")
     assert.deepStrictEqual(pieces((await ask()).text), ["ab", "cde", "fg"])
     assert.strictEqual((await ask()).status, 400)
+    model.says({ text: "a🚀b", sizes: [1] }, "forgotten")
+    assert.deepStrictEqual(pieces((await ask()).text), ["a", "🚀", "b"])
     assert.deepInclude(model.requests()[0], { model: "planned", user: "why?", system: "", format: undefined })
-    assert.lengthOf(model.requests(), 3)
+    assert.lengthOf(model.requests(), 4)
+    model.forget()
+    assert.lengthOf(model.requests(), 0)
+    assert.strictEqual((await ask()).status, 400)
   })
 
   it("refuses schemas without using a plan up", async () => {

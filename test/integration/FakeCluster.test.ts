@@ -5,6 +5,7 @@ import * as Path from "node:path"
 import { afterEach, assert, beforeEach, describe, it } from "vitest"
 import * as Patch from "../support/cluster/Patch.js"
 import * as Selectors from "../support/cluster/Selectors.js"
+import type { Change } from "../support/cluster/Store.js"
 import * as FakeCluster from "../support/FakeCluster.js"
 import * as Kubectl from "../support/Kubectl.js"
 
@@ -100,6 +101,28 @@ describe("patches", () => {
       ], "json-patch+json"),
       [{ name: "a", image: "a:3" }, { name: "d" }]
     )
+  })
+})
+
+describe("a watch", () => {
+  it("tells what happened after the version it begins at, and what happens then", async () => {
+    const pods = `${cluster.url}/api/v1/namespaces/default/pods`
+    const listed = await (await fetch(pods)).json() as { readonly metadata: { readonly resourceVersion: string } }
+    const [first, second] = cluster.names("pods")
+    cluster.remove("pods", first!)
+    const response = await fetch(`${pods}?watch=true&resourceVersion=${listed.metadata.resourceVersion}`)
+    cluster.remove("pods", second!)
+    cluster.put(FakeCluster.Objects.object("v1", "Pod", "elsewhere", {}, "payments"))
+    let told = ""
+    for await (const piece of response.body!) {
+      told += Buffer.from(piece as Uint8Array).toString()
+      if (told.split("\n").length > 2) break
+    }
+    const changes = told.trimEnd().split("\n").map((line) => JSON.parse(line) as Change)
+    assert.deepStrictEqual(changes.map(({ object, type }) => [type, object.metadata.name]), [
+      ["DELETED", first],
+      ["DELETED", second]
+    ])
   })
 })
 
