@@ -7,7 +7,13 @@ import * as Os from "node:os"
 import * as NodeTls from "node:tls"
 import type { Options } from "../client/Connection.js"
 import { ClientConfig } from "../config/ClientConfig.js"
-import { activeProfile, type ClientSettings, type Profile, ProfileNotFound } from "../config/ClientSettings.js"
+import {
+  activeProfile,
+  type ClientSettings,
+  type Profile,
+  ProfileNotFound,
+  type Reach
+} from "../config/ClientSettings.js"
 import * as Files from "../config/Files.js"
 import { paths } from "../config/Paths.js"
 import type { ConfigInvalid } from "../config/Problem.js"
@@ -63,7 +69,7 @@ export const profile = (
 
 /** How to reach a profile's server. */
 export const ofProfile = (
-  { profile, settings }: { readonly profile: Profile; readonly settings: ClientSettings }
+  { profile, settings }: { readonly profile: Reach; readonly settings: ClientSettings }
 ): Effect.Effect<Options, ProxyUrl.ProxyUrlInvalid | ProfileFileInvalid, FileSystem.FileSystem | Output> =>
   Effect.gen(function*() {
     const url = yield* ProxyUrl.parse(profile.server_url)
