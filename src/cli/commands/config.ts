@@ -44,9 +44,7 @@ const show = Command.make("show", { output }, (input) =>
       const settings = rows.map(({ key, source, value }) => ({ key, value: value ?? null, source }))
       return yield* screen.line(JSON.stringify({ file: loaded.file, settings }, undefined, 2))
     }
-    const cells = rows.map((
-      { key, source, value }
-    ) => [key, value === undefined ? "-" : ClientKey.write(value), source])
+    const cells = rows.map(({ key, source, value }) => [key, cell(value), source])
     yield* screen.line(Table.render(["Setting", "Value", "Source"], cells))
   })).pipe(Command.withDescription("Show every setting in effect and where it comes from"))
 
@@ -141,16 +139,14 @@ const keepsItsToken = (
   { proxy }: ClientSettings
 ): Effect.Effect<void, UsageInvalid | ProxyUrl.ProxyUrlInvalid> =>
   Effect.gen(function*() {
-    const url = yield* ProxyUrl.parse(text)
-    const configure = `vibectl setup-proxy configure ${name} vibectl-server${
-      url.tls ? "" : "-insecure"
-    }://TOKEN@HOST:PORT`
-    if (url.token !== undefined) {
+    const configure = `vibectl setup-proxy configure ${name} vibectl-server://TOKEN@HOST:PORT`
+    if (text.includes("@")) {
       return yield* new UsageInvalid({
         summary: "The URL holds a token, which does not belong into this file.",
         remedy: `\`${configure}\` keeps it in a file that only you can read.`
       })
     }
+    const url = yield* ProxyUrl.parse(text)
     const profile = proxy.profiles[name]
     const isElsewhere = profile !== undefined && Show.address(profile.server_url) !== ProxyUrl.format(url)
     if (isElsewhere && (profile.jwt_path ?? profile.client_key_path) !== undefined) {
