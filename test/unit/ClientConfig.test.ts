@@ -100,6 +100,16 @@ describe("ClientConfig.load", () => {
     assert.sameMembers([...foreign], Object.keys(description.defaults as object))
   })
 
+  it.effect("says where a section of the server belongs", () =>
+    withFile("server: { port: 1 }\n", ({ config }) =>
+      Effect.gen(function*() {
+        const { problems } = yield* Effect.flip(config.load)
+        assert.deepStrictEqual(problems.map((problem) => problem.message.replace(config.file, "f")), [
+          "f:1:1: server: this section belongs into another file: vibectl-server reads server/config.yaml, and vibectl "
+          + "client/config.yaml."
+        ])
+      })))
+
   it.effect("says what is wrong, without the token somebody pasted", () =>
     withFile(
       "proxy:\n  profiles:\n    work: vibectl-server://canary@h:1\n    .x: { server_url: [canary] }\n    y: { server_url: 1, security: x }\n  retry_attempts: 11\n",
