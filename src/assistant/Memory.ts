@@ -65,9 +65,9 @@ export const fitted = (text: string, most: number): Fitted => {
   const head = characters.slice(0, most).join("")
   // The cut may be at the very end of a line or of a word.
   const probe = `${head}${characters[most] ?? ""}`
-  const half = Math.floor(head.length / 2)
-  const end = [/\n[^\n]*$/, /\s\S*$/].map((last) => probe.search(last)).find((index) => index >= half) ?? head.length
-  const kept = head.slice(0, end).trimEnd()
+  const kept = [/\n[^\n]*$/, /\s\S*$/]
+    .map((last) => head.slice(0, Math.max(0, probe.search(last))).trimEnd())
+    .find((beginning) => beginning.length >= Math.floor(head.length / 2)) ?? head.trimEnd()
   return { text: kept, cut: characters.length - [...kept].length }
 }
 

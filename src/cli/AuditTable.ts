@@ -63,10 +63,9 @@ const word = (text: string): string => /^[\w@%+=:,./-]+$/.test(text) ? text : `'
 
 /** Its beginning and an ellipsis, where it takes more columns. */
 const shorten = (text: string, columns: number): string => {
-  const clean = Table.visible(text)
-  if (Table.displayWidth(clean) <= columns) return clean
+  if (Table.displayWidth(text) <= columns) return text
   let kept = ""
-  for (const { segment } of graphemes.segment(clean)) {
+  for (const { segment } of graphemes.segment(text)) {
     if (Table.displayWidth(kept + segment) >= columns) break
     kept += segment
   }

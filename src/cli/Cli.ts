@@ -22,7 +22,8 @@ const setupProxy = Command.make("setup-proxy").pipe(
   Command.withSubcommands([configure, test, status, list, use, remove, url, disable])
 )
 
-const tree = (): CommandTree.Tree => CommandTree.of(vibectl)
+/** All of its commands. */
+export const tree = (): CommandTree.Tree => CommandTree.of(vibectl)
 
 const vibectl = Command.make("vibectl").pipe(
   Command.withDescription("Puts a language model to work, through a vibectl server"),

@@ -17,7 +17,7 @@ export interface Typed {
 export const of = (argv: ReadonlyArray<string>): Typed => {
   const [runtime = "", script = "", ...words] = argv
   const isPlugin = /^kubectl[-_]vibe(?:\.[a-z]+)?$/.test(NodePath.basename(script))
-  const given = isPlugin && words[0] !== "--version" ? ["vibe", ...words] : words
+  const given = isPlugin ? ["vibe", ...words] : words
   const asksNothing = given.length === 0 || given.length === 1 && given[0] === "vibe"
   return {
     program: isPlugin ? "kubectl vibe" : "vibectl",

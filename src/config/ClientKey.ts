@@ -81,7 +81,7 @@ interface Reached {
   readonly shape: Shape.Shape
 }
 
-/** The longest name that leads on to a key: `a.security` may be a profile, or the section of `a`. */
+/** Every name that may lead on to a key is followed: `a.security` may be a profile, or the section of `a`. */
 const walk = (
   shape: Shape.Shape,
   rest: string,
@@ -90,7 +90,7 @@ const walk = (
 ): Reached | undefined => {
   if (rest === "") return path.length === 0 ? undefined : { path, shape }
   const fields = fieldsOf(shape, names).filter(([name]) => rest === name || rest.startsWith(`${name}.`))
-  for (const [name, field] of [...fields].sort(([a], [b]) => b.length - a.length)) {
+  for (const [name, field] of fields) {
     const reached = walk(field, rest.slice(name.length + 1), names, [...path, name])
     if (reached !== undefined) return reached
   }

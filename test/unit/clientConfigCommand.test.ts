@@ -101,6 +101,13 @@ describe("vibectl config set", () => {
       assert.strictEqual((yield* files.stat(config.file)).mode & 0o777, 0o600)
     }).pipe(Effect.provide(NodeContext.layer)))
 
+  it.scoped("keeps the comment at a list", () =>
+    Effect.gen(function*() {
+      const { config, type } = yield* withFile("assistant:\n  allow_verbs: # mine\n    - scale\n")
+      yield* type("config", "set", "assistant.allow_verbs", "drain")
+      assert.strictEqual(yield* config.read, "assistant:\n  allow_verbs: [ drain ] # mine\n")
+    }).pipe(Effect.provide(NodeContext.layer)))
+
   it.scoped("makes the file, takes YAML lists and null, and paths from where it runs", () =>
     Effect.gen(function*() {
       const { config, type } = yield* person()

@@ -119,7 +119,7 @@ describe("vibectl completions", () => {
         )
         assert.deepStrictEqual(complete("models", "--output", "="), ["json", "table"])
         assert.deepStrictEqual(complete("models", "--output", "=", "j"), ["json"])
-        assert.deepStrictEqual(complete("models", "--proxy", "=", "work", "--o"), ["--output"])
+        assert.deepStrictEqual(complete("config", "get", "--output", "=", "json", "as"), ["assistant.mode"])
       }).pipe(Effect.provide(NodeContext.layer))
   )
 
