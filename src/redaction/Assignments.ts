@@ -4,7 +4,9 @@
  */
 import { type Trait, trait } from "./Keys.js"
 import type { Kind } from "./Kinds.js"
+import * as Placeholder from "./Placeholder.js"
 import { backslashesBefore, closing, level } from "./Quotes.js"
+import * as Trim from "./Trim.js"
 import { isOpaque, isSecret } from "./Values.js"
 
 /** Up to where a value goes that a part of a line leaves open. */
@@ -24,8 +26,15 @@ export interface Found {
 export const each = (text: string, see: (found: Found) => void): void => {
   let from = 0
   const separator = /[:=>]/g
+  const placeholders: Array<readonly [number, number]> = []
+  Placeholder.each(text, (placeholder, start) => placeholders.push([start, start + placeholder.length]))
+  const quoteAt = text.indexOf("\"")
+  let passed = 0
   for (let match = separator.exec(text); match !== null; match = separator.exec(text)) {
-    const found = at(text, match.index)
+    while (passed < placeholders.length && (placeholders[passed]?.[1] ?? 0) <= match.index) passed++
+    // The colons of a placeholder separate nothing.
+    if ((placeholders[passed]?.[0] ?? Infinity) < match.index) continue
+    const found = at(text, match.index, quoteAt)
     if (found === undefined || found.start < from) continue
     see(found)
     from = found.end
@@ -62,7 +71,7 @@ export const ends = (text: string, open: Open): number =>
 
 const flag = /(?<![\w-])--?([A-Za-z][\w.-]{1,64})[ \t]{1,8}(["']?)([^\s"']+)/g
 
-const at = (text: string, separator: number): Found | undefined => {
+const at = (text: string, separator: number, quoteAt: number): Found | undefined => {
   const sign = text.charAt(separator)
   const after = text.charAt(separator + 1)
   if (sign === "=" && (after === "=" || /[=!<>]/.test(text.charAt(separator - 1)))) return undefined
@@ -100,9 +109,13 @@ const at = (text: string, separator: number): Found | undefined => {
   // Of a file, all of the line is the value; of a sentence, the next word.
   const all = leads && !key.quoted &&
     (sign === ":" ? start > blank : start > blank && text.charAt(separator - 1) === " ")
-  const stop = all || found.when === "cookie" ? lineValue(text, start) : wordValue(text, start, key.start)
+  const stop = all || found.when === "cookie"
+    ? lineValue(text, start)
+    : wordValue(text, start, quoteAt >= 0 && quoteAt < key.start)
   const value = text.slice(start, stop)
-  if (!isSecret(value, found, { ...place, last: text.slice(stop, stop + 8).trim() === "" })) return undefined
+  if (
+    value.length < longestWord && !isSecret(value, found, { ...place, last: text.slice(stop, stop + 8).trim() === "" })
+  ) return undefined
   return {
     start,
     end: stop,
@@ -150,39 +163,47 @@ const lineValue = (text: string, start: number): number => {
 }
 
 /** A word: up to a blank or a quote, or to a separator of lists or parameters that has another key after it. */
-const wordValue = (text: string, start: number, key: number): number => {
-  const inString = text.lastIndexOf("\"", key) >= 0
-  let stop = start
-  for (; stop < text.length; stop++) {
-    const character = text.charAt(stop)
-    if (/[\s"'`<]/.test(character)) break
-    if (/[,;&]/.test(character) && another.test(text.slice(stop + 1, stop + 66))) break
+const wordValue = (text: string, start: number, inString: boolean): number => {
+  const stopper = /[\s"'`<,;&\\]/g
+  stopper.lastIndex = start
+  let stop = text.length
+  for (let match = stopper.exec(text); match !== null; match = stopper.exec(text)) {
+    const { 0: character, index } = match
+    if (/[,;&]/.test(character) && !another.test(text.slice(index + 1, index + 66))) continue
     // In a string, what looks like a line end to people is one.
-    if (character === "\\" && inString && /^\\+(?:[nrt]|["'])/.test(text.slice(stop, stop + 16))) break
+    if (character === "\\" && !(inString && /^\\+(?:[nrt]|["'])/.test(text.slice(index, index + 16)))) continue
+    stop = index
+    break
   }
-  if (/[)\]}]/.test(text.charAt(stop - 1))) {
-    const value = text.slice(start, stop)
-    const close = value.search(/[)\]}]+$/)
-    if (!/[([{]/.test(value.slice(0, close))) return start + close
-  }
+  const close = start + Trim.end(text.slice(Math.max(start, stop - 16), stop), ")]}").length +
+    Math.max(0, stop - 16 - start)
+  if (close < stop && !/[([{]/.test(text.slice(start, close))) return close
   while (stop > start + 1 && /[,;]/.test(text.charAt(stop - 1))) stop--
   return stop
 }
 
 const another = /^$|^\s|^["']|^[A-Za-z_][\w.\- ]{0,62}=/
 
+const schemes = /^["'\\]{0,8}(?:(?:Bearer|Basic|Token|Digest|Negotiate|ApiKey|AWS4-HMAC-SHA256|Splunk)\s{1,8})?/i
+
+/** A longer word is a secret whatever it looks like, so that none is looked at again from each of its separators. */
+const longestWord = 1024
+
 /** The credentials after `Authorization:`, without the scheme. */
 const header = (text: string, start: number, found: Trait): Found | undefined => {
-  const match = /^(["'\\]{0,8}(?:(?:Bearer|Basic|Token|Digest|Negotiate|ApiKey|AWS4-HMAC-SHA256|Splunk)\s{1,8})?)(\S+)/i
-    .exec(text.slice(start, start + 16_384))
-  const value = (match?.[2] ?? "").split(/["'\\<]/, 1)[0] ?? ""
-  const scheme = match?.[1] ?? ""
+  const scheme = schemes.exec(text.slice(start, start + 40))?.[0] ?? ""
   const from = start + scheme.length
+  const length = text.slice(from, from + longestWord).search(/[\s"'\\<]/)
+  const value = text.slice(from, length < 0 ? from + longestWord : from + length)
   const place = { after: "=", quoted: true, leads: true, apart: true, last: false } as const
   const wanted = /[a-z]\s+$/i.test(scheme)
     ? isSecret(value, found, place)
     : isOpaque(value) || (value.length >= 16 && /\d/.test(value))
-  if (!wanted || value === "") return undefined
-  const stop = /digest|aws4/i.test(scheme) ? lineValue(text, from) : from + value.length
+  if (!wanted) return undefined
+  const stop = /digest|aws4/i.test(scheme)
+    ? lineValue(text, from)
+    : length < 0
+    ? wordValue(text, from, true)
+    : from + value.length
   return { start: from, end: stop, kind: "authorization", open: stop >= text.length ? { until: "blank" } : undefined }
 }

@@ -141,7 +141,7 @@ const connections = (text: string, see: (start: number, end: number, kind: Kind)
   }
   for (const match of text.matchAll(/@(?:tcp|unix)\(/g)) {
     let start = match.index
-    while (start > 0 && start > match.index - 512 && !/[\s"'=`]/.test(text.charAt(start - 1))) start--
+    while (start > 0 && start > match.index - 512 && !ends.includes(text.charAt(start - 1))) start--
     const colon = text.indexOf(":", start)
     if (colon >= 0 && colon + 1 < match.index && !isReference(text.slice(colon + 1, match.index))) {
       see(colon + 1, match.index, "connection-password")
@@ -149,17 +149,31 @@ const connections = (text: string, see: (start: number, end: number, kind: Kind)
   }
 }
 
-/** The `@` before the host: the last one of the authority, or of the word where a password has a slash in it. */
+/**
+ * The `@` before the host: the last one of the authority. A password may have a slash in it, or more than one `@`;
+ * of the web's addresses it has none, as they have `@` in their paths.
+ */
 const lastAt = (text: string, start: number, end: number): number => {
-  const first = text.indexOf("@", start)
+  let first = text.indexOf("@", start)
   if (first < 0 || first >= end) return -1
   let slash = start
   while (slash < end && !/[/?#,]/.test(text.charAt(slash))) slash++
   const within = text.lastIndexOf("@", slash - 1)
-  if (within >= start) return within
+  const web = /https?:\/\/$/.test(text.slice(Math.max(0, start - 8), start))
+  if (web && within >= start) return within
   const authority = text.slice(start, slash)
-  return /^[^:]*:(?!\d{1,5}$)./.test(authority) && text.indexOf("://", start) !== first - 3 ? first : -1
+  if (!/^[^:]*:(?!\d{1,5}$)./.test(authority)) return within >= start ? within : -1
+  if (web) return first
+  const parameters = text.indexOf("?", first)
+  const limit = Math.min(parameters < 0 ? end : parameters, end)
+  for (let next = text.indexOf("@", first + 1); next >= 0 && next < limit; next = text.indexOf("@", next + 1)) {
+    if (text.slice(first, next).includes("://")) break
+    first = next
+  }
+  return first
 }
+
+const ends = " \t\r\"'=`"
 
 const isReference = (password: string): boolean =>
   Placeholder.is(password) ||

@@ -33,7 +33,8 @@ export const make = (vault: Vault, source: Source, found: (finding: Finding) => 
   let yamlLine = true
 
   const release = () => {
-    out += replaced(held, heldAt, spans.take(), vault, source, found)
+    const secrets = spans.take()
+    out += secrets.length === 0 && vault.size() === 0 ? held : replaced(held, heldAt, secrets, vault, source, found)
     heldAt += held.length
     held = ""
   }

@@ -40,7 +40,7 @@ export const isSecret = (value: string, trait: Trait, place: Place): boolean => 
   if (number.test(value)) return value.length >= (trait.kind === "password" ? 4 : 20)
   if (trait.kind !== "password" && measure.test(value)) return false
   if (trait.kind !== "password" && /^https?:\/\/[^@]*$/.test(value)) return false
-  if (isProse(value)) return false
+  if (place.after === ":" && isProse(value)) return false
   if (place.quoted || place.after !== ":" || place.leads) return true
   if (!place.apart) return value.length >= 6 && /\d/.test(value) && /[A-Za-z]/.test(value) && !version.test(value)
   return looksRandom(value) || (trait.kind === "password" && place.last)
@@ -71,13 +71,14 @@ const stands = new RegExp(`^(?:${
     /\{\{.*/,
     /%(?:\(\w+\))?[sdvqrx+]+|%[A-Z_]+%/,
     /\d+ bytes/,
+    /[[(][A-Za-z][A-Za-z _-]*[\])]/,
     /(?:~|\.{1,2}|file:\/\/|\/(?:etc|var|run|home|root|opt|usr|tmp|mnt|secrets?|data|vault|certs?|srv|app|dev|proc|config|keys?|private|bin))\/.*/,
     /[{[|>&*!]|[|>][+-]?\d?|[{[]\s*[}\]]?|\[\]|\{\}/,
     /sha(?:1|256|512):[0-9a-f]+/
   ].map((pattern) => pattern.source).join("|")
 })$`)
 
-const call = /^[A-Za-z_][\w.]*\(/
+const call = /^[A-Za-z_][\w.]*(?:\(|\[["'\w])/
 const attribute =
   /^(?:self|this|os|env|config|cfg|settings|args|opts|options|process|request|req|var|local|data|module)\.[A-Za-z_.]+$/
 const number = /^[\d.,_]+$/

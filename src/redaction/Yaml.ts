@@ -87,7 +87,9 @@ export const make = (spans: Spans): Yaml => {
       top = entries.at(-1)
     }
     if (top?.column !== column) {
-      top = { column, key, mapping: Mapping.open(top?.mapping, top?.key), seen: new Set() }
+      // Blocks take care of data; what its text says is looked at for itself, as it may be a manifest.
+      const outer = top?.key === "data" || top?.key === "stringData" ? undefined : top?.mapping
+      top = { column, key, mapping: Mapping.open(outer, top?.key), seen: new Set() }
       if (entries.length < deepest) entries.push(top)
     }
     top.key = key
