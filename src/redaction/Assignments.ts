@@ -40,7 +40,8 @@ export const each = (text: string, see: (found: Found) => void): void => {
     from = found.end
     separator.lastIndex = Math.max(separator.lastIndex, found.end)
   }
-  for (const match of text.matchAll(flag)) {
+  flag.lastIndex = 0
+  for (let match = text.includes("-") ? flag.exec(text) : null; match !== null; match = flag.exec(text)) {
     const found = trait(match[1] ?? "")
     const value = match[3] ?? ""
     if (found === undefined || found.when === "opaque" || found.when === "encoded" || value.startsWith("-")) continue

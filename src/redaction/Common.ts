@@ -17,7 +17,7 @@ export const isOrdinary = (word: string): boolean => ordinary.has(word.toLowerCa
 export const isProse = (text: string): boolean => {
   const words = text.toLowerCase().split(/\s+/, 64).map((word) => Trim.end(word.replace(/^["'(]/, ""), "\"').,;:!?"))
   if (words.length < 2 || words.some((word) => !/^[a-z'’-]*$/.test(word))) return false
-  return words.some((word) => joining.has(word) || ordinary.has(word))
+  return words.some((word) => ordinary.has(word) || (words.length > 2 && joining.has(word)))
 }
 
 // -- internals ---------------------------------------------------------------

@@ -14,7 +14,9 @@ export const each = (text: string, see: (start: number, end: number, kind: Kind)
   if (text.includes("@")) connections(text, see)
   if (!worth.test(text)) return
   for (const [kind, pattern, accept] of shapes) {
-    for (const match of text.matchAll(pattern)) {
+    // `matchAll` would make a copy of each expression for each line.
+    pattern.lastIndex = 0
+    for (let match = pattern.exec(text); match !== null; match = pattern.exec(text)) {
       const secret = match[1] ?? match[0]
       if (Placeholder.is(secret) || (accept !== undefined && !accept(secret, text))) continue
       const start = match.index + match[0].length - secret.length
