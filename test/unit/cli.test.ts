@@ -68,7 +68,11 @@ const person = (world: World = {}) =>
           write: (text) => Effect.sync(() => void (stdout += text)),
           line: (text) => Effect.sync(() => void (stdout += `${text}\n`)),
           note: (text) => Effect.sync(() => void (stderr += `${text}\n`)),
-          isTerminal: world.terminal ?? false
+          status: () => Effect.void,
+          isTerminal: world.terminal ?? false,
+          columns: world.terminal === true ? 80 : undefined,
+          colour: false,
+          notes: { isTerminal: false, columns: undefined, colour: false }
         })
         const silent = Console.setConsole({ ...(yield* Console.consoleWith(Effect.succeed)), error: () => Effect.void })
         const connector = Layer.succeed(Connector, {
