@@ -1,6 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Fs from "node:fs"
 import { Event, refusals } from "../src/audit/Event.js"
+import { tree } from "../src/cli/Cli.js"
+import { places } from "../src/cli/CommandTree.js"
+import { description } from "../src/config/ClientSettings.js"
+import * as Shape from "../src/config/Shape.js"
 import * as Limits from "../src/domain/Limits.js"
 import { codes } from "../src/grpc/Status.js"
 import "../src/telemetry/Metrics.js"
@@ -37,6 +41,21 @@ describe("the documentation", () => {
     for (const name of [...refusals, ...Event.members.map(({ fields }) => fields.event.literals[0])]) {
       assert.include(text, `\`${name}\``)
     }
+  })
+
+  it("explains every setting of the client, and every command", () => {
+    const text = read("docs/client.md")
+    const keys = (shape: Shape.Shape): ReadonlyArray<string> => {
+      if (shape._tag === "Leaf") return []
+      if (shape._tag === "Record") return keys(shape.value)
+      return [...shape.fields].flatMap(([key, field]) => [key, ...keys(field)])
+    }
+    const all = keys(Shape.of(description.schema))
+    assert.isAbove(all.length, 20)
+    for (const key of all) assert.match(text, new RegExp(`^ *${key}:`, "m"))
+    const commands = places(tree()).filter(({ tree }) => tree.children.length === 0)
+    assert.isAbove(commands.length, 20)
+    for (const { path } of commands) assert.include(text, path.slice(1).join(" "))
   })
 
   it("explains every reason that a call can end with", () => {

@@ -23,14 +23,7 @@ export const toJson = (info: ServerInfo): string =>
       server_name: info.name,
       server_version: info.version,
       default_model: info.defaultModel,
-      models: info.models.map((model) => ({
-        model_id: model.id,
-        display_name: model.displayName,
-        provider: model.provider,
-        supports_streaming: model.streams,
-        max_context_length: model.contextLength ?? null,
-        aliases: model.aliases
-      })),
+      models: info.models.map(modelToJson),
       model_aliases: Object.fromEntries(info.aliases),
       limits: Object.fromEntries(
         Object.entries(Limits.toKeys(info.limits)).map(([key, limit]) => [key, limit ?? null])
@@ -40,6 +33,16 @@ export const toJson = (info: ServerInfo): string =>
     undefined,
     2
   )
+
+/** One model, as the wire names its properties. */
+export const modelToJson = (model: ServerInfo["models"][number]) => ({
+  model_id: model.id,
+  display_name: model.displayName,
+  provider: model.provider,
+  supports_streaming: model.streams,
+  max_context_length: model.contextLength ?? null,
+  aliases: model.aliases
+})
 
 // -- internals ---------------------------------------------------------------
 

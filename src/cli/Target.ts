@@ -7,7 +7,13 @@ import * as Os from "node:os"
 import * as NodeTls from "node:tls"
 import type { Options } from "../client/Connection.js"
 import { ClientConfig } from "../config/ClientConfig.js"
-import { activeProfile, type ClientSettings, type Profile, ProfileNotFound } from "../config/ClientSettings.js"
+import {
+  activeProfile,
+  type ClientSettings,
+  type Profile,
+  ProfileNotFound,
+  type Reach
+} from "../config/ClientSettings.js"
 import * as Files from "../config/Files.js"
 import { paths } from "../config/Paths.js"
 import type { ConfigInvalid } from "../config/Problem.js"
@@ -16,10 +22,23 @@ import { Output } from "../terminal/Output.js"
 import * as Certificate from "../tls/Certificate.js"
 import * as LocalCa from "../tls/LocalCa.js"
 
-/** No server is configured. */
-export class NotConfigured extends Data.TaggedError("NotConfigured")<{ readonly summary: string }> {
-  readonly remedy = "Configure one with `vibectl setup-proxy configure vibectl-server://TOKEN@HOST:PORT`; "
-    + "`vibectl-server generate-token <subject>` makes the token."
+/** For somebody who has just installed it. */
+export const firstSteps = `No server is configured yet: vibectl asks language models through a server.
+
+If your operator gave you a URL, store it:
+    vibectl setup-proxy configure vibectl-server://TOKEN@HOST:PORT
+
+Else start a server of your own, in another terminal, with the key of a provider (OPENAI_API_KEY or
+ANTHROPIC_API_KEY; without one, a demo model answers):
+    vibectl-server
+and give yourself a token for it:
+    vibectl setup-proxy configure "vibectl-server://$(vibectl-server generate-token me)@localhost:50051"`
+
+/** No server is configured, or the proxy is off. */
+export class NotConfigured extends Data.TaggedError("NotConfigured")<{
+  readonly summary: string
+  readonly remedy: string
+}> {
   override get message() {
     return `${this.summary} ${this.remedy}`
   }
@@ -54,16 +73,21 @@ export const profile = (
     const active = yield* activeProfile(settings)
     if (active !== undefined) return { ...active, settings }
     const names = Object.keys(profiles)
-    return yield* new NotConfigured({
-      summary: names.length === 0
-        ? "No proxy server is configured."
-        : `The proxy is disabled; \`vibectl setup-proxy use NAME\` turns it on (${names.join(", ")}).`
-    })
+    if (names.length > 0) {
+      return yield* new NotConfigured({
+        summary: "The proxy is disabled.",
+        remedy: `Turn it on with \`vibectl setup-proxy use NAME\`, or name a profile with --proxy (${
+          names.join(", ")
+        }).`
+      })
+    }
+    const [summary = "", ...steps] = firstSteps.split("\n\n")
+    return yield* new NotConfigured({ summary, remedy: steps.join("\n") })
   })
 
 /** How to reach a profile's server. */
 export const ofProfile = (
-  { profile, settings }: { readonly profile: Profile; readonly settings: ClientSettings }
+  { profile, settings }: { readonly profile: Reach; readonly settings: ClientSettings }
 ): Effect.Effect<Options, ProxyUrl.ProxyUrlInvalid | ProfileFileInvalid, FileSystem.FileSystem | Output> =>
   Effect.gen(function*() {
     const url = yield* ProxyUrl.parse(profile.server_url)

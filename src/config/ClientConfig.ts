@@ -9,13 +9,15 @@ import { type FileSystem } from "@effect/platform"
 import { Context, Effect, Layer } from "effect"
 import * as NodePath from "node:path"
 import * as Yaml from "yaml"
-import { type ClientSettings, description, type Profile, ProfileNotFound } from "./ClientSettings.js"
+import { type ClientSettings, description, ProfileNotFound, type Reach } from "./ClientSettings.js"
 import { type Env } from "./Environment.js"
 import * as Files from "./Files.js"
 import { escape } from "./Interpolate.js"
 import * as Load from "./Load.js"
 import { paths } from "./Paths.js"
-import { type ConfigInvalid, ConfigNotWritten } from "./Problem.js"
+import { ConfigInvalid, ConfigNotWritten, SettingInvalid } from "./Problem.js"
+import * as Shape from "./Shape.js"
+import * as YamlEdit from "./YamlEdit.js"
 import * as YamlFile from "./YamlFile.js"
 
 export class ClientConfig extends Context.Tag("vibectl/config/ClientConfig")<ClientConfig, {
@@ -23,12 +25,21 @@ export class ClientConfig extends Context.Tag("vibectl/config/ClientConfig")<Cli
   readonly file: string
   /** The configuration as it is now. */
   readonly load: Effect.Effect<Load.Loaded<ClientSettings>, ConfigInvalid>
-  /** Adds a profile or changes an existing one; keys that `profile` lacks are removed from it. */
-  readonly saveProfile: (name: string, profile: Profile, options: { readonly activate: boolean }) => Edit
+  /** Adds a profile or changes how an existing one is reached; its security stays as it is. */
+  readonly saveProfile: (name: string, profile: Reach, options: { readonly activate: boolean }) => Edit
   /** Makes an existing profile the active one. */
   readonly use: (name: string) => Edit<ProfileNotFound>
   /** Makes no profile the active one; the profiles stay. */
   readonly disable: Edit
+  /**
+   * Sets one key that is not a section. Text is taken to the letter: no `${…}` in it is a variable. A path counts
+   * from the working directory.
+   */
+  readonly set: (path: ReadonlyArray<string>, value: unknown) => Edit<SettingInvalid | ProfileNotFound>
+  /** Takes one key out of the file; whether it was there. */
+  readonly unset: (
+    path: ReadonlyArray<string>
+  ) => Effect.Effect<boolean, ConfigInvalid | ConfigNotWritten | SettingInvalid>
   /** Takes a profile out of the file; if it was the active one, none is. */
   readonly remove: (name: string) => Edit<ProfileNotFound>
 }>() {
@@ -44,19 +55,33 @@ export class ClientConfig extends Context.Tag("vibectl/config/ClientConfig")<Cli
 
         const load = Effect.provide(Load.load(description, { file, named, flags }), context)
 
-        const edit = <E = never>(
-          change: (document: Yaml.Document, loaded: ClientSettings) => Effect.Effect<void, E>
-        ): Edit<E> =>
+        const editing = <A, E>(
+          change: (document: Yaml.Document, loaded: ClientSettings) => Effect.Effect<A, E>
+        ): Effect.Effect<A, ConfigInvalid | ConfigNotWritten | SettingInvalid | E> =>
           Effect.gen(function*() {
             const before = yield* YamlFile.read(file, false)
             const settings = { file, named: false }
             const loaded = yield* Load.loadText(description, before, settings)
             const document: Yaml.Document = Yaml.parseDocument(before, YamlFile.options)
-            yield* change(document, loaded.value)
+            const untouched = document.toString({ lineWidth: 0 })
+            const result = yield* change(document, loaded.value)
             const after = document.toString({ lineWidth: 0 })
-            yield* Load.loadText(description, after, settings)
-            yield* Effect.mapError(Files.writePrivate(file, after), (error) => notWritten(file, error.message))
+            if (after === untouched && before !== "") return result
+            yield* Effect.mapError(Load.loadText(description, after, settings), ({ problems }) =>
+              new SettingInvalid({ problems }))
+            yield* Effect.mapError(Files.writePrivate(file, after), (error) =>
+              notWritten(file, error.message))
+            return result
           }).pipe(Effect.provide(context))
+
+        const edit = <E = never>(
+          change: (document: Yaml.Document, loaded: ClientSettings) => Effect.Effect<void, E>
+        ): Edit<E> =>
+          Effect.catchIf(
+            editing(change),
+            (error) => error instanceof SettingInvalid,
+            ({ problems }) => new ConfigInvalid({ problems })
+          )
 
         return ClientConfig.of({
           file,
@@ -64,32 +89,53 @@ export class ClientConfig extends Context.Tag("vibectl/config/ClientConfig")<Cli
           saveProfile: (name, profile, { activate }) =>
             edit((document) =>
               Effect.sync(() => {
-                const entry = mappingAt(document, ["proxy", "profiles", name])
+                const entry = YamlEdit.mappingAt(document, ["proxy", "profiles", name])
                 for (const key of profileKeys) {
                   const value = profile[key]
-                  if (value === undefined) entry.delete(key)
-                  else entry.set(key, stored(key, value))
+                  if (value === undefined) YamlEdit.remove(document, entry, key)
+                  else YamlEdit.put(document, entry, key, stored(key !== "server_url", value))
                 }
-                if (activate) mappingAt(document, ["proxy"]).set("active", name)
+                if (activate) activateIn(document, name)
               })
             ),
           use: (name) =>
             edit((document, { proxy }) =>
               Object.hasOwn(proxy.profiles, name)
-                ? Effect.sync(() => mappingAt(document, ["proxy"]).set("active", name))
+                ? Effect.sync(() => activateIn(document, name))
                 : new ProfileNotFound({ name, profiles: Object.keys(proxy.profiles) })
             ),
-          disable: edit((document) => Effect.sync(() => mappingAt(document, ["proxy"]).set("active", null))),
+          disable: edit((document) => Effect.sync(() => activateIn(document, null))),
+          set: (path, value) =>
+            editing((document, { proxy }) =>
+              Effect.suspend(() => {
+                const [parent, key] = [path.slice(0, -1), path.at(-1) ?? ""]
+                const [, section, name] = path
+                // A profile that only variables make must not be left without its server in the file.
+                if (section === "profiles" && name !== undefined && !YamlEdit.has(document, path.slice(0, 3))) {
+                  return new ProfileNotFound({ name, profiles: Object.keys(proxy.profiles) })
+                }
+                YamlEdit.put(document, YamlEdit.mappingAt(document, parent), key, storedAt(path, value))
+                return Effect.void
+              })
+            ),
+          unset: (path) =>
+            editing((document) =>
+              Effect.sync(() => {
+                if (!YamlEdit.has(document, path)) return false
+                YamlEdit.remove(document, YamlEdit.mappingAt(document, path.slice(0, -1)), path.at(-1) ?? "")
+                return true
+              })
+            ),
           remove: (name) =>
             edit((document) =>
               Effect.suspend(() => {
-                const proxy = mappingAt(document, ["proxy"])
-                const profiles = mappingAt(document, ["proxy", "profiles"])
+                const proxy = YamlEdit.mappingAt(document, ["proxy"])
+                const profiles = YamlEdit.mappingAt(document, ["proxy", "profiles"])
                 if (!profiles.has(name)) {
-                  return new ProfileNotFound({ name, profiles: profiles.items.map(({ key }) => String(key)) })
+                  return new ProfileNotFound({ name, profiles: profiles.items.map(({ key }) => YamlEdit.nameOf(key)) })
                 }
-                profiles.delete(name)
-                if (proxy.get("active") === name) proxy.set("active", null)
+                YamlEdit.remove(document, profiles, name)
+                if (proxy.get("active") === name) activateIn(document, null)
                 return Effect.void
               })
             )
@@ -105,30 +151,18 @@ export type Edit<E = never> = Effect.Effect<void, ConfigInvalid | ConfigNotWritt
 
 const profileKeys = ["server_url", "ca_bundle_path", "jwt_path", "client_cert_path", "client_key_path"] as const
 
-/** The mapping at `path`, made where there is none. The file was valid, so nothing else can stand there. */
-const mappingAt = (document: Yaml.Document, path: ReadonlyArray<string>): Yaml.YAMLMap => {
-  const root = Yaml.isMap(document.contents) ? document.contents : new Yaml.YAMLMap()
-  document.contents = root
-  let mapping: Yaml.YAMLMap = root
-  for (const key of path) mapping = mappingIn(document, mapping, key)
-  return mapping
-}
-
-const mappingIn = (document: Yaml.Document, parent: Yaml.YAMLMap, key: string): Yaml.YAMLMap => {
-  const existing: unknown = parent.get(key, true)
-  if (Yaml.isMap(existing)) return existing
-  const mapping = new Yaml.YAMLMap()
-  // An alias is replaced by a copy of what it stands for, so that the edit stays in this one place.
-  const target = Yaml.isAlias(existing) ? existing.resolve(document) : undefined
-  if (Yaml.isMap(target)) mapping.items = target.items.map((pair) => pair.clone())
-  if (Yaml.isNode(existing) && existing.comment) mapping.commentBefore = existing.comment
-  parent.set(key, mapping)
-  return mapping
-}
+const activateIn = (document: Yaml.Document, name: string | null) =>
+  YamlEdit.put(document, YamlEdit.mappingAt(document, ["proxy"]), "active", name)
 
 /** A path as the user typed it holds wherever the program runs next; one from the file would be the file's. */
-const stored = (key: (typeof profileKeys)[number], value: string): string =>
-  escape(key === "server_url" || value.startsWith("~/") ? value : NodePath.resolve(value))
+const stored = (isPath: boolean, value: string): string =>
+  escape(!isPath || value === "" || /^~(?=\/|$)/.test(value) ? value : NodePath.resolve(value))
+
+const storedAt = (path: ReadonlyArray<string>, value: unknown): unknown => {
+  const leaf = Shape.at(Shape.of(description.schema), path)
+  if (Array.isArray(value)) return value.map((item: unknown, index) => storedAt([...path, String(index)], item))
+  return typeof value === "string" ? stored(leaf?._tag === "Leaf" && leaf.isPath, value) : value
+}
 
 const notWritten = (file: string, reason: string) =>
   new ConfigNotWritten({

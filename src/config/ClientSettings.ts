@@ -1,18 +1,27 @@
 /**
  * Every setting of the client's `client/config.yaml`: which servers there are,
- * and how calls to them behave.
+ * how calls to them behave, and what the assistant may do.
  */
 import { Data, Effect, Schema } from "effect"
 import { nearest } from "../domain/Nearest.js"
+import { assistant } from "./AssistantSettings.js"
 import * as Fields from "./Fields.js"
-import type { Description } from "./Load.js"
+import type { Completed, Description } from "./Load.js"
 import { together } from "./Rules.js"
+import * as Security from "./SecuritySettings.js"
 import * as Shape from "./Shape.js"
 import * as Tree from "./Tree.js"
 
 export type ClientSettings = Schema.Schema.Type<typeof schema>
 /** One server; its name is its key in `proxy.profiles`. */
 export type Profile = Schema.Schema.Type<typeof profile>
+/** How to reach a profile's server. */
+export type Reach = Omit<Profile, "security">
+export type { AssistantSection } from "./AssistantSettings.js"
+export type { SecuritySection } from "./SecuritySettings.js"
+
+/** Whether a profile may have this name. It is a part of file names, too. */
+export const isProfileName = (text: string): boolean => Schema.is(name)(text)
 
 /** The profile that calls use; undefined when the proxy is disabled. */
 export const activeProfile = (
@@ -64,7 +73,8 @@ const profile = Schema.Struct({
   ),
   client_key_path: Fields.optional(
     Fields.path.annotations(Shape.note("PEM private key of that certificate.", { path: true }))
-  )
+  ),
+  security: Security.security
 })
 
 const schema = Schema.Struct({
@@ -76,13 +86,38 @@ const schema = Schema.Struct({
     })),
     timeout_seconds: Fields.timeout.annotations(Shape.note("Seconds that a whole call may take.")),
     retry_attempts: Fields.wholeNumber(0, 10).annotations(Shape.note("Further attempts after the first, 0 to 10."))
-  })
+  }),
+  assistant
 })
+
+/** What a profile says of its own security stands over what applies to all. */
+const complete = (root: Tree.Node): Completed => {
+  const profiles = Tree.at(root, ["proxy", "profiles"])
+  const names = Tree.isBranch(profiles) ? [...profiles.content.keys()] : []
+  return names.reduce<Completed>((before, name) => {
+    const after = Security.complete(before.root, ["proxy", "profiles", name])
+    return { root: after.root, problems: [...before.problems, ...after.problems] }
+  }, { root, problems: [] })
+}
 
 export const description: Description<ClientSettings, Schema.Schema.Encoded<typeof schema>> = {
   schema,
-  defaults: { proxy: { profiles: {}, timeout_seconds: 300, retry_attempts: 3 } },
+  defaults: {
+    proxy: { profiles: {}, timeout_seconds: 300, retry_attempts: 3 },
+    assistant: {
+      mode: "semiauto",
+      allow_verbs: [],
+      max_steps: 10,
+      kubectl: "kubectl",
+      kubectl_timeout_seconds: 60,
+      show_kubectl: true,
+      show_metrics: false,
+      memory: true,
+      memory_max_chars: 2000
+    }
+  },
   foreign: ["server", "tls", "auth", "access", "audit", "state", "prices", "providers", "model_aliases", "fallbacks"],
+  complete: (root) => Effect.succeed(complete(root)),
   check: (root) => {
     const profiles = Tree.at(root, ["proxy", "profiles"])
     return (Tree.isBranch(profiles) ? [...profiles.content.keys()] : []).flatMap((name) =>

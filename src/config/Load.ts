@@ -21,7 +21,7 @@ import * as YamlFile from "./YamlFile.js"
 export interface Description<A, I> {
   readonly schema: Schema.Schema<A, I>
   readonly defaults: Tree.Plain
-  /** Sections of the other program: variables for them are not ours to check. */
+  /** Sections of the other program: variables for them are not ours to check, and they belong into its own file. */
   readonly foreign: ReadonlyArray<string>
   /** Adds what follows from the rest of the configuration or from other variables. */
   readonly complete?: (given: Tree.Node, variables: Variables) => Effect.Effect<Completed, never, FileSystem.FileSystem>
@@ -93,7 +93,9 @@ export const loadText = <A, I>(
       errors: "all",
       onExcessProperty: "error"
     })
-    const late = Either.isLeft(decoded) ? Issues.toProblems(decoded.left, shape, root) : []
+    const late = (Either.isLeft(decoded) ? Issues.toProblems(decoded.left, shape, root) : []).map((problem) =>
+      description.foreign.includes(problem.key) ? Problem.make(problem.source, [problem.key], misplaced) : problem
+    )
     const explained = new Set(early.map((problem) => problem.key))
     const problems = [
       ...early,
@@ -112,6 +114,9 @@ export const loadText = <A, I>(
   })
 
 // -- internals ---------------------------------------------------------------
+
+const misplaced =
+  "this section belongs into another file: vibectl-server reads server/config.yaml, and vibectl client/config.yaml."
 
 const fromFlags = (flags: Flags): Tree.Node => {
   let root = Tree.empty({ _tag: "Default" })

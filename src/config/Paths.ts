@@ -31,6 +31,10 @@ export interface Paths {
   readonly clientConfig: string
   /** One file per profile that was configured with a token. */
   readonly tokensDir: string
+  /** What the assistant is told with every request. */
+  readonly memory: string
+  /** The client's audit logs, one per profile, where the configuration names no other. */
+  readonly clientAuditDir: string
 }
 
 /** The paths below one configuration directory. */
@@ -50,7 +54,9 @@ export const below = (root: string): Paths => {
     tlsDir: NodePath.join(serverDir, "tls"),
     clientDir,
     clientConfig: NodePath.join(clientDir, "config.yaml"),
-    tokensDir: NodePath.join(clientDir, "tokens")
+    tokensDir: NodePath.join(clientDir, "tokens"),
+    memory: NodePath.join(clientDir, "memory.md"),
+    clientAuditDir: NodePath.join(clientDir, "audit")
   }
 }
 

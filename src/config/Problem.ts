@@ -87,6 +87,22 @@ export class ConfigInvalid extends Data.TaggedError("ConfigInvalid")<{
   }
 }
 
+/** A change would make the configuration invalid, and was not made. */
+export class SettingInvalid extends Data.TaggedError("SettingInvalid")<{
+  readonly problems: ReadonlyArray<Problem>
+}> {
+  /** Without the place: it is one in a file that was never written. */
+  get summary() {
+    return this.problems.map(({ message, source }) => message.replace(`${source}: `, "")).join("\n")
+  }
+  get remedy() {
+    return "Nothing was changed; give a value that is allowed."
+  }
+  override get message() {
+    return `${this.summary}\n${this.remedy}`
+  }
+}
+
 /** A configuration file could not be written. */
 export class ConfigNotWritten extends Data.TaggedError("ConfigNotWritten")<{
   readonly summary: string

@@ -31,7 +31,7 @@ export const isRedis = ({ kind, url }: StateSection): boolean => url !== undefin
 export const description = (kinds: ReadonlyArray<string>): Description<Settings, Encoded> => ({
   schema: schema(kinds),
   defaults,
-  foreign: ["proxy"],
+  foreign: ["proxy", "assistant"],
   complete: complete(kinds),
   check
 })

@@ -1,6 +1,8 @@
 /**
  * The effective configuration, setting by setting, with secrets hidden.
  */
+import { Either } from "effect"
+import * as ProxyUrl from "../domain/ProxyUrl.js"
 import type { Loaded } from "./Load.js"
 import { keyOf } from "./Problem.js"
 import type * as Shape from "./Shape.js"
@@ -20,12 +22,17 @@ export const rows = <A>(shape: Shape.Shape, loaded: Loaded<A>): ReadonlyArray<Ro
 
 export const redacted = "<redacted>"
 
+/** An address without what may be a key to it: a token, or a query. */
+export const address = (text: string): string =>
+  /^https?:/i.test(text)
+    ? text.replace(/[?#].*$/s, `?${redacted}`)
+    : Either.match(ProxyUrl.parse(text), { onLeft: () => redacted, onRight: ProxyUrl.format })
+
 // -- internals ---------------------------------------------------------------
 
-/** The query of an address may be a key to it. */
 const shown = (leaf: Shape.Leaf, value: unknown): unknown => {
   if (leaf.isSecret) return value === undefined ? undefined : redacted
-  return leaf.isPrivate && typeof value === "string" ? value.replace(/[?#].*$/s, `?${redacted}`) : value
+  return leaf.isPrivate && typeof value === "string" ? address(value) : value
 }
 
 const below = (

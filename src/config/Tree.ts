@@ -77,6 +77,13 @@ export const at = (node: Node | undefined, path: ReadonlyArray<string>): Node | 
 export const nearestAt = (root: Node, path: ReadonlyArray<string>): Node =>
   at(root, path) ?? (path.length === 0 ? root : nearestAt(root, path.slice(0, -1)))
 
+/** `root` with `node` at `path`; the mappings above it are there already, and stay where they came from. */
+export const set = (root: Node, [key, ...rest]: ReadonlyArray<string>, node: Node): Node => {
+  if (key === undefined) return node
+  if (!isBranch(root)) return root
+  return { ...root, content: new Map(root.content).set(key, set(root.content.get(key) ?? node, rest, node)) }
+}
+
 /** `node` with every value that is not a mapping replaced. */
 export const mapLeaves = (
   node: Node,

@@ -1,46 +1,71 @@
 /**
  * Tables as people see them: a heavy head over light rows.
  */
+import * as Width from "./Width.js"
+import * as Wrap from "./Wrap.js"
 
-/** Two or more columns; rows shorter than `columns` are filled with blanks. The text has no trailing newline. */
+/**
+ * Rows shorter than `columns` are filled with blanks. The text has no trailing
+ * newline. With a `width` (`Output.columns`), the widest columns are wrapped so
+ * that the table fits, as far as it `fits`.
+ */
 export const render = (
   columns: ReadonlyArray<string>,
-  rows: ReadonlyArray<ReadonlyArray<string>>
+  rows: ReadonlyArray<ReadonlyArray<string>>,
+  options: { readonly width?: number | undefined } = {}
 ): string => {
+  const head = columns.map(visible)
   const clean = rows.map((row) => columns.map((_, index) => visible(row[index] ?? "")))
-  const widths = columns.map((column, index) =>
+  const natural = head.map((column, index) =>
     Math.max(displayWidth(column), ...clean.map((row) => displayWidth(row[index] ?? "")))
   )
+  const widths = options.width === undefined ? natural : fitted(natural, options.width - frame(columns.length))
   const rule = (left: string, line: string, middle: string, right: string) =>
     left + widths.map((width) => line.repeat(width + 2)).join(middle) + right
-  const row = (cells: ReadonlyArray<string>, bar: string) =>
-    bar + widths.map((width, index) => ` ${pad(cells[index] ?? "", width)} `).join(bar) + bar
+  const row = (cells: ReadonlyArray<string>, bar: string) => {
+    const wrapped = widths.map((width, index) => Wrap.lines(cells[index] ?? "", width))
+    const height = Math.max(1, ...wrapped.map((lines) => lines.length))
+    return Array.from(
+      { length: height },
+      (_, line) =>
+        bar + widths.map((width, index) => ` ${Width.pad(wrapped[index]?.[line] ?? "", width)} `).join(bar) + bar
+    )
+  }
   return [
     rule("┏", "━", "┳", "┓"),
-    row(columns, "┃"),
+    ...row(head, "┃"),
     rule("┡", "━", "╇", "┩"),
-    ...clean.map((cells) => row(cells, "│")),
+    ...clean.flatMap((cells) => row(cells, "│")),
     rule("└", "─", "┴", "┘")
   ].join("\n")
 }
 
-/** Text from elsewhere on one line, with nothing in it that a terminal would obey. */
-export const visible = (text: string): string => text.replace(/[\u0000-\u001f\u007f-\u009f]/g, " ")
+/** Whether `width` has room for a table of so many columns. */
+export const fits = (columns: number, width: number): boolean => frame(columns) + columns * least <= width
 
-/** Columns a terminal uses for `text`: two for wide East Asian characters and emoji, none for combining marks. */
-export const displayWidth = (text: string): number => {
-  let width = 0
-  for (const character of text) {
-    if (/\p{Mark}|\u200d|\ufe0f/u.test(character)) continue
-    width +=
-      /\p{Emoji_Presentation}|[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]/u
-          .test(character)
-        ? 2
-        : 1
-  }
-  return width
-}
+/** Text from elsewhere on one line, with nothing in it that a terminal would obey. */
+export const visible = (text: string): string =>
+  text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, " ")
+
+/** Columns a terminal uses for `text`. */
+export const displayWidth = Width.of
 
 // -- internals ---------------------------------------------------------------
 
-const pad = (text: string, width: number): string => text + " ".repeat(Math.max(0, width - displayWidth(text)))
+/** No column is made narrower: there must be room for a few letters. */
+const least = 4
+
+/** The bars, and a blank on each side of a cell. */
+const frame = (columns: number): number => 3 * columns + 1
+
+/** The widest columns give way, all to the same width, until `room` is enough. */
+const fitted = (widths: ReadonlyArray<number>, room: number): ReadonlyArray<number> => {
+  const fitted = [...widths]
+  let excess = fitted.reduce((sum, width) => sum + width, 0) - room
+  while (excess-- > 0) {
+    const widest = fitted.indexOf(Math.max(...fitted))
+    if ((fitted[widest] ?? 0) <= least) break
+    fitted[widest] = Math.max(...fitted) - 1
+  }
+  return fitted
+}

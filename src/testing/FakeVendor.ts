@@ -151,7 +151,9 @@ const listen = (port: number, counts: Counting, unreachable: string) =>
           counts.usage.push(opened)
           return opened
         }
-        respond(queue.shift() ?? standard, { path, body, response, send, bill })
+        const next = queue[0] ?? standard
+        if (!refusesSchema(next, body)) queue.shift()
+        respond(next, { path, body, response, send, bill })
       })
       // A client that goes away is what these tests are about, not an error.
       request.on("error", () => {})
@@ -198,6 +200,9 @@ const respond = (behaviour: Behaviour, exchange: Exchange): void => {
   const { error, fault, refusesStreaming, retryAfter, status } = behaviour
   if (fault?.after === "request") return fault.how === "hang" ? undefined : void response.destroy()
   const streamed = body["stream"] === true
+  if (refusesSchema(behaviour, body)) {
+    return json(400, VendorWire.errorBody(wire, { type: "unsupported_value", param: "response_format" }))
+  }
   if (status !== undefined) {
     const headers = retryAfter === undefined ? {} : { "retry-after": retryAfter }
     return json(status, VendorWire.errorBody(wire, { type: error ?? `error_${status}` }), headers)
@@ -228,6 +233,9 @@ const respond = (behaviour: Behaviour, exchange: Exchange): void => {
   response.flushHeaders()
   void stream(wire, answer, behaviour, exchange)
 }
+
+const refusesSchema = ({ refusesSchemas }: Behaviour, body: Exchange["body"]): boolean =>
+  refusesSchemas === true && ("response_format" in body || "output_config" in body)
 
 const stream = async (wire: VendorWire.Wire, answer: VendorWire.Answer, behaviour: Behaviour, exchange: Exchange) => {
   const bill = exchange.bill({ model: answer.model, ...VendorWire.soFar(answer.tokens, 0) })

@@ -13,6 +13,8 @@ export interface Behaviour {
   readonly retryAfter?: string
   /** Refuses requests for a stream, and answers others. */
   readonly refusesStreaming?: boolean
+  /** Refuses requests for an answer of a schema, as often as they come, and is used up by another one. */
+  readonly refusesSchemas?: boolean
   /** Answers a request for a stream with the whole answer. */
   readonly whole?: boolean
   readonly pieces?: ReadonlyArray<string>

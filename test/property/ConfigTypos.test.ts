@@ -59,8 +59,25 @@ const client = `proxy:
       jwt_path: j
       client_cert_path: c
       client_key_path: k
+      security:
+        sanitize_requests: true
+        audit_logging: false
+        confirmation_mode: per-session
+        warn_sanitization: false
+        audit_log_path: a
   timeout_seconds: 1
   retry_attempts: 1
+assistant:
+  mode: auto
+  model: m
+  allow_verbs: [scale]
+  max_steps: 1
+  kubectl: k
+  kubectl_timeout_seconds: 1
+  show_kubectl: true
+  show_metrics: true
+  memory: true
+  memory_max_chars: 100
 `
 
 interface Typo {

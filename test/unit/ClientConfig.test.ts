@@ -20,6 +20,14 @@ proxy:
   retry_attempts: 5
 `
 
+/** What applies where a profile says nothing. */
+const security = {
+  sanitize_requests: true,
+  audit_logging: true,
+  confirmation_mode: "per-command",
+  warn_sanitization: true
+} as const
+
 /** A fresh configuration directory whose client file holds `text`, if any. */
 const withFile = <A, E>(
   text: string | undefined,
@@ -56,7 +64,20 @@ describe("ClientConfig.load", () => {
     withFile(undefined, ({ config }) =>
       Effect.gen(function*() {
         const { value } = yield* config.load
-        assert.deepStrictEqual(value, { proxy: { profiles: {}, timeout_seconds: 300, retry_attempts: 3 } })
+        assert.deepStrictEqual(value, {
+          proxy: { profiles: {}, timeout_seconds: 300, retry_attempts: 3 },
+          assistant: {
+            mode: "semiauto",
+            allow_verbs: [],
+            max_steps: 10,
+            kubectl: "kubectl",
+            kubectl_timeout_seconds: 60,
+            show_kubectl: true,
+            show_metrics: false,
+            memory: true,
+            memory_max_chars: 2000
+          }
+        })
         assert.isUndefined(yield* activeProfile(value))
       })))
 
@@ -66,7 +87,7 @@ describe("ClientConfig.load", () => {
         const { sources, value } = yield* config.load
         assert.deepStrictEqual(yield* activeProfile(value), {
           name: "work",
-          profile: { server_url: "vibectl-server://w:1", jwt_path: `${directory}/client/token` }
+          profile: { server_url: "vibectl-server://w:1", jwt_path: `${directory}/client/token`, security }
         })
         assert.strictEqual(value.proxy.timeout_seconds, 0.5)
         assert.strictEqual(sources.get("proxy.timeout_seconds"), "VIBECTL_PROXY__TIMEOUT_SECONDS")
@@ -79,6 +100,16 @@ describe("ClientConfig.load", () => {
     assert.sameMembers([...foreign], Object.keys(description.defaults as object))
   })
 
+  it.effect("says where a section of the server belongs", () =>
+    withFile("server: { port: 1 }\n", ({ config }) =>
+      Effect.gen(function*() {
+        const { problems } = yield* Effect.flip(config.load)
+        assert.deepStrictEqual(problems.map((problem) => problem.message.replace(config.file, "f")), [
+          "f:1:1: server: this section belongs into another file: vibectl-server reads server/config.yaml, and vibectl "
+          + "client/config.yaml."
+        ])
+      })))
+
   it.effect("says what is wrong, without the token somebody pasted", () =>
     withFile(
       "proxy:\n  profiles:\n    work: vibectl-server://canary@h:1\n    .x: { server_url: [canary] }\n    y: { server_url: 1, security: x }\n  retry_attempts: 11\n",
@@ -89,7 +120,7 @@ describe("ClientConfig.load", () => {
             "f:3:11: proxy.profiles.work: found text, expected a mapping of keys to values.",
             "f:4:5: proxy.profiles..x: the name of a profile is 1 to 64 letters, digits, _, . and -, the first a letter or digit.",
             "f:5:22: proxy.profiles.y.server_url: found <redacted>, expected the URL of a server: vibectl-server://HOST:PORT.",
-            "f:5:25: proxy.profiles.y.security: unknown key. Allowed: server_url, ca_bundle_path, jwt_path, client_cert_path, client_key_path.",
+            "f:5:35: proxy.profiles.y.security: found text, expected a mapping of keys to values.",
             "f:6:19: proxy.retry_attempts: found 11, expected a whole number from 0 to 10."
           ])
           assert.notInclude(message, "canary")

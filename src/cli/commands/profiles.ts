@@ -7,6 +7,7 @@ import { Effect, Option } from "effect"
 import * as NodePath from "node:path"
 import { ClientConfig } from "../../config/ClientConfig.js"
 import { paths } from "../../config/Paths.js"
+import * as Show from "../../config/Show.js"
 import { Output } from "../../terminal/Output.js"
 import * as Table from "../../terminal/Table.js"
 import * as Target from "../Target.js"
@@ -19,21 +20,23 @@ export const list = Command.make("list", { output }, (input) =>
     const profiles = Object.entries(proxy.profiles).map(([name, profile]) => ({
       name,
       active: name === proxy.active,
-      server_url: profile.server_url,
+      server_url: Show.address(profile.server_url),
       ca_bundle_path: profile.ca_bundle_path ?? null,
-      jwt_path: profile.jwt_path ?? null
+      jwt_path: profile.jwt_path ?? null,
+      security: profile.security
     }))
     if (input.output === "json") return yield* screen.line(JSON.stringify(profiles, undefined, 2))
     if (profiles.length === 0) {
-      return yield* screen.note("No server is configured; add one with `vibectl setup-proxy configure URL`.")
+      return yield* screen.note(Target.firstSteps)
     }
     const rows = profiles.map((profile) => [
       profile.name,
       profile.active ? "yes" : "",
       profile.server_url,
-      profile.jwt_path === null ? "none" : "stored"
+      profile.jwt_path === null ? "none" : "stored",
+      profile.security.sanitize_requests ? "on" : "off"
     ])
-    yield* screen.line(Table.render(["Profile", "Active", "Server", "Token"], rows))
+    yield* screen.line(Table.render(["Profile", "Active", "Server", "Token", "Redaction"], rows))
   })).pipe(Command.withDescription("Show the profiles"))
 
 export const use = Command.make("use", { name: Args.text({ name: "PROFILE" }) }, ({ name }) =>
@@ -62,7 +65,7 @@ export const url = Command.make("url", {
 }, ({ name }) =>
   Effect.gen(function*() {
     const { profile } = yield* Target.profile(Option.getOrUndefined(name))
-    yield* (yield* Output).line(profile.server_url)
+    yield* (yield* Output).line(Show.address(profile.server_url))
   })).pipe(Command.withDescription("Print a profile's URL, without its token"))
 
 export const disable = Command.make("disable", {}, () =>

@@ -5,9 +5,11 @@ import { Command } from "@effect/cli"
 import { FileSystem } from "@effect/platform"
 import { DateTime, Effect, Option, Schema } from "effect"
 import { ClientConfig } from "../../config/ClientConfig.js"
-import { activeProfile } from "../../config/ClientSettings.js"
+import { activeProfile, type SecuritySection } from "../../config/ClientSettings.js"
+import * as Show from "../../config/Show.js"
 import { Output } from "../../terminal/Output.js"
 import * as Table from "../../terminal/Table.js"
+import * as Target from "../Target.js"
 import { output } from "./options.js"
 
 export const status = Command.make("status", { output }, (input) =>
@@ -22,7 +24,7 @@ export const status = Command.make("status", { output }, (input) =>
       const state = {
         enabled: active !== undefined,
         profile: active?.name ?? null,
-        ...active?.profile,
+        ...active === undefined ? {} : { ...active.profile, server_url: Show.address(active.profile.server_url) },
         token: token ?? null,
         timeout_seconds,
         retry_attempts,
@@ -34,18 +36,19 @@ export const status = Command.make("status", { output }, (input) =>
       const names = Object.keys(settings.proxy.profiles)
       return yield* screen.note(
         names.length === 0
-          ? "No server is configured; add one with `vibectl setup-proxy configure vibectl-server://TOKEN@HOST:PORT`."
+          ? Target.firstSteps
           : `The proxy is disabled; turn it on with \`vibectl setup-proxy use NAME\` (${names.join(", ")}).`
       )
     }
     const { name, profile } = active
     yield* screen.line(Table.render(["Property", "Value"], [
       ["Profile", name],
-      ["Server", profile.server_url],
+      ["Server", Show.address(profile.server_url)],
       ["CA", profile.ca_bundle_path ?? "the system's, and for this machine its own server's"],
       ...(profile.client_cert_path === undefined ? [] : [["Client certificate", profile.client_cert_path]]),
       ["Token", token === undefined ? "none" : `${token.subject ?? "unreadable"} (${token.file})`],
       ["Token expires", token?.expires ?? "—"],
+      ...securityRows(profile.security),
       ["Timeout", `${timeout_seconds} s`],
       ["Retries", String(retry_attempts)],
       ["Configuration", config.file]
@@ -56,6 +59,12 @@ export const status = Command.make("status", { output }, (input) =>
   })).pipe(Command.withDescription("Show what is configured"))
 
 // -- internals ---------------------------------------------------------------
+
+const securityRows = (security: SecuritySection): ReadonlyArray<ReadonlyArray<string>> => [
+  ["Redaction", security.sanitize_requests ? "on" : "off: requests are sent as they are"],
+  ["Audit log", security.audit_logging ? security.audit_log_path ?? "on" : "off"],
+  ["Confirmation", security.confirmation_mode]
+]
 
 const Claims = Schema.Struct({ sub: Schema.String, exp: Schema.Number })
 

@@ -1,0 +1,98 @@
+/**
+ * What the keys of one YAML or JSON object say of each other.
+ *
+ * kubectl sorts keys, so that `data` comes before `kind: Secret`: its values
+ * wait until the kind is known. The `value` beside a `name` waits likewise.
+ */
+import { trait } from "./Keys.js"
+import type { Span, Spans } from "./Spans.js"
+import { isEncodedSecret, isSecret } from "./Values.js"
+
+export interface Mapping {
+  /** The object whose `data` or `stringData` this is a part of. */
+  readonly dataOf: Mapping | undefined
+  kind: string | undefined
+  /** It says that it is a Kubernetes object. */
+  versioned: boolean
+  /** What `name` said of `value`. */
+  name: string | undefined
+  readonly data: Array<{ readonly span: Span; readonly encoded: boolean }>
+  readonly values: Array<{ readonly span: Span; readonly value: string }>
+}
+
+/** The object that is the value of `key` in `parent`. */
+export const open = (parent: Mapping | undefined, key: string | undefined): Mapping => ({
+  dataOf: parent?.dataOf ?? (key === "data" || key === "stringData" ? parent : undefined),
+  // What the API answers with itself names the kind of a list once.
+  kind: key === "items" && parent?.kind === "SecretList" ? "Secret" : undefined,
+  versioned: false,
+  name: undefined,
+  data: [],
+  values: []
+})
+
+/** Takes the value of `key`, which stands from `start` to `end`. */
+export const scalar = (
+  mapping: Mapping,
+  key: string,
+  value: string,
+  start: number,
+  end: number,
+  spans: Spans
+): void => {
+  if (mapping.dataOf !== undefined) datum(mapping.dataOf, value, start, end, spans)
+  switch (key) {
+    case "kind":
+      mapping.kind = value
+      for (const { span } of mapping.data.splice(0)) spans.settle(span, value === "Secret")
+      return
+    case "apiVersion":
+      mapping.versioned = true
+      return
+    case "type":
+      if (secretType.test(value)) mapping.versioned = true
+      return
+    case "name":
+    case "Name":
+    case "key":
+    case "Key":
+      if (mapping.name !== undefined && trait(mapping.name) !== undefined) return
+      mapping.name = value
+      for (const { span, value: held } of mapping.values.splice(0)) spans.settle(span, belongs(value, held))
+      return
+    case "value":
+    case "Value":
+      if (mapping.name === undefined) {
+        mapping.values.push({ span: spans.add(start, end, "password", "waiting"), value })
+      } else if (belongs(mapping.name, value)) {
+        spans.add(start, end, trait(mapping.name)?.kind ?? "password")
+      }
+  }
+}
+
+/** A stretch of the data of `owner`. */
+export const datum = (owner: Mapping, value: string, start: number, end: number, spans: Spans): Span | undefined => {
+  if (end <= start || value === "null" || value === "{}" || (owner.kind !== undefined && owner.kind !== "Secret")) {
+    return undefined
+  }
+  if (owner.kind === "Secret") return spans.add(start, end, "secret-data")
+  const span = spans.add(start, end, "secret-data", "waiting")
+  owner.data.push({ span, encoded: isEncodedSecret(value) })
+  return span
+}
+
+/** The object ends. Where it did not say what it is, it is a Secret if it looks like an object of Kubernetes. */
+export const close = (mapping: Mapping, spans: Spans): void => {
+  for (const { encoded, span } of mapping.data.splice(0)) spans.settle(span, mapping.versioned || encoded)
+  for (const { span } of mapping.values.splice(0)) spans.settle(span, false)
+}
+
+// -- internals ---------------------------------------------------------------
+
+const secretType = /^(?:Opaque$|kubernetes\.io\/|bootstrap\.kubernetes\.io\/|helm\.sh\/)/
+
+const belongs = (name: string, value: string): boolean => {
+  const found = trait(name)
+  return found !== undefined &&
+    isSecret(value, found, { after: "name", quoted: true, leads: true, apart: true, last: true })
+}
