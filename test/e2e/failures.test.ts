@@ -156,40 +156,6 @@ describe("vibectl-server", () => {
   }
 })
 
-describe("--help", () => {
-  for (const program of ["vibectl", "vibectl-server"]) {
-    it(`${program} loads neither gRPC nor a vendor SDK`, async () => {
-      const home = Programs.home()
-      const trace = Path.join(home.directory, "loaded.mjs")
-      Fs.writeFileSync(trace, recorder)
-      const helped = await home.sh(`${program} --help`, { NODE_OPTIONS: `--import ${trace}` })
-      assert.strictEqual(helped.code, 0, helped.stderr)
-      assert.include(helped.stdout, program)
-      assert.notInclude(helped.stdout, "\u001b", "no colours where no person looks")
-      const loaded = helped.stderr.split("\n").filter((line) => line.startsWith("loaded "))
-      assert.isAbove(loaded.length, 50, "the recorder works")
-      const heavy = loaded.filter((line) =>
-        /node_modules\/(@grpc|openai|@anthropic-ai|protobufjs|@peculiar)\//.test(line)
-      )
-      assert.deepStrictEqual(heavy, [])
-      await home.close()
-    })
-  }
-})
-
-/** Prints the path of every module that is loaded. */
-const recorder = `
-import { register } from "node:module"
-import { writeSync } from "node:fs"
-register("data:text/javascript," + encodeURIComponent(\`
-  import { writeSync } from "node:fs"
-  export const load = (url, context, next) => { writeSync(2, "loaded " + url + "\\\\n"); return next(url, context) }
-\`))
-import Module from "node:module"
-const original = Module._load
-Module._load = (name, ...rest) => { writeSync(2, "loaded " + name + "\\n"); return original(name, ...rest) }
-`
-
 /** A token of the server in `directory` that expired in 2020, signed with its own secret. */
 const expired = (directory: string): string => {
   const script = `
