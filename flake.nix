@@ -42,7 +42,8 @@
         buildPhase = ''
           cp -r ${dependencies pkgs} node_modules
           chmod -R u+w node_modules
-          node node_modules/typescript/bin/tsc -p tsconfig.build.json
+          # Of the native parts this one is needed: where it does not run, the programs are not bundled and start slower.
+          node tools/build.mjs ${lib.optionalString (pkgs.stdenv.hostPlatform.system != "x86_64-linux") "--plain"}
           HOME=$TMPDIR npm prune --omit=dev --ignore-scripts --offline --no-audit --no-fund
         '';
         installPhase = ''

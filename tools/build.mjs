@@ -1,12 +1,13 @@
 /**
- * Builds `dist`: the library as modules, and the two programs as bundles.
+ * Builds `dist`: the library as modules with their types, and the two programs as bundles.
  *
  * A program starts by loading its modules, and those of Effect are hundreds of small files: bundled, it starts in a
  * third of the time. What the sources load with `import()` stays a file of its own, loaded when it is needed.
  * The library is not bundled: it has to share one `effect` with the application that imports it.
  *
- * `--no-check` leaves out the check of the types, for those who have done it; `--no-bundle` leaves the programs as
- * modules, for machines that esbuild's binary does not run on: they do the same, and start slower.
+ * esbuild makes the code, and the compiler checks it and makes the declarations, which takes nearly all of the time:
+ * `--no-types` leaves that out, for those who only run what is built. `--plain` does without esbuild, for machines
+ * that its binary does not run on: all is made by the compiler, and the programs do the same but start slower.
  */
 import { spawn } from "node:child_process"
 import { once } from "node:events"
@@ -48,8 +49,7 @@ const unused = {
   }
 }
 
-const library = async () => {
-  const flags = process.argv.includes("--no-check") ? ["--noCheck"] : []
+const compile = async (...flags) => {
   const compiler = spawn(process.execPath, ["node_modules/typescript/bin/tsc", "-p", "tsconfig.build.json", ...flags], {
     cwd: root,
     stdio: "inherit"
@@ -58,18 +58,30 @@ const library = async () => {
   if (code !== 0) process.exit(code ?? 1)
 }
 
-const bundles = async () => {
-  const esbuild = await import("esbuild")
+const common = { absWorkingDir: root, outdir: dist, platform: "node", format: "esm", logLevel: "warning" }
+
+/** Module by module. Nobody but the client program uses what is in `cli`. */
+const library = (esbuild) => {
+  const files = Fs.readdirSync(Path.join(root, "src"), { recursive: true, encoding: "utf8" })
+  const modules = files.filter((file) => file.endsWith(".ts") && !/^cli\/|\/main\.ts$/.test(file))
   return esbuild.build({
-    absWorkingDir: root,
+    ...common,
+    entryPoints: modules.map((file) => `src/${file}`),
+    outbase: "src",
+    target: "es2022",
+    sourcemap: true,
+    sourcesContent: false
+  })
+}
+
+const bundles = (esbuild) =>
+  esbuild.build({
+    ...common,
     entryPoints: Object.fromEntries(programs.map((program) => [program, `src/${program}.ts`])),
-    outdir: dist,
     // As deep as the sources are: what stands beside `src`, like the `.proto`, stands beside it as before.
     chunkNames: "programs/[name]-[hash]",
     bundle: true,
     splitting: true,
-    format: "esm",
-    platform: "node",
     target: "node20.19",
     external,
     plugins: [unused],
@@ -77,21 +89,19 @@ const bundles = async () => {
     banner: {
       js: "import{createRequire as $createRequire}from\"node:module\";const require=$createRequire(import.meta.url)"
     },
-    metafile: true,
-    write: false,
-    logLevel: "warning"
+    metafile: true
   })
-}
 
 Fs.rmSync(dist, { recursive: true, force: true })
-const [bundled] = await Promise.all([process.argv.includes("--no-bundle") ? undefined : bundles(), library()])
-if (bundled !== undefined) {
-  // Nobody else uses the modules of the client program.
-  Fs.rmSync(Path.join(dist, "cli"), { recursive: true, force: true })
-  for (const { path, contents } of bundled.outputFiles) {
-    Fs.mkdirSync(Path.dirname(path), { recursive: true })
-    Fs.writeFileSync(path, contents)
+if (process.argv.includes("--plain")) {
+  await compile()
+} else {
+  if (!process.argv.includes("--no-types")) {
+    await compile("--emitDeclarationOnly")
+    Fs.rmSync(Path.join(dist, "cli"), { recursive: true })
   }
-  Fs.writeFileSync(Path.join(dist, "programs/THIRD-PARTY.txt"), notices(root, bundled.metafile))
+  const esbuild = await import("esbuild")
+  const [{ metafile }] = await Promise.all([bundles(esbuild), library(esbuild)])
+  Fs.writeFileSync(Path.join(dist, "programs/THIRD-PARTY.txt"), notices(root, metafile))
 }
 for (const program of programs) Fs.chmodSync(Path.join(dist, `${program}.js`), 0o755)
