@@ -10,6 +10,7 @@ import { Env } from "../config/Environment.js"
 import * as Failure from "../terminal/Failure.js"
 import { consoleLayer, Output } from "../terminal/Output.js"
 import * as Program from "../terminal/Program.js"
+import { Prompt } from "../terminal/Prompt.js"
 import { run } from "./Cli.js"
 import { Connector } from "./Connector.js"
 
@@ -19,7 +20,7 @@ const logger = Logger.replace(
   Logger.withConsoleError(Logger.make(({ message }) => `Warning: ${String(message)}`))
 )
 
-const layer = ClientConfig.layer().pipe(
+const layer = Layer.merge(ClientConfig.layer(), Prompt.layer(process)).pipe(
   Layer.provideMerge(Layer.mergeAll(NodeContext.layer, Env.layer, Connector.layer, Output.layer(process), logger)),
   Layer.provideMerge(consoleLayer(process))
 )

@@ -18,7 +18,7 @@ export const security = Schema.Struct({
   audit_logging: Fields.boolean.annotations(Shape.note("Whether requests and commands are recorded in the audit log.")),
   confirmation_mode: Fields.oneOf("per-command", "per-session").annotations(
     Shape.expects("per-command or per-session", {
-      about: "Ask before each command that changes something, or once for all of a request: per-command or per-session."
+      about: "Ask before each command that changes something, or once per verb and request (destructive ones always)."
     })
   ),
   warn_sanitization: Fields.boolean.annotations(Shape.note("Whether to say what was replaced.")),

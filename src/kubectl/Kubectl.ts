@@ -19,17 +19,17 @@ export class Kubectl extends Context.Tag("vibectl/kubectl/Kubectl")<Kubectl, {
   /** Runs it on the terminal of this program, until it or the person at it ends it. */
   readonly attached: (args: ReadonlyArray<string>) => Effect.Effect<Ended, KubectlMissing>
 }>() {
-  /** `program` is a name to be found on `PATH`, or a path. */
   static readonly layer = (program: string): Layer.Layer<Kubectl, never, FileSystem.FileSystem> =>
-    Layer.effect(
-      this,
-      Effect.map(FileSystem.FileSystem, (files) => ({
-        isInstalled: isInstalled(files, program),
-        run: (args, options) => run(program, args, options),
-        attached: (args) => attached(program, args)
-      }))
-    )
+    Layer.effect(this, make(program))
 }
+
+/** `program` is a name to be found on `PATH`, or a path. */
+export const make = (program: string): Effect.Effect<Kubectl["Type"], never, FileSystem.FileSystem> =>
+  Effect.map(FileSystem.FileSystem, (files) => ({
+    isInstalled: isInstalled(files, program),
+    run: (args, options) => run(program, args, options),
+    attached: (args) => attached(program, args)
+  }))
 
 export interface RunOptions {
   /** Undefined gives it none. */

@@ -38,7 +38,7 @@ export const make = (key: Redacted.Redacted): Vault => {
   /** By their first characters, the lengths longest first. */
   const beginnings = new Map<string, { readonly values: Set<string>; readonly lengths: Array<number> }>()
   /** Which first three characters remembered values have: an answer "no" is true, and fast. */
-  const hints = new Uint8Array(1 << 16)
+  const hints = new Uint8Array(1 << 13)
 
   const name = (value: string, kind: Kind): string => {
     // Two bytes per code unit: UTF-8 would make halves of surrogate pairs equal.
@@ -137,7 +137,7 @@ const mostLengths = 64
 const rare = /^(?=[^\s]*[0-9])(?=[^\s]*[A-Za-z])[^\s:{}"'<>]{16,}$/
 
 const hint = (text: string, at: number): number =>
-  (text.charCodeAt(at) ^ (text.charCodeAt(at + 1) << 5) ^ (text.charCodeAt(at + 2) << 10)) & 0xffff
+  (text.charCodeAt(at) ^ (text.charCodeAt(at + 1) << 5) ^ (text.charCodeAt(at + 2) << 10)) & 0x1fff
 
 /** What a JSON string with these characters says; the characters themselves where it says nothing. */
 const unescaped = (text: string): string => {

@@ -3,6 +3,8 @@ import { FastCheck, Redacted } from "effect"
 import * as Redactor from "../../src/redaction/Redactor.js"
 import * as Corpora from "../support/Corpora.js"
 
+const runs = 500 * Number(process.env["FUZZ_RUNS"] ?? 1)
+
 const make = () => Redactor.make({ key: Redacted.make("k") })
 
 /** `text` through the filter, in pieces of these sizes over and over. */
@@ -119,7 +121,7 @@ describe("Redactor", () => {
         const redactor = make()
         assert.strictEqual(redactor.restore(redactor.redact(text, "cluster").text), text)
       }),
-      { numRuns: 1500 }
+      { numRuns: runs }
     )
   })
 
@@ -132,7 +134,7 @@ describe("Redactor", () => {
         assert.strictEqual(redacted, whole)
         assert.strictEqual(pieces(redactor.restoring(), redacted, others), text)
       }),
-      { numRuns: 1500 }
+      { numRuns: runs }
     )
   })
 
@@ -154,14 +156,17 @@ describe("Redactor", () => {
           assert.notInclude(redacted, Buffer.from(value).toString("base64").slice(0, 12))
         }
       ),
-      { numRuns: 1500 }
+      { numRuns: runs }
     )
   })
 
   it("gives one value one placeholder in every run", () => {
-    FastCheck.assert(FastCheck.property(text, (text) => {
-      assert.deepStrictEqual(make().redact(text, "cluster"), make().redact(text, "request"))
-    }))
+    FastCheck.assert(
+      FastCheck.property(text, (text) => {
+        assert.deepStrictEqual(make().redact(text, "cluster"), make().redact(text, "request"))
+      }),
+      { numRuns: runs }
+    )
   })
 
   it("changes nothing in what it redacted", () => {
@@ -174,7 +179,7 @@ describe("Redactor", () => {
           assert.deepStrictEqual(redactor.redact(text, "cluster").text, text)
         }
       ),
-      { numRuns: 1500 }
+      { numRuns: runs }
     )
   })
 

@@ -12,6 +12,7 @@ import { unlimited } from "../../src/domain/Limits.js"
 import type { ServerInfo } from "../../src/domain/ServerInfo.js"
 import * as Failure from "../../src/terminal/Failure.js"
 import { Output } from "../../src/terminal/Output.js"
+import { Prompt } from "../../src/terminal/Prompt.js"
 
 export interface Options {
   readonly info?: Partial<ServerInfo>
@@ -62,7 +63,16 @@ export const person = (options: Options = {}) =>
           write: (text) => Effect.sync(() => void (stdout += text)),
           line: (text) => Effect.sync(() => void (stdout += `${text}\n`)),
           note: (text) => Effect.sync(() => void (stderr += `${text}\n`)),
-          isTerminal: options.terminal ?? false
+          status: (text) => Effect.sync(() => void (stderr += text)),
+          isTerminal: options.terminal ?? false,
+          columns: options.terminal === true ? 120 : undefined,
+          colour: false,
+          notes: { isTerminal: false, columns: undefined, colour: false }
+        })
+        const nobody = Layer.succeed(Prompt, {
+          available: false,
+          choose: () => Effect.succeed(undefined),
+          line: () => Effect.succeed(undefined)
         })
         const console = Console.setConsole({
           ...present,
@@ -71,7 +81,7 @@ export const person = (options: Options = {}) =>
         })
         const layer = ClientConfig.layer().pipe(
           Layer.provideMerge(Env.layerTest({ VIBECTL_CONFIG_DIR: home, ...options.env })),
-          Layer.provideMerge(Layer.mergeAll(NodeContext.layer, output, connector, console))
+          Layer.provideMerge(Layer.mergeAll(NodeContext.layer, output, nobody, connector, console))
         )
         const argv = ["node", options.script ?? "/usr/bin/vibectl", ...words]
         const exit = yield* Effect.exit(Effect.provide(run(argv), layer))

@@ -14,6 +14,7 @@ import { unlimited } from "../../src/domain/Limits.js"
 import type { ServerInfo } from "../../src/domain/ServerInfo.js"
 import * as Failure from "../../src/terminal/Failure.js"
 import { Output } from "../../src/terminal/Output.js"
+import { Prompt } from "../../src/terminal/Prompt.js"
 import * as Certificates from "../support/Certificates.js"
 import * as Loopback from "../support/Loopback.js"
 
@@ -75,6 +76,11 @@ const person = (world: World = {}) =>
           notes: { isTerminal: false, columns: undefined, colour: false }
         })
         const silent = Console.setConsole({ ...(yield* Console.consoleWith(Effect.succeed)), error: () => Effect.void })
+        const nobody = Layer.succeed(Prompt, {
+          available: false,
+          choose: () => Effect.succeed(undefined),
+          line: () => Effect.succeed(undefined)
+        })
         const connector = Layer.succeed(Connector, {
           connect: (options: Options) =>
             Effect.sync(() => {
@@ -84,7 +90,7 @@ const person = (world: World = {}) =>
         })
         const layer = ClientConfig.layer().pipe(
           Layer.provideMerge(Env.layerTest({ VIBECTL_CONFIG_DIR: home })),
-          Layer.provideMerge(Layer.mergeAll(NodeContext.layer, output, connector, silent))
+          Layer.provideMerge(Layer.mergeAll(NodeContext.layer, output, nobody, connector, silent))
         )
         const exit = yield* Effect.exit(Effect.provide(run(["node", "vibectl", ...words]), layer))
         const failure = Exit.isFailure(exit) && exit.cause._tag === "Fail" ? exit.cause.error : undefined
@@ -330,7 +336,7 @@ describe("vibectl vibe", () => {
       const asked = yield* type("vibe", "--model", "fast", "explain", "kubernetes", "pods")
       assert.deepStrictEqual([asked.stdout, asked.stderr], ["a pod\n", ""])
       assert.deepInclude(requests[0], { user: ["explain kubernetes pods"], model: "fast" })
-      assert.lengthOf(requests[0]!.system!, 1)
+      assert.lengthOf(requests[0]!.system!, 3)
     }).pipe(Effect.provide(NodeContext.layer)))
 
   it.scoped("tells a person that a model does not stream, and takes no orders from the answer", () =>
@@ -339,7 +345,7 @@ describe("vibectl vibe", () => {
       const { type } = yield* person({ events, terminal: true })
       yield* type("setup-proxy", "configure", url)
       const asked = yield* type("vibe", "x")
-      assert.strictEqual(asked.stdout, "a]0;x[2Jb\tc\n")
+      assert.strictEqual(asked.stdout, "a]0;x[2Jb       c\n")
       assert.strictEqual(asked.stderr, "Warning: Model doesn't support streaming, falling back to simulated\n")
     }).pipe(Effect.provide(NodeContext.layer)))
 

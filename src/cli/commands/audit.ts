@@ -122,6 +122,5 @@ const timeOf = (line: Line | undefined): string | null => line === undefined ? n
 
 /** What no terminal shows is not shortened. */
 const columnsOf = (screen: Output["Type"]): number => {
-  if (!screen.isTerminal) return Infinity
-  return "columns" in screen && typeof screen.columns === "number" ? screen.columns : 120
+  return screen.columns ?? Infinity
 }

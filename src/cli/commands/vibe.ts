@@ -1,30 +1,57 @@
 /**
- * `vibectl vibe "…"`: asks, and prints the answer as it is produced.
+ * `vibectl vibe "…"`: puts the model to work, and prints its answer as it is produced.
  *
  * stdout gets the answer and nothing else, ended by one newline.
  */
 import { Args, Command, Options } from "@effect/cli"
-import { Effect, Option, Stream } from "effect"
-import type { AnswerEvent } from "../../domain/Answer.js"
-import { harmless, Output } from "../../terminal/Output.js"
+import { Duration, Effect, Option } from "effect"
+import * as Vibe from "../../assistant/Vibe.js"
+import { nearest } from "../../domain/Nearest.js"
+import * as Kubectl from "../../kubectl/Kubectl.js"
+import * as Verbs from "../../kubectl/Verbs.js"
 import { UsageInvalid } from "../../terminal/UsageInvalid.js"
 import { Connector } from "../Connector.js"
+import * as Privacy from "../Privacy.js"
 import * as Target from "../Target.js"
+import * as TerminalFace from "../TerminalFace.js"
+import { output, proxy } from "./options.js"
 
 export const vibe = Command.make("vibe", {
   request: Args.text({ name: "request" }).pipe(
-    Args.withDescription("What to ask, with or without quotes"),
+    Args.withDescription("What to do or to answer, with or without quotes"),
     Args.repeated
   ),
-  model: Options.text("model").pipe(
-    Options.withDescription("provider/model or an alias, instead of the server's default"),
+  mode: Options.choice("mode", ["manual", "semiauto", "auto"]).pipe(
+    Options.withDescription(
+      "What may run unasked: manual: nothing; semiauto: what only reads; auto: also the verbs of assistant.allow_verbs"
+    ),
     Options.optional
   ),
-  proxy: Options.text("proxy").pipe(
-    Options.withPseudoName("PROFILE"),
-    Options.withDescription("The profile to use, instead of the active one"),
+  model: Options.text("model").pipe(
+    Options.withDescription("provider/model or an alias, instead of assistant.model or the server's default"),
     Options.optional
-  )
+  ),
+  proxy,
+  showKubectl: Options.boolean("show-kubectl", { negationNames: ["no-show-kubectl"] }).pipe(
+    Options.withDescription("Show each kubectl command that runs"),
+    Options.optional
+  ),
+  yes: Options.boolean("yes", { aliases: ["y"] }).pipe(
+    Options.withDescription("Say yes beforehand to every command that would be asked about")
+  ),
+  dryRun: Options.boolean("dry-run").pipe(
+    Options.withDescription("Print the first command that would run, and run nothing")
+  ),
+  maxSteps: Options.integer("max-steps").pipe(
+    Options.withPseudoName("N"),
+    Options.withDescription("How many steps the model may take"),
+    Options.optional
+  ),
+  showMetrics: Options.boolean("show-metrics", { negationNames: ["no-show-metrics"] }).pipe(
+    Options.withDescription("Say what it took: tokens, cost, time to the first token"),
+    Options.optional
+  ),
+  output
 }, (input) =>
   Effect.scoped(Effect.gen(function*() {
     const request = input.request.join(" ").trim()
@@ -34,45 +61,56 @@ export const vibe = Command.make("vibe", {
         remedy: "Say what you want, e.g. `vibectl vibe \"explain kubernetes pods\"`."
       })
     }
-    const options = yield* Target.ofProfile(yield* Target.profile(Option.getOrUndefined(input.proxy)))
+    const target = yield* Target.profile(Option.getOrUndefined(input.proxy))
+    const { profile, settings: { assistant } } = target
+    const maxSteps = Option.getOrElse(input.maxSteps, () => assistant.max_steps)
+    if (maxSteps < 1 || maxSteps > 100) {
+      return yield* new UsageInvalid({
+        summary: `--max-steps ${maxSteps} is not between 1 and 100.`,
+        remedy: "Give a whole number from 1 to 100."
+      })
+    }
+    const stranger = assistant.allow_verbs.find((verb) => !Verbs.isVerb(verb))
+    if (stranger !== undefined) return yield* notAVerb(stranger)
+    const options = yield* Target.ofProfile(target)
     const client = yield* (yield* Connector).connect(options)
-    const model = Option.match(input.model, { onNone: () => ({}), onSome: (model) => ({ model }) })
-    yield* print(client.stream({ system: [instructions], user: [request], ...model }))
-  }))).pipe(Command.withDescription("Ask, and read the answer as it is produced"))
+    const makeFace = input.output === "json" ? TerminalFace.makeJson : TerminalFace.make
+    const face = yield* makeFace({
+      showKubectl: Option.getOrElse(input.showKubectl, () => assistant.show_kubectl),
+      showMetrics: Option.getOrElse(input.showMetrics, () => assistant.show_metrics),
+      warnSanitization: profile.security.warn_sanitization
+    })
+    const privacy = yield* Privacy.ofProfile(target)
+    const kubectl = yield* Kubectl.make(assistant.kubectl)
+    yield* Vibe.run({
+      request,
+      client,
+      face,
+      kubectl,
+      ...privacy,
+      profile: target.name,
+      server: `${options.host}:${options.port}`,
+      model: Option.getOrElse(input.model, () => assistant.model),
+      policy: {
+        mode: Option.getOrElse(input.mode, () => assistant.mode),
+        allow: new Set(assistant.allow_verbs)
+      },
+      yes: input.yes,
+      dryRun: input.dryRun,
+      confirmOnce: profile.security.confirmation_mode === "per-session",
+      maxSteps,
+      timeout: Duration.seconds(assistant.kubectl_timeout_seconds)
+    })
+  }))).pipe(Command.withDescription("Ask, or have something done on a cluster, and read the answer as it is produced"))
 
 // -- internals ---------------------------------------------------------------
 
-const instructions = "You are vibectl, an assistant for people who run Kubernetes clusters. "
-  + "Answer briefly and precisely, in plain text that reads well on a terminal."
-
-const print = <E>(events: Stream.Stream<AnswerEvent, E>) =>
-  Effect.gen(function*() {
-    const output = yield* Output
-    let fresh = true
-    const show = (event: AnswerEvent) => {
-      switch (event._tag) {
-        case "Text": {
-          const text = output.isTerminal ? harmless(event.text) : event.text
-          if (text !== "") fresh = text.endsWith("\n")
-          return output.write(text)
-        }
-        case "Restart":
-          return Effect.zipRight(
-            endLine,
-            output.note("Warning: The answer was interrupted and starts again; what stands above is void.")
-          )
-        case "Start":
-          return output.isTerminal && event.tier === "simulated"
-            ? output.note("Warning: Model doesn't support streaming, falling back to simulated")
-            : Effect.void
-        default:
-          return Effect.void
-      }
-    }
-    const endLine = Effect.suspend(() => {
-      if (fresh) return Effect.void
-      fresh = true
-      return output.write("\n")
-    })
-    yield* Effect.ensuring(Stream.runForEach(events, show), endLine)
+const notAVerb = (name: string) => {
+  const closest = nearest(name, Verbs.names())
+  return new UsageInvalid({
+    summary: `assistant.allow_verbs names '${name}', which is no verb of kubectl.`,
+    remedy: closest.length === 0
+      ? "Name verbs as kubectl has them, e.g. `scale` or `rollout restart`."
+      : `Did you mean ${closest.join(" or ")}?`
   })
+}

@@ -1,0 +1,96 @@
+/**
+ * The ways a request to the assistant can end without an answer, besides those of a call to the server.
+ */
+import { Data } from "effect"
+
+export type VibeError = PlanMalformed | Impossible | StepsUsedUp | NotConfirmed | CommandRefused | ClusterUnreachable
+
+/** The model's answer was no plan, and neither was its second one. */
+export class PlanMalformed extends Data.TaggedError("PlanMalformed")<{ readonly problem: string }> {
+  get summary() {
+    return `The model did not answer with a plan that can be followed: ${this.problem}`
+  }
+  get remedy() {
+    return "Ask again, or use a model that is better at structured output: --model NAME (`vibectl models` lists them)."
+  }
+  override get message() {
+    return `${this.summary} ${this.remedy}`
+  }
+}
+
+/** The model says that it cannot be done. */
+export class Impossible extends Data.TaggedError("Impossible")<{ readonly summary: string }> {
+  readonly remedy = "Ask for something else, or say more of what you want."
+  override get message() {
+    return `${this.summary} ${this.remedy}`
+  }
+}
+
+/** The request was not done within the number of steps it may take. */
+export class StepsUsedUp extends Data.TaggedError("StepsUsedUp")<{ readonly steps: number }> {
+  get summary() {
+    return `The request is not done after ${this.steps} steps.`
+  }
+  get remedy() {
+    return "Ask for less at once, or allow more steps with --max-steps."
+  }
+  override get message() {
+    return `${this.summary} ${this.remedy}`
+  }
+}
+
+/** A command needs a yes, and there was a no or nobody to ask. */
+export class NotConfirmed extends Data.TaggedError("NotConfirmed")<{
+  /** As a person would type it. */
+  readonly command: string
+  readonly because: string
+  /** Whether there was somebody to ask. */
+  readonly wasAsked: boolean
+}> {
+  get summary() {
+    return this.wasAsked
+      ? `Not run, as you said: ${this.command}`
+      : `Not run: ${this.command} (${this.because}); it needs a yes, and there is no terminal to ask on.`
+  }
+  get remedy() {
+    return this.wasAsked
+      ? "Say what should be done instead, e.g. `vibectl vibe \"…\"`."
+      : "Run vibectl on a terminal, say yes beforehand with --yes, or allow the verb by name: assistant.allow_verbs with "
+        + "--mode auto."
+  }
+  override get message() {
+    return `${this.summary} ${this.remedy}`
+  }
+}
+
+/** The model planned something that is never run. */
+export class CommandRefused extends Data.TaggedError("CommandRefused")<{
+  readonly command: string
+  readonly because: string
+}> {
+  get summary() {
+    return `The model planned a command that is not run: ${this.command} (${this.because}).`
+  }
+  get remedy() {
+    return "Ask in other words; if you do want this command, run it yourself."
+  }
+  override get message() {
+    return `${this.summary} ${this.remedy}`
+  }
+}
+
+/** There is no cluster that answers. */
+export class ClusterUnreachable extends Data.TaggedError("ClusterUnreachable")<{
+  /** The first line of what kubectl said. */
+  readonly said: string
+}> {
+  get summary() {
+    return `kubectl reaches no cluster: ${this.said}`
+  }
+  get remedy() {
+    return "Check `kubectl config current-context` and that the cluster runs. Questions that need no cluster work without it."
+  }
+  override get message() {
+    return `${this.summary} ${this.remedy}`
+  }
+}

@@ -1,0 +1,245 @@
+/**
+ * A planned command on its way: judged, asked about, run, told.
+ */
+import { type Duration, Effect } from "effect"
+import * as Display from "../kubectl/Display.js"
+import type { Ended, Kubectl, KubectlMissing } from "../kubectl/Kubectl.js"
+import * as Preview from "../kubectl/Preview.js"
+import * as Safety from "../kubectl/Safety.js"
+import * as Text from "../kubectl/Text.js"
+import type { Finding, Redactor } from "../redaction/Redactor.js"
+import type { AuditLog, Entry } from "./AuditLog.js"
+import { ClusterUnreachable, CommandRefused, NotConfirmed } from "./Errors.js"
+import * as Excerpt from "./Excerpt.js"
+import type { Face, Planned } from "./Face.js"
+import type * as Plan from "./Plan.js"
+import type { Step } from "./Prompts.js"
+
+export interface Deps {
+  readonly kubectl: Kubectl["Type"]
+  readonly redactor: Redactor
+  readonly audit: AuditLog["Type"]
+  readonly face: Face
+  readonly policy: Safety.Policy
+  /** All that can be confirmed is. */
+  readonly yes: boolean
+  /** Nothing is run. */
+  readonly dryRun: boolean
+  /** Whether a verb that was confirmed once may run again unasked, unless it destroys. */
+  readonly confirmOnce: boolean
+  readonly timeout: Duration.Duration
+}
+
+/** What a run of the assistant remembers of its commands. */
+export interface History {
+  readonly confirmed: Set<string>
+  readonly commands: Array<
+    { readonly command: string; readonly decision: string; readonly exitCode: number | undefined }
+  >
+  refusals: number
+}
+
+export const history = (): History => ({ confirmed: new Set(), commands: [], refusals: 0 })
+
+/** What to tell the model; `Shown` for a dry run. */
+export type Outcome = { readonly _tag: "Shown" } | { readonly _tag: "Step"; readonly step: Step }
+
+/** Runs nothing that policy does not allow and nobody has confirmed. */
+export const execute = (
+  deps: Deps,
+  history: History,
+  plan: Plan.Command,
+  requestId: string
+): Effect.Effect<Outcome, NotConfirmed | CommandRefused | ClusterUnreachable | KubectlMissing> =>
+  Effect.gen(function*() {
+    const { audit, face, redactor } = deps
+    const written = Text.withoutProgram(plan.args)
+    const args = written.map(redactor.restore)
+    const stdin = redactor.restore(plan.stdin)
+    const verdict = Safety.judge(args, { stdin: stdin !== "" })
+    const secrets = redactor.mentioned([...written, plan.stdin].join("\n"))
+    const command = Display.command(written)
+
+    const record = (decision: Recorded["decision"], exitCode: number | undefined) =>
+      Effect.suspend(() => {
+        history.commands.push({ command, decision, exitCode })
+        return audit.record({
+          event: "command",
+          requestId,
+          command: written,
+          verdict: named(verdict),
+          decision,
+          exitCode
+        })
+      })
+    const notRun = (because: string) => step({ _tag: "NotRun", command, because })
+    const planned = (targets: Planned["targets"]): Planned => ({
+      command,
+      text: plan.text,
+      verdict,
+      stdin: plan.stdin,
+      targets,
+      also: secrets.length === 0 ? undefined : secretsNote(secrets)
+    })
+
+    if (verdict._tag === "Refused") {
+      yield* record("refused", undefined)
+      history.refusals++
+      // Once may be a slip; a model that insists is not argued with.
+      if (history.refusals > 1) return yield* new CommandRefused({ command, because: verdict.because })
+      yield* face.note(`Refused: ${command} (${verdict.because})`)
+      return notRun(`it is never run (${verdict.because}). ${verdict.instead ?? ""}`.trim())
+    }
+    if (deps.dryRun) {
+      yield* record("dry-run", undefined)
+      yield* face.planned(planned(undefined))
+      return { _tag: "Shown" }
+    }
+    const isInteractive = verdict._tag === "Confirm" && verdict.interactive
+    if (isInteractive && !face.hasTerminal) {
+      yield* record("refused", undefined)
+      return notRun("it needs a terminal, and there is none. Use a command that ends by itself.")
+    }
+
+    const decision = yield* decide(deps, history, planned, verdict, secrets, args)
+    switch (decision._tag) {
+      case "Nobody":
+        yield* record("declined", undefined)
+        return yield* new NotConfirmed({ command, because: decision.because, wasAsked: false })
+      case "No":
+        yield* record("declined", undefined)
+        return yield* new NotConfirmed({ command, because: "", wasAsked: true })
+      case "But":
+        yield* record("declined", undefined)
+        return notRun(`the user declined it and said: ${redactor.redact(decision.text, "request").text}`)
+      case "Run": {
+        yield* face.running(command)
+        const ran = isInteractive
+          ? Effect.map(deps.kubectl.attached(args), ({ exitCode }): Step & { exitCode: number } => ({
+            _tag: "Attached",
+            command,
+            exitCode
+          }))
+          : run(deps, command, args, stdin)
+        const done = yield* Effect.onExit(
+          ran,
+          (exit) =>
+            record(
+              decision.isUnasked ? "unasked" : "approved",
+              exit._tag === "Success" ? exit.value.exitCode : undefined
+            )
+        )
+        return step(done)
+      }
+    }
+  })
+
+// -- internals ---------------------------------------------------------------
+
+type Recorded = Extract<Entry, { readonly event: "command" }>
+
+const step = (step: Step): Outcome => ({ _tag: "Step", step })
+
+const named = (verdict: Safety.Verdict): string =>
+  verdict._tag === "Confirm" && verdict.destructive ? "Destructive" : verdict._tag
+
+const secretsNote = (secrets: ReturnType<Redactor["mentioned"]>): string =>
+  secrets.some(({ source }) => source === "cluster")
+    ? "it carries a secret that was read from the cluster"
+    : "it carries a secret of your request"
+
+const decide = (
+  deps: Deps,
+  history: History,
+  planned: (targets: Planned["targets"]) => Planned,
+  verdict: Exclude<Safety.Verdict, { readonly _tag: "Refused" }>,
+  secrets: ReturnType<Redactor["mentioned"]>,
+  args: ReadonlyArray<string>
+) =>
+  Effect.gen(function*() {
+    const isStolen = secrets.some(({ source }) => source === "cluster")
+    if (secrets.length === 0 && Safety.decide(verdict, deps.policy) === "run") {
+      return { _tag: "Run", isUnasked: true } as const
+    }
+    const isDestructive = verdict._tag === "Confirm" && verdict.destructive
+    const wasConfirmed = deps.confirmOnce && !isDestructive && secrets.length === 0 &&
+      history.confirmed.has(verdict.verb)
+    // What would carry a secret out of the cluster is only for a person to allow, who sees it.
+    if ((deps.yes && !isStolen) || wasConfirmed) {
+      return { _tag: "Run", isUnasked: false } as const
+    }
+    const targets = isDestructive ? yield* targetsOf(deps, args) : undefined
+    const answer = yield* deps.face.confirm(planned(targets))
+    if (answer === undefined) {
+      const because = isStolen
+        ? secretsNote(secrets)
+        : verdict._tag === "Confirm"
+        ? verdict.because
+        : "commands are confirmed in this mode"
+      return { _tag: "Nobody", because } as const
+    }
+    if (answer._tag !== "Yes") return answer
+    history.confirmed.add(verdict.verb)
+    return { _tag: "Run", isUnasked: false } as const
+  })
+
+/** The objects a destructive command would hit; undefined when they cannot be known. */
+const targetsOf = (deps: Deps, args: ReadonlyArray<string>) =>
+  Effect.scoped(Effect.gen(function*() {
+    const preview = Preview.of(args)
+    // It runs unasked, so it must be one of those that may.
+    if (preview === undefined || Safety.judge(preview)._tag !== "ReadOnly") return undefined
+    yield* deps.face.busy("Looking up what it would hit…")
+    let text = ""
+    const { exitCode } = yield* deps.kubectl.run(preview, {
+      timeout: deps.timeout,
+      onOutput: (stream, piece) => {
+        if (stream === "stdout" && text.length < mostTargets) text += piece
+      }
+    })
+    return exitCode === 0
+      ? deps.redactor.redact(text, "cluster").text.split("\n").filter((line) => line !== "")
+      : undefined
+  }))
+
+const mostTargets = 100_000
+
+const run = (deps: Deps, command: string, args: ReadonlyArray<string>, stdin: string) =>
+  Effect.scoped(Effect.gen(function*() {
+    yield* deps.face.busy(`Running ${command}`)
+    const found = new Array<Finding>()
+    const outputs = {
+      stdout: {
+        filter: deps.redactor.redacting("cluster", (finding) => found.push(finding)),
+        excerpt: Excerpt.make(most.stdout)
+      },
+      stderr: {
+        filter: deps.redactor.redacting("cluster", (finding) => found.push(finding)),
+        excerpt: Excerpt.make(most.stderr)
+      }
+    }
+    const ended: Ended = yield* deps.kubectl.run(args, {
+      stdin: stdin === "" ? undefined : stdin,
+      timeout: deps.timeout,
+      onOutput: (stream, piece) => outputs[stream].excerpt.push(outputs[stream].filter.push(piece))
+    })
+    const text = (stream: keyof typeof outputs) => {
+      outputs[stream].excerpt.push(outputs[stream].filter.end())
+      return outputs[stream].excerpt.text()
+    }
+    const [stdout, stderr] = [text("stdout").trimEnd(), text("stderr").trimEnd()]
+    const silent = unreachable.exec(stderr)
+    if (ended.exitCode !== 0 && silent !== null) return yield* new ClusterUnreachable({ said: silent[0].trim() })
+    const output = stderr === "" ? stdout : `${stdout}${stdout === "" ? "" : "\n"}On standard error:\n${stderr}`
+    return { _tag: "Ran", command, output, ...ended } satisfies Step
+  }))
+
+/** Characters of a command's output that the model gets. */
+const most = { stdout: { head: 14_000, tail: 6_000 }, stderr: { head: 2_000, tail: 2_000 } }
+
+/**
+ * What kubectl says when there is no cluster, or none that it can reach.
+ * Source: https://github.com/kubernetes/kubectl/blob/master/pkg/cmd/util/helpers.go
+ */
+const unreachable =
+  /^.*(?:The connection to the server .* was refused|Unable to connect to the server|no configuration has been provided|current-context is not set|couldn't get current server API group list|context .* does not exist).*$/m

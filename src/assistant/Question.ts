@@ -1,0 +1,179 @@
+/**
+ * One question to the model: what leaves the machine is redacted, what comes
+ * back is read as a plan, and an answer to the user is shown while it is made.
+ */
+import { Cause, Clock, Effect, type Either, Option, Stream } from "effect"
+import type { ProxyClient } from "../client/ProxyClient.js"
+import type { AnswerEvent, Metrics } from "../domain/Answer.js"
+import type { ClientError } from "../domain/ClientErrors.js"
+import * as RequestId from "../proxy/RequestId.js"
+import type { Filter, Finding, Redactor } from "../redaction/Redactor.js"
+import type { AuditLog } from "./AuditLog.js"
+import type { Face } from "./Face.js"
+import * as Plan from "./Plan.js"
+import * as PlanReader from "./PlanReader.js"
+import * as Prompts from "./Prompts.js"
+import type { Call } from "./Totals.js"
+
+export interface Deps {
+  readonly client: ProxyClient["Type"]
+  readonly redactor: Redactor
+  readonly audit: AuditLog["Type"]
+  readonly face: Face
+  /** For the audit log. */
+  readonly profile: string
+  readonly server: string
+  readonly sanitized: boolean
+  readonly model: string | undefined
+}
+
+export interface Answered {
+  readonly requestId: string
+  readonly reading: Either.Either<PlanReader.Read, Plan.Malformed>
+  /** As the model wrote it, with placeholders. */
+  readonly raw: string
+  /** What of it was shown, restored. */
+  readonly shown: string
+  readonly call: Call
+  /** The secrets that were replaced. */
+  readonly findings: ReadonlyArray<Finding>
+}
+
+/** Interruption cancels the call. */
+export const ask = (
+  deps: Deps,
+  situation: Prompts.Situation
+): Effect.Effect<Answered, ClientError> =>
+  Effect.gen(function*() {
+    const { audit, client, face, redactor } = deps
+    const requestId = yield* RequestId.make
+    // The request is the user's own words; the rest went through the redactor when it came, and goes through it once more here.
+    const sources = Prompts.user(situation).map((text, index) =>
+      redactor.redact(text, index === 0 ? "request" : "cluster")
+    )
+    const user = sources.map(({ text }) => text)
+    const findings = distinct(sources.flatMap((source) => source.findings))
+    yield* audit.record({
+      event: "request",
+      requestId,
+      profile: deps.profile,
+      server: deps.server,
+      model: deps.model,
+      purpose: situation.repair === undefined ? "plan" : "repair",
+      text: user.join("\n\n"),
+      sanitized: deps.sanitized,
+      redacted: findings
+    })
+
+    const began = yield* Clock.currentTimeMillis
+    const reading = read(face, redactor)
+    const events = client.stream({
+      requestId,
+      system: Prompts.system(situation),
+      user,
+      ...(deps.model === undefined ? {} : { model: deps.model }),
+      ...(situation.isStructured ? { responseSchema: Plan.jsonSchema } : {})
+    })
+    const outcome = yield* Effect.onExit(consume(face, events, reading, began), (exit) =>
+      Effect.flatMap(Clock.currentTimeMillis, (now) => {
+        const { metrics, model } = reading.state
+        return audit.record({
+          event: "response",
+          requestId,
+          outcome: exit._tag === "Success" ? "ok" : outcomeOf(exit.cause),
+          model,
+          inputTokens: metrics?.inputTokens,
+          outputTokens: metrics?.outputTokens,
+          costUsd: metrics?.costUsd,
+          durationMs: now - began,
+          text: reading.state.raw
+        })
+      }))
+    return { requestId, findings, ...outcome }
+  })
+
+// -- internals ---------------------------------------------------------------
+
+interface State {
+  raw: string
+  shown: string
+  reader: PlanReader.PlanReader
+  restoring: Filter
+  model: string | undefined
+  metrics: Metrics | undefined
+  firstTokenMs: number | undefined
+}
+
+/** Keeps what has come, and gives out what of it is to be shown. */
+const read = (face: Face, redactor: Redactor) => {
+  const fresh = () => ({ raw: "", shown: "", reader: PlanReader.make(), restoring: redactor.restoring() })
+  const state: State = { ...fresh(), model: undefined, metrics: undefined, firstTokenMs: undefined }
+  const show = (visible: string) => {
+    if (visible === "") return Effect.void
+    state.shown += visible
+    return face.answer(visible)
+  }
+  return {
+    state,
+    push: (piece: string) => {
+      state.raw += piece
+      return show(state.restoring.push(state.reader.push(piece)))
+    },
+    end: Effect.suspend(() => show(state.restoring.end())),
+    restart: Effect.suspend(() => {
+      const hasShown = state.shown !== ""
+      Object.assign(state, fresh())
+      return hasShown ? face.restarted : Effect.void
+    })
+  }
+}
+
+const consume = <E>(
+  face: Face,
+  events: Stream.Stream<AnswerEvent, E>,
+  { end, push, restart, state }: ReturnType<typeof read>,
+  began: number
+) =>
+  Effect.gen(function*() {
+    const take = (event: AnswerEvent, now: number): Effect.Effect<void> => {
+      switch (event._tag) {
+        case "Text":
+          state.firstTokenMs ??= now - began
+          return push(event.text)
+        case "Restart":
+          return restart
+        case "Start":
+          state.model = event.model
+          return event.tier === "simulated" ? face.simulated : Effect.void
+        case "Done":
+          state.model = event.model
+          return Effect.void
+        case "Metrics":
+          state.metrics = event
+          return Effect.void
+        case "Heartbeat":
+          return Effect.void
+      }
+    }
+    yield* Stream.runForEach(events, (event) => Effect.flatMap(Clock.currentTimeMillis, (now) => take(event, now)))
+      .pipe(
+        Effect.ensuring(end),
+        // What was shown of an answer that breaks off ends its line, before anything is said of it.
+        Effect.onError(() => face.answered)
+      )
+    const { firstTokenMs, metrics, model, raw, reader, shown } = state
+    const durationMs = (yield* Clock.currentTimeMillis) - began
+    return { reading: reader.end(), raw, shown, call: { metrics, model, firstTokenMs, durationMs } }
+  })
+
+/** For the audit log. */
+const outcomeOf = (cause: Cause.Cause<ClientError>): string => {
+  if (Cause.isInterruptedOnly(cause)) return "interrupted"
+  const failure = Option.getOrUndefined(Cause.failureOption(cause))
+  if (failure === undefined) return "defect"
+  return failure._tag === "VersionMismatch" ? "VERSION_INCOMPATIBLE" : failure.reason
+}
+
+const distinct = (findings: ReadonlyArray<Finding>): ReadonlyArray<Finding> => [
+  ...new Map(findings.map((finding) => [finding.placeholder, finding])).values()
+]

@@ -1,0 +1,203 @@
+/**
+ * The assistant: asks the model for one step at a time, takes it, and goes on
+ * until there is an answer.
+ *
+ * Whatever the model or the cluster says, a command runs only if policy lets it
+ * run unasked or somebody confirmed it.
+ */
+import { Effect, Random } from "effect"
+import type { CallFailed, ClientError } from "../domain/ClientErrors.js"
+import type { KubectlMissing } from "../kubectl/Kubectl.js"
+import { Impossible, PlanMalformed, StepsUsedUp, type VibeError } from "./Errors.js"
+import * as Excerpt from "./Excerpt.js"
+import * as Execute from "./Execute.js"
+import type { Report } from "./Face.js"
+import type { Memory } from "./Memory.js"
+import * as Plan from "./Plan.js"
+import type { Situation, Step } from "./Prompts.js"
+import * as Question from "./Question.js"
+import * as Totals from "./Totals.js"
+
+export interface Options extends Question.Deps, Execute.Deps {
+  readonly request: string
+  readonly maxSteps: number
+  /** Undefined: nothing is remembered. */
+  readonly memory: Memory["Type"] | undefined
+}
+
+/** Interruption cancels the call or the command that runs, at once. */
+export const run = (options: Options): Effect.Effect<Report, ClientError | VibeError | KubectlMissing> =>
+  Effect.gen(function*() {
+    const { face } = options
+    const state: State = {
+      steps: [],
+      totals: Totals.none,
+      isStructured: true,
+      memory: yield* remembered(options),
+      known: new Set(),
+      history: Execute.history()
+    }
+    const mark = yield* makeMark
+    const hasKubectl = yield* options.kubectl.isInstalled
+    const report = (answer: string): Report => ({ answer, commands: state.history.commands, totals: state.totals })
+
+    for (let left = options.maxSteps; left > 0; left--) {
+      const { plan, requestId, shown } = yield* next(options, state, {
+        request: options.request,
+        memory: state.memory,
+        steps: state.steps,
+        mark,
+        hasKubectl,
+        isStructured: state.isStructured,
+        stepsLeft: left,
+        repair: undefined
+      })
+      yield* remember(options, state, plan.memory)
+      switch (plan.action) {
+        case "DONE": {
+          const done = report(shown)
+          yield* face.ended(done)
+          return done
+        }
+        case "FEEDBACK": {
+          const reply = yield* face.reply(shown)
+          if (reply === undefined) {
+            const asked = report(shown)
+            yield* face.ended(asked)
+            return asked
+          }
+          state.steps.push({ _tag: "Asked", text: plan.text, reply: options.redactor.redact(reply, "request").text })
+          break
+        }
+        case "THOUGHT":
+          yield* face.thought(options.redactor.restore(plan.text))
+          state.steps.push({ _tag: "Thought", text: plan.text })
+          break
+        case "WAIT":
+          yield* wait(options, plan)
+          state.steps.push({ _tag: "Waited", seconds: plan.seconds })
+          break
+        case "ERROR":
+          return yield* new Impossible({ summary: options.redactor.restore(plan.text) })
+        case "COMMAND": {
+          const outcome = yield* Execute.execute(options, state.history, plan, requestId)
+          if (outcome._tag === "Shown") {
+            const shown = report("")
+            yield* face.ended(shown)
+            return shown
+          }
+          state.steps.push(outcome.step)
+        }
+      }
+    }
+    return yield* new StepsUsedUp({ steps: options.maxSteps })
+  })
+
+// -- internals ---------------------------------------------------------------
+
+interface State {
+  readonly steps: Array<Step>
+  totals: Totals.Totals
+  /** Whether the provider takes the schema of a plan. */
+  isStructured: boolean
+  memory: string
+  /** The placeholders the user knows of. */
+  readonly known: Set<string>
+  readonly history: Execute.History
+}
+
+/** The next plan; a malformed one may be mended once. */
+const next = (options: Options, state: State, situation: Situation) =>
+  Effect.gen(function*() {
+    const first = yield* ask(options, state, situation)
+    if (first.reading._tag === "Right") return yield* read(options, first, first.reading.right)
+    const { problem } = first.reading.left
+    const answer = Excerpt.of(first.raw, mostRepair)
+    const second = yield* ask(options, state, {
+      ...situation,
+      isStructured: state.isStructured,
+      repair: { problem, answer }
+    })
+    if (second.reading._tag === "Left") {
+      return yield* new PlanMalformed({ problem: second.reading.left.problem.split("\n")[0] ?? problem })
+    }
+    return yield* read(options, second, second.reading.right)
+  })
+
+const mostRepair = { head: 1_500, tail: 500 }
+
+/** An answer that could not be shown while it came is shown now. */
+const read = (
+  { face, redactor }: Options,
+  { requestId, shown }: Question.Answered,
+  { isCut, plan }: { readonly plan: Plan.Plan; readonly isCut: boolean }
+) =>
+  Effect.gen(function*() {
+    if (!Plan.isAnswer(plan.action)) return { plan, requestId, shown }
+    const late = shown === "" ? redactor.restore(plan.text) : ""
+    if (late !== "") yield* face.answer(late)
+    yield* face.answered
+    if (isCut) yield* face.note("Warning: The answer breaks off: the model stopped before its end.")
+    return { plan, requestId, shown: shown + late }
+  })
+
+const ask = (options: Options, state: State, situation: Situation) =>
+  Effect.gen(function*() {
+    const answered = yield* thinking(options, situation).pipe(
+      Effect.catchIf(
+        (error): error is CallFailed => situation.isStructured && isRejected(error),
+        // Not every model takes a schema: it is told in words what to answer, for the rest of the run.
+        () => {
+          state.isStructured = false
+          return thinking(options, { ...situation, isStructured: false })
+        }
+      )
+    )
+    state.totals = Totals.plus(state.totals, answered.call)
+    yield* tellRedacted(options, state, answered.findings)
+    return answered
+  })
+
+const thinking = (options: Options, situation: Situation) =>
+  Effect.scoped(Effect.zipRight(options.face.busy("Thinking…"), Question.ask(options, situation)))
+
+const isRejected = (error: ClientError): boolean => error._tag === "CallFailed" && error.reason === "PROVIDER_REJECTED"
+
+const tellRedacted = ({ face }: Options, { known }: State, findings: Question.Answered["findings"]) =>
+  Effect.suspend(() => {
+    const fresh = findings.filter(({ placeholder }) => !known.has(placeholder))
+    for (const { placeholder } of fresh) known.add(placeholder)
+    if (fresh.length === 0) return Effect.void
+    const kinds = [...new Set(fresh.map(({ kind }) => kind))].join(", ")
+    const [what, were] = fresh.length === 1 ? ["1 secret", "was"] : [`${fresh.length} secrets`, "were"]
+    return face.redacted(`${what} (${kinds}) ${were} replaced before the request left this machine.`)
+  })
+
+const wait = ({ face }: Options, { seconds, text }: Plan.Wait) =>
+  Effect.scoped(
+    Effect.zipRight(
+      face.busy(`Waiting ${seconds} s${text === "" ? "" : `: ${text}`}`),
+      Effect.sleep(`${seconds} seconds`)
+    )
+  )
+
+/** What cannot be read or written must not keep anybody from their answer. */
+const remembered = ({ face, memory }: Options) =>
+  memory === undefined ? Effect.succeed("") : Effect.catchAll(
+    memory.read,
+    ({ summary }) => Effect.as(face.note(`Warning: ${summary}`), "")
+  )
+
+const remember = ({ face, memory, redactor }: Options, state: State, text: string) =>
+  Effect.suspend(() => {
+    // Placeholders stay in it: a secret is never remembered.
+    const clean = redactor.redact(text.trim(), "cluster").text
+    if (memory === undefined || clean === "" || clean === state.memory) return Effect.void
+    state.memory = clean
+    return Effect.catchAll(memory.write(clean), ({ summary }) => face.note(`Warning: ${summary}`))
+  })
+
+const makeMark: Effect.Effect<string> = Effect.map(
+  Effect.replicateEffect(Random.nextIntBetween(0, 0x1_0000), 4),
+  (words) => words.map((word) => word.toString(16).padStart(4, "0")).join("")
+)

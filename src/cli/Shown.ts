@@ -1,0 +1,101 @@
+/**
+ * What the assistant shows, as text.
+ */
+import type { Planned, Report } from "../assistant/Face.js"
+import type { Totals } from "../assistant/Totals.js"
+import { harmless } from "../terminal/Output.js"
+
+export interface Style {
+  readonly dim: (text: string) => string
+  readonly bold: (text: string) => string
+  readonly warn: (text: string) => string
+}
+
+/** Without colour, text stays as it is. */
+export const style = (colour: boolean): Style => {
+  const sgr = (begin: number, end: number) => (text: string) => colour ? `\u001b[${begin}m${text}\u001b[${end}m` : text
+  return { dim: sgr(2, 22), bold: sgr(1, 22), warn: sgr(33, 39) }
+}
+
+/** A planned command as lines of shell, with what goes to its standard input as a here-document. */
+export const script = ({ command, stdin }: Planned): string => {
+  if (stdin === "") return command
+  const lines = stdin.replace(/\n$/, "").split("\n")
+  // A line of the manifest that looks like the end would end it.
+  let end = "EOF"
+  while (lines.includes(end)) end += "_"
+  return [`${command} <<'${end}'`, ...lines, end].join("\n")
+}
+
+/** How a command would be treated. */
+export const judgement = ({ also, verdict }: Planned): string => {
+  if (verdict._tag === "Refused") return `Never run: ${verdict.because}.`
+  const because = also ?? (verdict._tag === "ReadOnly" ? undefined : verdict.because)
+  return because === undefined ? "It only reads." : `It would need a yes: ${because}.`
+}
+
+/** What is asked about: why, what exactly, and what it would hit. */
+export const question = (planned: Planned, { bold, dim, warn }: Style): ReadonlyArray<string> => {
+  const { also, stdin, targets, text, verdict } = planned
+  const because = verdict._tag === "Confirm" ? [verdict.because] : []
+  const [first, ...manifest] = harmless(script(planned)).split("\n")
+  return [
+    ...(text.trim() === "" ? [] : [harmless(text)]),
+    `  ${bold(first ?? "")}`,
+    ...(stdin === "" ? [] : manifest.map((line) => `  ${line}`)),
+    ...[...because, ...(also === undefined ? [] : [also])].map((reason) => warn(`  ${capital(harmless(reason))}.`)),
+    ...(targets === undefined ? [] : hits(targets).map((line) => dim(`  ${harmless(line)}`))),
+    ...(targets === undefined && verdict._tag === "Confirm" && verdict.destructive
+      ? [dim("  What it would hit could not be listed.")]
+      : [])
+  ]
+}
+
+/** One line: what it took. */
+export const metrics = (totals: Totals): string => {
+  const about = totals.estimated ? "about " : ""
+  return [
+    ...(totals.model === undefined ? [] : [totals.model]),
+    `${totals.calls} ${totals.calls === 1 ? "call" : "calls"}`,
+    `${about}${totals.inputTokens} tokens in, ${totals.outputTokens} out`,
+    totals.costUsd === undefined ? "cost unknown" : `$${totals.costUsd.toFixed(totals.costUsd < 0.01 ? 6 : 4)}`,
+    ...(totals.firstTokenMs === undefined ? [] : [`first token after ${seconds(totals.firstTokenMs)}`]),
+    `${seconds(totals.durationMs)} in all`
+  ].join(" · ")
+}
+
+export const toJson = ({ answer, commands, totals }: Report, planned: Planned | undefined): object => ({
+  answer,
+  ...(planned === undefined
+    ? {}
+    : { planned: { command: planned.command, stdin: planned.stdin, verdict: planned.verdict, reason: planned.text } }),
+  commands: commands.map(({ command, decision, exitCode }) => ({ command, decision, exit_code: exitCode ?? null })),
+  metrics: {
+    model: totals.model ?? null,
+    calls: totals.calls,
+    input_tokens: totals.inputTokens,
+    output_tokens: totals.outputTokens,
+    tokens_estimated: totals.estimated,
+    cost_usd: totals.costUsd ?? null,
+    first_token_ms: totals.firstTokenMs ?? null,
+    duration_ms: totals.durationMs
+  }
+})
+
+// -- internals ---------------------------------------------------------------
+
+const mostHits = 20
+
+const hits = (targets: ReadonlyArray<string>): ReadonlyArray<string> => {
+  if (targets.length === 0) return ["It would hit nothing now."]
+  const more = targets.length - mostHits
+  return [
+    `It would hit ${targets.length} ${targets.length === 1 ? "object" : "objects"}:`,
+    ...targets.slice(0, mostHits).map((target) => `  ${target}`),
+    ...(more > 0 ? [`  … and ${more} more`] : [])
+  ]
+}
+
+const seconds = (millis: number): string => `${(millis / 1000).toFixed(millis < 10_000 ? 2 : 1)} s`
+
+const capital = (text: string): string => text.slice(0, 1).toUpperCase() + text.slice(1).replace(/\.$/, "")
