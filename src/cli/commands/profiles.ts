@@ -33,7 +33,7 @@ export const list = Command.make("list", { output }, (input) =>
       profile.server_url,
       profile.jwt_path === null ? "none" : "stored"
     ])
-    yield* screen.line(Table.render(["Profile", "Active", "Server", "Token"], rows))
+    yield* screen.line(Table.render(["Profile", "Active", "Server", "Token"], rows, { width: screen.columns }))
   })).pipe(Command.withDescription("Show the profiles"))
 
 export const use = Command.make("use", { name: Args.text({ name: "PROFILE" }) }, ({ name }) =>
