@@ -5,15 +5,15 @@ import * as Limits from "../domain/Limits.js"
 import type { ServerInfo } from "../domain/ServerInfo.js"
 import * as Table from "../terminal/Table.js"
 
-/** The table of the documentation: name, version, and the first models. */
-export const render = (info: ServerInfo): string => {
+/** The table of the documentation: name, version, and the first models; `width` as for every table. */
+export const render = (info: ServerInfo, width: number | undefined): string => {
   const shown = info.models.slice(0, most).map(({ id }) => id)
   const models = info.models.length > most ? [...shown, "..."] : shown
   return Table.render(["Property", "Value"], [
     ["Server Name", info.name],
     ["Version", info.version],
     ["Supported Models", models.length === 0 ? "none" : models.join(", ")]
-  ])
+  ], { width })
 }
 
 /** Everything, for programs. */

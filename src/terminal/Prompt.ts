@@ -116,13 +116,14 @@ const edited = (streams: Streams, question: string, terminal: boolean): Effect.E
       terminal,
       historySize: 0
     })
-    const finish = (result: Effect.Effect<string | undefined>) => {
-      lines.removeAllListeners("close")
+    const closed = () => resume(Effect.succeed(undefined))
+    const finish = (result: Effect.Effect<string>) => {
+      lines.removeListener("close", closed)
       lines.close()
       resume(result)
     }
     lines.once("SIGINT", () => finish(Effect.interrupt))
-    lines.once("close", () => resume(Effect.succeed(undefined)))
+    lines.once("close", closed)
     lines.question(question, (answer) => finish(Effect.succeed(harmless(answer))))
     return Effect.sync(() => lines.close())
   })

@@ -82,20 +82,27 @@ export const wrapper = (options: {
     return out
   }
 
+  const addPiece = (text: string, style: Style.Style) => {
+    const before = word.at(-1)
+    if (text === "") return
+    if (before?.style.open === style.open) word[word.length - 1] = { text: before.text + text, style }
+    else word.push({ text, style })
+  }
+
   const addWord = (text: string, style: Style.Style): string => {
     let out = ""
     let start = 0
     let end = 0
     for (const character of text) {
       if (last !== "" && mayBreak(last, character)) {
-        if (end > start) word.push({ text: text.slice(start, end), style })
+        addPiece(text.slice(start, end), style)
         out += endWord()
         start = end
       }
       last = character
       end += character.length
     }
-    if (end > start) word.push({ text: text.slice(start, end), style })
+    addPiece(text.slice(start, end), style)
     return out
   }
 

@@ -81,6 +81,20 @@ describe("Markdown.renderer", () => {
       )
     })))
 
+  for (
+    const [what, few] of [
+      ["marks in a line", ["*", "**", "_", "`", "a", "b", " ", "数", "\\", ".", "://", "[a](", ")"]],
+      ["beginnings of lines", ["1", ".", " ", "  ", "-", "#", ">", "`", "|", "a", "\n", "\n", "\t"]]
+    ] as const
+  ) {
+    it(`shows the same, wherever ${what} are cut`, () =>
+      check(fc.property(texts(few), columns, fc.boolean(), cuts, (text, width, colour, lengths) => {
+        const whole = outputs([text], width, colour).join("")
+        assert.strictEqual(outputs(pieces(text, [1]), width, colour).join(""), whole)
+        assert.strictEqual(outputs(pieces(text, lengths), width, colour).join(""), whole)
+      })))
+  }
+
   it("shows the same, however a text with long marks is cut", () =>
     check(fc.property(
       fc.array(

@@ -169,6 +169,9 @@ describe("marks", () => {
       "**** and *** and ````",
       "a\\b and \\",
       "**a **b",
+      "*a *b c",
+      "a*b c* d",
+      "**a b**c d",
       "`a",
       "~5 <b> &amp; #1 1.5 -x |"
     ]
@@ -204,6 +207,15 @@ describe("lists", () => {
   it("hang", () => {
     shows("- one two three four five\n* six", "• one two three four\n  five\n• six", 20)
     shows("10. one two three four five\n2) six", "10. one two three\n    four five\n2) six", 20)
+  })
+
+  it("hang on every line", () => {
+    shows(
+      "- aaaa bbbb cccc dddd eeee ffff gggg hhhh iiii jjjj",
+      "• aaaa bbbb cccc\n  dddd eeee ffff\n  gggg hhhh iiii\n  jjjj",
+      20
+    )
+    shows(`10. ${"a".repeat(40)}`, `10. ${"a".repeat(16)}\n    ${"a".repeat(16)}\n    aaaaaaaa`, 20)
   })
 
   it("are nested", () => {

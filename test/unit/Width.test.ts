@@ -24,6 +24,7 @@ describe("Width.of", () => {
       ["a flag of joined emoji", "🏳️‍🌈", 2],
       ["ticks and bars", "✓ ┃ • …", 7],
       ["a blank of no width", "a\u200bb", 2],
+      ["a soft hyphen", "数\u00ad", 3],
       ["an ambiguous sign", "±", 1],
       ["a hexagram", "䷀", 2],
       ["a character beyond the first plane", "𠀀", 2],

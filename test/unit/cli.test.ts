@@ -44,6 +44,8 @@ interface World {
   readonly events?: ReadonlyArray<AnswerEvent>
   readonly fails?: CallFailed | Unreachable
   readonly terminal?: boolean
+  /** Of the terminal; 80 unless it is said. */
+  readonly columns?: number
 }
 
 /** A person at an empty home directory; every command sees what the ones before it left. */
@@ -71,7 +73,7 @@ const person = (world: World = {}) =>
           note: (text) => Effect.sync(() => void (stderr += `${text}\n`)),
           status: () => Effect.void,
           isTerminal: world.terminal ?? false,
-          columns: world.terminal === true ? 80 : undefined,
+          columns: world.terminal === true ? world.columns ?? 80 : undefined,
           colour: false,
           notes: { isTerminal: false, columns: undefined, colour: false }
         })
@@ -127,6 +129,22 @@ describe("vibectl setup-proxy configure", () => {
       const [connection] = connections
       assert.deepInclude(connection, { host: "llm.example.com", port: 443, tls: true, retryAttempts: 3 })
       assert.strictEqual(connection?.token && Redacted.value(connection.token), token)
+    }).pipe(Effect.provide(NodeContext.layer)))
+
+  it.scoped("shows tables that fit the terminal, and whole ones to programs", () =>
+    Effect.gen(function*() {
+      for (const [words, text] of [["test", "Supported"], ["status", "Configuration"], ["list", "Server"]] as const) {
+        const widest = (shown: string) => Math.max(...shown.split("\n").map((line) => line.length))
+        const narrow = yield* person({ terminal: true, columns: 36 })
+        const configured = (yield* narrow.type("setup-proxy", "configure", url)).stdout
+        const { stdout } = yield* narrow.type("setup-proxy", words)
+        assert.deepStrictEqual([widest(configured), widest(stdout)], [36, 36])
+        const wide = yield* person()
+        yield* wide.type("setup-proxy", "configure", url)
+        const whole = (yield* wide.type("setup-proxy", words)).stdout
+        assert.isAbove(widest(whole), 36)
+        assert.include(whole, text)
+      }
     }).pipe(Effect.provide(NodeContext.layer)))
 
   it.scoped("warns of a token that every user of the machine can read, and says what mends it", () =>

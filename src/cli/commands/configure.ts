@@ -81,7 +81,7 @@ export const configure = Command.make("configure", {
       { activate: true }
     )
     yield* output.note(`✓ Profile '${name}' is configured for ${ProxyUrl.format(url)} and active.`)
-    if (info !== undefined) yield* output.line(ServerTable.render(info))
+    if (info !== undefined) yield* output.line(ServerTable.render(info, output.columns))
   }))).pipe(Command.withDescription("Add or change a server, and use it"))
 
 // -- internals ---------------------------------------------------------------

@@ -36,7 +36,9 @@ export const list = Command.make("list", { output }, (input) =>
       profile.jwt_path === null ? "none" : "stored",
       profile.security.sanitize_requests ? "on" : "off"
     ])
-    yield* screen.line(Table.render(["Profile", "Active", "Server", "Token", "Redaction"], rows))
+    yield* screen.line(
+      Table.render(["Profile", "Active", "Server", "Token", "Redaction"], rows, { width: screen.columns })
+    )
   })).pipe(Command.withDescription("Show the profiles"))
 
 export const use = Command.make("use", { name: Args.text({ name: "PROFILE" }) }, ({ name }) =>

@@ -52,7 +52,7 @@ export const status = Command.make("status", { output }, (input) =>
       ["Timeout", `${timeout_seconds} s`],
       ["Retries", String(retry_attempts)],
       ["Configuration", config.file]
-    ]))
+    ], { width: screen.columns }))
     if (token?.expired === true) {
       yield* screen.note("Warning: The token has expired; ask the operator of the server for a new one.")
     }

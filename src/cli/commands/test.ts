@@ -47,5 +47,5 @@ export const test = Command.make("test", {
     )
     const info = yield* client.serverInfo
     if (input.output === "json") return yield* screen.line(ServerTable.toJson(info))
-    yield* screen.line(`✓ Connection successful!\n${ServerTable.render(info)}`)
+    yield* screen.line(`✓ Connection successful!\n${ServerTable.render(info, screen.columns)}`)
   }))).pipe(Command.withDescription("Ask a server what it is"))

@@ -1,0 +1,70 @@
+/**
+ * What the programs do at a terminal, one thing at a time, with the real layers: `node asking.mjs choose`.
+ */
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import { Effect, Layer } from "effect"
+import { spawn } from "node:child_process"
+import * as Markdown from "../../dist/terminal/Markdown.js"
+import { Output } from "../../dist/terminal/Output.js"
+import * as Program from "../../dist/terminal/Program.js"
+import { Prompt } from "../../dist/terminal/Prompt.js"
+import * as Spinner from "../../dist/terminal/Spinner.js"
+
+const choices = [{ key: "y", label: "run it" }, { key: "n", label: "leave it" }]
+
+/** A program that reads what is typed itself. */
+const child = Effect.promise(() =>
+  new Promise((resolve) => {
+    spawn("sh", ["-c", "echo child asks; read answer; echo \"child got $answer\""], { stdio: "inherit" })
+      .once("exit", resolve)
+  })
+)
+
+const parts = {
+  choose: ({ output, prompt }) =>
+    Effect.gen(function*() {
+      yield* output.note("started")
+      yield* Effect.sleep("700 millis")
+      yield* output.line(`chosen: ${yield* prompt.choose("Run it?", choices)}`)
+    }),
+  line: ({ output, prompt }) =>
+    Effect.flatMap(prompt.line("What instead? "), (line) => output.line(`line: ${JSON.stringify(line)}`)),
+  between: ({ output, prompt }) =>
+    Effect.gen(function*() {
+      yield* output.line(`first: ${yield* prompt.choose("First?", choices)}`)
+      yield* child
+      yield* output.line(`second: ${yield* prompt.line("Second? ")}`)
+      yield* child
+      yield* output.line(`third: ${yield* prompt.choose("Third?", choices)}`)
+    }),
+  spin: ({ output }) =>
+    Effect.gen(function*() {
+      const spinner = yield* Spinner.start("Thinking…")
+      yield* Effect.sleep("300 millis")
+      yield* output.note("a note")
+      yield* Effect.sleep("300 millis")
+      yield* spinner.label(`Running ${"kubectl ".repeat(30)}`)
+      yield* Effect.sleep("2 seconds")
+      yield* spinner.stop
+      yield* output.line("the answer")
+    }),
+  wait: () => Effect.zipRight(Spinner.start("Thinking…"), Effect.never),
+  markdown: ({ output }) =>
+    Effect.suspend(() => {
+      const renderer = Markdown.renderer({ columns: output.columns ?? 80, colour: output.colour })
+      const text =
+        "# Pods\n\nThe pod **web** runs on `node-1`.\n\n| Name | 状態 |\n|---|---|\n| 数据库 🚀 | ok |\n| 👍 é | ok |\n"
+      return output.write(renderer.push(text) + renderer.end())
+    })
+}
+
+const streams = { stdin: process.stdin, stdout: process.stdout, stderr: process.stderr }
+const layer = Layer.provideMerge(Prompt.layer(streams), Output.layer(streams))
+
+Effect.gen(function*() {
+  yield* parts[process.argv[2]]({ output: yield* Output, prompt: yield* Prompt })
+}).pipe(
+  Effect.scoped,
+  Effect.provide(layer),
+  NodeRuntime.runMain({ disableErrorReporting: true, teardown: Program.teardown(130) })
+)
