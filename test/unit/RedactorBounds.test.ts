@@ -161,7 +161,7 @@ describe("a structure that is too large to be held back", () => {
   })
 
   it("hides a PEM block that never ends", () => {
-    const body = random(400_000).replace(/.{64}/g, "$&\n")
+    const body = random(400_010).replace(/.{64}/g, "$&\n")
     hides(body.replaceAll("\n", "").slice(0, 8000), `-----BEGIN ${"RSA PRIVATE KEY"}-----\n${body}`)
     const redacted = redact(`-----BEGIN ${"RSA PRIVATE KEY"}-----\n${body}\nand so on it goes`)
     assert.notMatch(redacted, /[A-Za-z0-9]{20}/)
@@ -259,7 +259,7 @@ describe("hostile texts", () => {
     const values = Array.from({ length: 5000 }, (_, index) => `aaaaaa${index}${"b".repeat(index % 90)}`)
     const redactor = make()
     redactor.redact(values.map((value) => `password=${value}`).join("\n"), "cluster")
-    const text = repeated("aaaaaa", 250_000)
+    const text = repeated("aaaaaa", 100_000)
     assert.isTrue(redactor.restore(redactor.redact(text, "cluster").text) === text)
   }, 60_000)
 
