@@ -11,11 +11,8 @@ import { backslashesBefore, level } from "./Quotes.js"
 import type { Spans } from "./Spans.js"
 
 export interface Json {
-  /**
-   * Takes the next part of the text, which stands at `at`; `last` when its line ends with it.
-   * Gives whether it is JSON from the start, and part of something that began before.
-   */
-  readonly take: (text: string, at: number, last: boolean) => boolean
+  /** Takes the next part of the text, which stands at `at`; `last` when its line ends with it. */
+  readonly take: (text: string, at: number, last: boolean) => void
   readonly end: () => void
 }
 
@@ -24,11 +21,7 @@ export const make = (spans: Spans): Json => {
   /** The string that is open. */
   let string: Text | undefined
 
-  /** How often a part was no JSON after all. */
-  let breaks = 0
-
   const reset = () => {
-    breaks++
     for (const frame of frames.reverse()) Mapping.close(frame.mapping, spans)
     frames = []
     string = undefined
@@ -179,8 +172,6 @@ export const make = (spans: Spans): Json => {
 
   return {
     take: (text, at, last) => {
-      const goesOn = frames.length > 0
-      breaks = 0
       for (let from = 0; from < text.length;) {
         const frame = frames.at(-1)
         if (string !== undefined) {
@@ -195,9 +186,8 @@ export const make = (spans: Spans): Json => {
           from = found.index + 1
         }
       }
-      // A string of JSON has no line ends in it.
-      if (last && (string !== undefined || frames.some((frame) => frame.host !== undefined))) reset()
-      return goesOn && breaks === 0
+      // A string of JSON has no line ends in it, and neither has a document in a string.
+      if (last && (string !== undefined || frames.some((frame) => frame.host !== undefined || frame.level > 0))) reset()
     },
     end: reset
   }

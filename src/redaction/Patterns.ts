@@ -93,7 +93,7 @@ const shapes: ReadonlyArray<readonly [Kind, RegExp, Accept?]> = [
   ["password", /(?<![\w-])login[ \t]{1,8}[^\s]{1,256}[ \t]{1,8}password[ \t]{1,8}([^\s]{1,512})/g],
   [
     "password",
-    /(?<![\w-])(?:password|passphrase|passwd)[ \t]{1,4}(?:is|was|to|of)[ \t]{1,4}["'`]?([^\s"'`]{6,512})/gi,
+    /(?<![\w-])(?:password|passphrase|passwd)[ \t]{1,4}(?:(?:is|was|to)[ \t]{1,4})?["'`]?([^\s"'`]{5,511}[^\s"'`,.;:?])/gi,
     (secret) =>
       isSecret(secret, { kind: "password", when: "any" }, spoken) && /\d/.test(secret) && /[A-Za-z]/.test(secret)
   ],

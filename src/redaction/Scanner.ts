@@ -30,7 +30,6 @@ export const make = (vault: Vault, source: Source, found: (finding: Finding) => 
   /** The end of the part before, when it is of the same line. */
   let context = ""
   let open: { readonly kind: Kind; readonly how: Assignments.Open } | undefined
-  let yamlLine = true
 
   const release = () => {
     const secrets = spans.take()
@@ -68,9 +67,8 @@ export const make = (vault: Vault, source: Source, found: (finding: Finding) => 
       open ??= { kind: "opaque", how: { until: "blank" } }
     }
     pem.take(part.text, at)
-    const isJson = json.take(part.text, at, part.last)
-    if (part.first) yamlLine = !isJson
-    if (yamlLine) yaml.take(part, at)
+    json.take(part.text, at, part.last)
+    yaml.take(part, at)
     assignments(part, at)
     context = part.last ? "" : part.text.slice(-overlap)
     if (spans.isWaiting() && held.length >= longestHeld) spans.settleAll()

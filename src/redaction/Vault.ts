@@ -51,8 +51,13 @@ export const make = (key: Redacted.Redacted): Vault => {
   }
 
   const learn = (value: string, kind: Kind, source: Source) => {
-    if (value.length < shortest || value.length > longest || isCommon(value) || remembered.has(value)) return
+    if (value.length < shortest || value.length > longest || isCommon(value)) return
     if (/[\r\n]/.test(value) || Placeholder.is(value)) return
+    const earlier = remembered.get(value)
+    if (earlier !== undefined) {
+      if (source === "request") remembered.set(value, { ...earlier, source })
+      return
+    }
     const beginning = value.slice(0, shortest)
     const others = beginnings.get(beginning) ?? { values: new Set(), lengths: [] }
     if (!others.lengths.includes(value.length)) {

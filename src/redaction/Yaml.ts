@@ -30,7 +30,9 @@ export const make = (spans: Spans): Yaml => {
   }
 
   const settle = (block: Block) => {
-    if (block.owner === undefined && block.span !== undefined) spans.settle(block.span, true)
+    if (block.span !== undefined && (block.owner === undefined || block.owner.kind === "Secret")) {
+      spans.settle(block.span, true)
+    }
     block.span = undefined
   }
 
@@ -43,8 +45,9 @@ export const make = (spans: Spans): Yaml => {
   const content = (block: Block, start: number, end: number, value: string, fresh: boolean) => {
     if (fresh) settle(block)
     if (block.span?.state === "waiting") block.span.end = end
-    else if (block.owner === undefined) block.span = spans.add(start, end, block.kind, "waiting")
-    else block.span = Mapping.datum(block.owner, value, start, end, spans)
+    else if (block.owner === undefined || block.owner.kind === "Secret") {
+      block.span = spans.add(start, end, block.kind, "waiting")
+    } else block.span = Mapping.datum(block.owner, value, start, end, spans)
   }
 
   const finish = () => {
@@ -128,7 +131,6 @@ export const make = (spans: Spans): Yaml => {
       }
       const body = text.slice(indent).trimEnd()
       const [start, end] = [at + indent, at + indent + body.length]
-      if (indent === 0 && (body === "---" || body === "...")) return finish()
       closeBlocks(body.startsWith("- ") ? indent + 1 : indent)
       const line = read(body, indent)
       awaited(body, start, indent, line)

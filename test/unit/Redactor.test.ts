@@ -66,7 +66,28 @@ describe("Redactor.redact", () => {
       ["apiVersion: v1\ndata:\n  a: 'YWJj' # x\nkind: Secret", "apiVersion: v1\ndata:\n  a: '▮' # x\nkind: Secret"],
       ["kind: Secret\r\nstringData:\r\n  a: b\r\n", "kind: Secret\r\nstringData:\r\n  a: ▮\r\n"],
       ["auth: {password: hunter2, user: bob}", "auth: {password: ▮, user: bob}"],
-      ["<token>abc123</token>", "<token>▮</token>"]
+      ["<token>abc123</token>", "<token>▮</token>"],
+      ["{\"key\":\"DB_PASSWORD\",\"value\":\"x y\"}", "{\"key\":\"DB_PASSWORD\",\"value\":\"▮\"}"],
+      ["{\"Value\":\"x y\",\"Name\":\"DB_PASSWORD\"}", "{\"Value\":\"▮\",\"Name\":\"DB_PASSWORD\"}"],
+      ["{\"value\":\"x y\",\"name\":\"MODE\"}", "{\"value\":\"x y\",\"name\":\"MODE\"}"],
+      ["create it with password hunter2, please", "create it with password ▮, please"],
+      ["Zm9yZXN0LTQyLXJhaW4=", "▮"],
+      ["{\"data\":{\"a\":\"x y\"},\"type\":\"Opaque\"}", "{\"data\":{\"a\":\"▮\"},\"type\":\"Opaque\"}"],
+      ["{\"data\":{\"a\":\"x y\"},\"type\":\"other\"}", "{\"data\":{\"a\":\"x y\"},\"type\":\"other\"}"],
+      [
+        "{\"kind\":\"Secret\",\"stringData\":{\"a\":\"x\\\"y zz\"}}",
+        "{\"kind\":\"Secret\",\"stringData\":{\"a\":\"▮\"}}"
+      ],
+      [
+        "apiVersion: v1\nstringData:\n  a: |\n    b c\n\n    d\n  e: f\nkind: Secret",
+        "apiVersion: v1\nstringData:\n  a: |\n    ▮\n  e: ▮\nkind: Secret"
+      ],
+      [
+        "kind: Secret\nstringData:\n  a: |\n    b c\n    d\nmetadata: {}",
+        "kind: Secret\nstringData:\n  a: |\n    ▮\nmetadata: {}"
+      ],
+      ["password:\n----\nfirst x\nsecond x\n\nother: y", "password:\n----\n▮\n▮\n\nother: y"],
+      ["DB_PASSWORD=wal7nut and wal7nut", "DB_PASSWORD=▮ and ▮"]
     ]
     for (const [text, expected] of cases) assert.strictEqual(outline(text), expected)
   })
@@ -95,6 +116,13 @@ describe("Redactor.redact", () => {
       redactor.redact(`x ${base64("walnut-harbor")} y`, "cluster").text.replace(placeholder, "▮"),
       "x ▮ y"
     )
+  })
+
+  it("takes the longest of the values that stand in one place", () => {
+    const redactor = make()
+    redactor.redact("DB_PASSWORD=abcdef12\nDB_PASSWORD=abcdef1234\nDB_PASSWORD=abcdef123", "request")
+    const { findings } = redactor.redact("x abcdef1234 abcdef12", "cluster")
+    assert.deepStrictEqual(findings.map(({ length }) => length), [10, 8])
   })
 
   it("does not look for words that are common, or short", () => {
@@ -179,6 +207,18 @@ describe("placeholders", () => {
     assert.deepStrictEqual(redactor.redact(text, "cluster"), { text, findings: [] })
     assert.strictEqual(redactor.restore(text), text)
     assert.deepStrictEqual(redactor.mentioned(text), [])
+  })
+
+  it("are left alone when a secret is a part of their text", () => {
+    const redactor = make()
+    const text = "say {{redacted:password:deadbeef}}"
+    const together = redactor.redact(
+      `kind: Secret\nstringData:\n  a: redacted:password\n  b: |\n    {{redacted:password:deadbeef}}\nc: d\n${text}`,
+      "cluster"
+    )
+    assert.isTrue(together.text.endsWith(text))
+    assert.strictEqual(redactor.redact(`DB_PASSWORD=abc123 ${text}`, "cluster").text.slice(-text.length), text)
+    assert.strictEqual(redactor.redact(text, "cluster").text, text)
   })
 
   it("keep what stands around them, inside of one value", () => {
@@ -280,7 +320,7 @@ describe("what an older sanitizer was given", () => {
       "a digest is public; the older one was wrong"
     ],
     ["AKIAIOSFODNN7EXAMPLE", "▮", "an access key by its shape"],
-    ["ghp_0123456789abcdefghijABCDEFGHIJ012345".replace("_", "_"), "▮", "all of it: the older one left the prefix"],
+    [["ghp", "0123456789abcdefghijABCDEFGHIJ012345"].join("_"), "▮", "all of it: the older one left the prefix"],
     ["password: hunter2", "password: ▮", "the older one missed it"],
     ["sk-ant-api03-abcdefghijklmnop", "▮", "the older one missed it"],
     ["PodDisruptionBudgetList", "PodDisruptionBudgetList", "a kind; the older one was wrong"],
@@ -312,6 +352,14 @@ describe("Redactor.redacting", () => {
         const all = first + joined(filter, pieces.slice(1))
         if (all !== whole) assert.strictEqual(all, whole, `${name} after ${pieces[0]!.length}`)
       }
+      if (text.length > 700) {
+        // The longest few cost more than all the others: every place is cut, but several in one go.
+        for (let first = 1; first < 97; first++) {
+          const places = Array.from({ length: Math.ceil(text.length / 97) }, (_, index) => first + 97 * index)
+          split([0, ...places].map((place, index) => text.slice(place, places[index])))
+        }
+        continue
+      }
       const bytes = new TextEncoder().encode(text)
       for (let at = 0; at <= bytes.length; at++) {
         const decoder = new TextDecoder("utf-8", { ignoreBOM: true })
@@ -342,6 +390,13 @@ describe("Redactor.redacting", () => {
     assert.strictEqual(filter.push("  colour: blue\n"), "", "may be of a Secret")
     assert.strictEqual(filter.push("kind: ConfigMap\n"), "  colour: blue\nkind: ConfigMap\n")
     assert.strictEqual(filter.push("{\"a\": {\n"), "{\"a\": {\n")
+    assert.strictEqual(filter.push("- value: x\n"), "", "its name may follow")
+    assert.strictEqual(filter.push("text\n"), "- value: x\ntext\n")
+    assert.strictEqual(
+      filter.push("\"{\\\"data\\\":{\\\"a\\\":\\\"b\\\",\n"),
+      "\"{\\\"data\\\":{\\\"a\\\":\\\"b\\\",\n",
+      "cut off"
+    )
     assert.strictEqual(filter.end(), "")
   })
 })
