@@ -79,14 +79,15 @@ async function run(job) {
     else setTimeout(again, (stream / scenario.streams) * scenario.ramp * 1000, connection)
   }
 
-  const late = sleep(30).then(() => "late")
   if (scenario.calls !== undefined) {
-    if (await Promise.race([allDone, late]) === "late") errors["never ended"] = running()
+    const late = await Promise.race([allDone, sleep(scenario.atMost).then(() => true)])
+    if (late && scenario.checkAll) errors["never ended"] = running()
+    over = true
     connections.forEach((connection) => connection.close())
     return { errors, completed }
   }
 
-  await sleep(scenario.warmup)
+  await sleep(scenario.lead)
   const cpu = () => Object.fromEntries(Object.entries(pids).map(([name, pid]) => [name, Procs.cpuSeconds(pid)]))
   const sampling = setInterval(() => {
     peaks.target = Math.max(peaks.target ?? 0, Procs.residentMiB(pids.target))

@@ -5,6 +5,7 @@
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import * as Procs from "./procs.mjs"
+import * as Scenarios from "./scenarios.mjs"
 
 /** Runs this scenario against a server that writes a profile below `directory`, and prints what it says. */
 export const record = async ({ directory, runOne, scenario, startUp, targets: [target] }) => {
@@ -14,7 +15,8 @@ export const record = async ({ directory, runOne, scenario, startUp, targets: [t
   const { start } = target
   target.start = (port) => start(port, ["--cpu-prof", "--cpu-prof-interval", "500", "--cpu-prof-dir", own])
   await startUp(target)
-  const { completed, errors, window } = await runOne(target, { ...scenario, warmup: 3, window: 5 })
+  if (Scenarios.warms(scenario)) await runOne(target, Scenarios.warming(scenario, 5000, 60))
+  const { completed, errors, window } = await runOne(target, { ...scenario, window: 5 })
   await Procs.stop(target.child)
   target.start = start
   const file = Fs.readdirSync(own).find((name) => name.endsWith(".cpuprofile"))

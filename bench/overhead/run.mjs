@@ -1,7 +1,8 @@
 // What vibectl-server costs against a bare grpc-js proxy, and against a published gateway.
 //
-// Targets run on one core, the load generator and the provider on the other. Each round starts every target anew and
-// runs every scenario with each of them, one after the other, in an order that changes; ratios are of one round.
+// Targets run on one core, the load generator and the provider on the other. Each target is started some times, then
+// warmed with some thousand calls; each round runs every scenario with each of them, one after the other, in an order
+// that changes; ratios are of one round.
 // Fails when an answer is not whole.
 // Usage: npm run bench -- [--short] [--only SCENARIO,…] [--targets bare,vibectl,portkey] [--rounds N] [--json FILE]
 //   --write               puts the table into docs/performance.md
@@ -124,15 +125,24 @@ const rotated = (list, by) => [...list.slice(by % list.length), ...list.slice(0,
 
 const runs = []
 const starts = []
-const round = async (number) => {
+const starting = async (number) => {
   for (const target of rotated(targets, number)) {
     const startMs = await startUp(target)
-    starts.push({ round: number, target: target.name, startMs })
+    // It may have something left to do.
+    if (!options.smoke) await new Promise((resolve) => setTimeout(resolve, 500))
+    starts.push({ round: number, target: target.name, startMs, idleMiB: Procs.residentMiB(target.child.pid) })
+    if (number < rounds - 1) await Procs.stop(target.child)
   }
-  if (!options.smoke) await new Promise((resolve) => setTimeout(resolve, 1000))
-  for (const { child, name } of targets) {
-    starts.find((start) => start.round === number && start.target === name).idleMiB = Procs.residentMiB(child.pid)
+}
+
+const warm = async (target) => {
+  for (const scenario of scenarios.filter((one) => Scenarios.warms(one) && target.serves(one))) {
+    const { completed } = await runOne(target, Scenarios.warming(scenario, short ? 3000 : 10_000, short ? 5 : 30))
+    process.stderr.write(`warm: ${target.name} ${scenario.name}, ${completed} calls\n`)
   }
+}
+
+const round = async (number) => {
   for (const [index, scenario] of scenarios.entries()) {
     for (const target of rotated(targets, number + index)) {
       if (!target.serves(scenario)) continue
@@ -141,7 +151,6 @@ const round = async (number) => {
       if (!options.smoke) process.stderr.write(`round ${number + 1}/${rounds} ${Report.line(runs.at(-1))}\n`)
     }
   }
-  await Promise.all(targets.map(({ child }) => Procs.stop(child)))
 }
 
 try {
@@ -149,7 +158,11 @@ try {
     for (const scenario of scenarios) {
       await Profile.record({ directory: options["cpu-profile"], scenario, targets, startUp, runOne })
     }
-  } else for (let number = 0; number < rounds; number++) await round(number)
+  } else {
+    for (let number = 0; number < rounds; number++) await starting(number)
+    if (!options.smoke) { for (const target of targets) await warm(target) }
+    for (let number = 0; number < rounds; number++) await round(number)
+  }
 } finally {
   await Promise.all(targets.map(({ child }) => child && Procs.stop(child)))
   load.disconnect()
@@ -164,7 +177,7 @@ if (options.smoke) {
   const whole = runs.reduce((sum, { completed }) => sum + completed, 0)
   console.log(`${whole} whole answers of ${runs.length} runs`)
 } else if (!profiling) {
-  const facts = { node: process.version, cores: Os.availableParallelism(), pinned: Procs.pins, rounds, short }
+  const facts = { node: process.version, cores: Os.cpus().length, pinned: Procs.pins, rounds, short }
   const report = Report.make({ facts, scenarios, runs, starts })
   console.log(Report.markdown(report))
   if (options.json !== undefined) {

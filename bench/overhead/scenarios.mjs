@@ -27,7 +27,8 @@ const scenario = (name, rpc, model, streams, about, seconds = {}) => ({
   streams,
   about,
   tokens: model === undefined ? 0 : shapeOf(model).tokens,
-  warmup: seconds.warmup ?? 2,
+  /** Seconds before and of the measurement. */
+  lead: seconds.lead ?? 1,
   window: seconds.window ?? 4,
   /** Seconds over which the first calls begin, so that their pauses do not fall together. */
   ramp: seconds.ramp ?? 0
@@ -38,20 +39,25 @@ export const scenarios = [
   scenario("writes", "stream", "bench-writes-100", 32, "100 tokens in as many writes, 32 streams at once"),
   scenario("unary", "unary", "bench-unary-100", 32, "a whole answer of 100 tokens, 32 calls at once"),
   scenario("info", "info", undefined, 32, "GetServerInfo, 32 calls at once"),
-  scenario("paced", "stream", "bench-paced-50x10", 200, "50 tokens 10 ms apart, 200 streams at once", { ramp: 0.5 }),
+  scenario("paced", "stream", "bench-paced-50x10", 200, "50 tokens 10 ms apart, 200 streams at once", {
+    ramp: 0.5,
+    lead: 1.5
+  }),
   scenario("slow", "stream", "bench-paced-20x250", 1000, "20 tokens 250 ms apart, 1,000 streams at once", {
     ramp: 5,
-    warmup: 6,
+    lead: 6,
     window: 5
   })
 ]
 
 /** The same, shorter and noisier. */
-export const short = (one) => ({
-  ...one,
-  warmup: one.ramp > 1 ? one.ramp : 1.5,
-  window: one.ramp > 1 ? 2.5 : 2
-})
+export const short = (one) => ({ ...one, lead: one.ramp === 0 ? 0.5 : one.ramp + 0.5, window: 2.5 })
+
+/** A server is slow until its code has been compiled, which takes calls and not seconds; but not for ever. */
+export const warming = (one, calls, seconds) => ({ ...one, calls, atMost: seconds, streams: 32, ramp: 0 })
+
+/** Those that run all code there is. */
+export const warms = ({ name }) => name !== "slow" && name !== "paced"
 
 /** A few calls, to see whether every answer is whole. */
 export const tiny = (one) => ({
@@ -60,6 +66,7 @@ export const tiny = (one) => ({
   streams: Math.min(one.streams, 16),
   ramp: 0,
   calls: 48,
+  atMost: 30,
   checkAll: true
 })
 
