@@ -45,11 +45,13 @@ export const summary = ({ nodes, samples, startTime, timeDeltas }, [from, to] = 
   }
   const packages = new Map()
   const functions = new Map()
+  const files = new Map()
   const totals = new Map()
   for (const node of byId.values()) {
     if (node.self === 0) continue
     add(packages, packageOf(node), node.self)
     add(functions, labelOf(node), node.self)
+    add(files, fileOf(node), node.self)
     // A function counts once, however often it is on the stack.
     const seen = new Set()
     for (let id = node.id; id !== undefined; id = parents.get(id)) {
@@ -59,10 +61,16 @@ export const summary = ({ nodes, samples, startTime, timeDeltas }, [from, to] = 
       seen.add(label)
     }
   }
-  return { all, packages: ranked(packages), functions: ranked(functions), totals: ranked(totals) }
+  return {
+    all,
+    packages: ranked(packages),
+    files: ranked(files),
+    functions: ranked(functions),
+    totals: ranked(totals)
+  }
 }
 
-export const text = ({ all, functions, packages, totals }, calls, top = 30) => {
+export const text = ({ all, files, functions, packages, totals }, calls, top = 30) => {
   const lines = (list) =>
     list.map(([label, micros]) =>
       `${(micros / all * 100).toFixed(1).padStart(6)} %${
@@ -73,6 +81,8 @@ export const text = ({ all, functions, packages, totals }, calls, top = 30) => {
     `busy ${(all / 1e6).toFixed(2)} s`,
     "self time by package:",
     ...lines(packages.slice(0, 14)),
+    "self time by file:",
+    ...lines(files.slice(0, 20)),
     "self time by function:",
     ...lines(functions.slice(0, top)),
     "total time of our functions, with all that they call:",
@@ -92,11 +102,16 @@ const packageOf = (node) => {
   return url === "" ? "native" : "vibectl"
 }
 
+const fileOf = ({ callFrame }) => {
+  const { functionName, url } = callFrame
+  if (url === "") return functionName || "(anonymous)"
+  // Where a package has its own dist, its name stands before it.
+  return url.startsWith("node:") ? url : url.replace(/^.*\/node_modules\//, "").replace(/^file:.*\/dist\//, "dist/")
+}
+
 const labelOf = (node) => {
   const { lineNumber, url } = node.callFrame
-  if (url === "") return nameOf(node)
-  const file = url.startsWith("node:") ? url : url.replace(/^.*\/node_modules\//, "").replace(/^.*\/dist\//, "dist/")
-  return `${nameOf(node)} ${file}:${lineNumber + 1}`
+  return url === "" ? nameOf(node) : `${nameOf(node)} ${fileOf(node)}:${lineNumber + 1}`
 }
 
 const add = (map, key, micros) => map.set(key, (map.get(key) ?? 0) + micros)

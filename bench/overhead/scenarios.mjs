@@ -63,11 +63,13 @@ export const warms = ({ name }) => name !== "slow" && name !== "paced"
 export const tiny = (one) => ({
   ...one,
   model: one.name === "slow" ? "bench-paced-20x5" : one.model,
-  streams: Math.min(one.streams, 16),
+  streams: 12,
   ramp: 0,
-  calls: 48,
+  calls: 24,
   atMost: 30,
   checkAll: true
 })
 
-export const models = [...new Set(scenarios.flatMap(({ model }) => model ?? [])), "bench-paced-20x5"]
+export const failing = ["bench-fail-429", "bench-fail-500", "bench-fail-cut"]
+
+export const models = [...new Set(scenarios.flatMap(({ model }) => model ?? [])), "bench-paced-20x5", ...failing]
