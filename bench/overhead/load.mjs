@@ -106,11 +106,12 @@ async function run(job) {
   connections.forEach((connection) => connection.close())
   const tokens = scenario.tokens === 0
     ? 0
-    : window.bytes / Buffer.byteLength(shapeOf(scenario.model).text) * scenario.tokens
+    : window.bytes / (template.wants ?? Buffer.byteLength(shapeOf(scenario.model).text)) * scenario.tokens
   return {
     errors,
     completed: window.completed,
     tokens,
+    calls: callsOf(scenario, tokens, window.completed),
     seconds: Number(to - from) / 1e9,
     /** Of the monotonic clock, in microseconds: what a CPU profile counts in. */
     window: [Number(from / 1000n), Number(to / 1000n)],
@@ -119,6 +120,14 @@ async function run(job) {
     first: quantiles(window.first),
     total: quantiles(window.total)
   }
+}
+
+/** Long ones are not over within the window, but their parts are. NaN where the server was so late that it says nothing. */
+function callsOf({ model, ramp, streams, tokens: each, window }, tokens, completed) {
+  if (ramp === 0) return completed
+  const calls = tokens / each
+  const possible = streams * window * 1000 / (each * shapeOf(model).pause)
+  return calls < possible / 10 ? Number.NaN : calls
 }
 
 /** In milliseconds. */

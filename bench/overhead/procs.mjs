@@ -24,6 +24,7 @@ const children = new Set()
 process.on("exit", () => {
   for (const child of children) child.kill("SIGKILL")
 })
+for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => process.exit(1))
 
 /** Runs node on this core; `ipc` for those that talk to their parent. */
 export const start = (core, args, { env, ipc = false, log = "ignore" } = {}) => {

@@ -50,7 +50,9 @@ export const line = (run) => {
   const { cpu, first50, first99, loadShare, perSecond, providerShare, targetShare } = measures(run)
   const wrong = Object.keys(run.errors).length === 0 ? "" : ` WRONG ${JSON.stringify(run.errors)}`
   return `${run.scenario} ${run.target}: ${perSecond.toFixed(0)}/s, CPU ${cpu.toFixed(2)} ms a call, `
-    + `first text ${first50?.toFixed(1)}/${first99?.toFixed(1)} ms, shares of a core: target ${percent(targetShare)}, `
+    + `first text ${first50?.toFixed(1) ?? "-"}/${first99?.toFixed(1) ?? "-"} ms, shares of a core: target ${
+      percent(targetShare)
+    }, `
     + `provider ${percent(providerShare)}, load ${percent(loadShare)}${wrong}`
 }
 
@@ -89,7 +91,7 @@ export const markdown = ({ facts, rows, starts }) => {
         show(row.cpu, 2),
         show(row.cpuRatio, 2),
         brief(row.cpuPerToken, 1),
-        `${brief(row.first50, 1)}, ${brief(row.first99, 1)}`,
+        row.first50 === undefined ? "" : `${brief(row.first50, 1)}, ${brief(row.first99, 1)}`,
         row.added50 === undefined ? "" : `${brief(row.added50, 1)}, ${brief(row.added99, 1)}`,
         brief(row.peakMiB, 0)
       ])
@@ -121,11 +123,11 @@ const targetsOf = (list) => [...new Set(list.map(({ target }) => target))].sort(
 
 const rank = (name) => ["bare", "vibectl", "baseline", "portkey"].indexOf(name)
 
-const measures = ({ completed, cpu, first, peakMiB, round, seconds, tokens }) => ({
+const measures = ({ calls, cpu, first, peakMiB, round, seconds, tokens }) => ({
   round,
-  perSecond: completed / seconds,
+  perSecond: calls / seconds,
   /** Seconds per 1,000 calls are milliseconds per call. */
-  cpu: cpu.target / completed * 1000,
+  cpu: cpu.target / calls * 1000,
   cpuPerToken: tokens > 0 ? cpu.target / tokens * 1e6 : undefined,
   first50: first?.p50,
   first99: first?.p99,

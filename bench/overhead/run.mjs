@@ -47,7 +47,7 @@ const shape = options.smoke ? Scenarios.tiny : short ? Scenarios.short : (one) =
 const everyScenario = Scenarios.scenarios.map(({ name }) => name)
 const names = chosen(options.only ?? (profiling ? "burst,writes,unary" : everyScenario.join(",")), everyScenario)
 const scenarios = Scenarios.scenarios.filter(({ name }) => names.includes(name)).map(shape)
-const usual = options.baseline === undefined ? ["bare", "vibectl", "portkey"] : ["bare", "vibectl", "baseline"]
+const usual = ["bare", "vibectl", ...options.baseline !== undefined ? ["baseline"] : short ? [] : ["portkey"]]
 const wanted = profiling
   ? ["vibectl"]
   : options.targets !== undefined
@@ -112,7 +112,18 @@ const scraping = ({ metrics }) => {
   return { stop: () => clearInterval(timer) }
 }
 
+/** Waits until it has done with what it was asked before. */
+const quiet = async ({ child }) => {
+  let still = 0
+  for (let waited = 0; waited < 30 && still < 3; waited += 0.25) {
+    const before = Procs.cpuSeconds(child.pid)
+    await new Promise((resolve) => setTimeout(resolve, 250))
+    still = Procs.cpuSeconds(child.pid) - before > 0.03 ? 0 : still + 1
+  }
+}
+
 const runOne = async (target, scenario) => {
+  if (!options.smoke) await quiet(target)
   const scraped = scraping(target)
   try {
     return await ask(jobOf(target, scenario))

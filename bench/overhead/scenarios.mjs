@@ -39,6 +39,9 @@ export const scenarios = [
   scenario("writes", "stream", "bench-writes-100", 32, "100 tokens in as many writes, 32 streams at once"),
   scenario("unary", "unary", "bench-unary-100", 32, "a whole answer of 100 tokens, 32 calls at once"),
   scenario("info", "info", undefined, 32, "GetServerInfo, 32 calls at once"),
+  scenario("light", "stream", "bench-paced-50x10", 8, "50 tokens 10 ms apart, 8 streams at once: nobody waits", {
+    ramp: 0.5
+  }),
   scenario("paced", "stream", "bench-paced-50x10", 200, "50 tokens 10 ms apart, 200 streams at once", {
     ramp: 0.5,
     lead: 1.5
@@ -57,7 +60,7 @@ export const short = (one) => ({ ...one, lead: one.ramp === 0 ? 0.5 : one.ramp +
 export const warming = (one, calls, seconds) => ({ ...one, calls, atMost: seconds, streams: 32, ramp: 0 })
 
 /** Those that run all code there is. */
-export const warms = ({ name }) => name !== "slow" && name !== "paced"
+export const warms = ({ ramp }) => ramp === 0
 
 /** A few calls, to see whether every answer is whole. */
 export const tiny = (one) => ({
