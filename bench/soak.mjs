@@ -127,9 +127,9 @@ const sample = async (from) => {
 const watched = {
   rss_mib: [1.15, 16],
   heap_mib: [1.25, 16],
-  fds: [1.1, 8],
-  sockets: [1.1, 8],
-  provider_sockets: [1.1, 8]
+  fds: [1.1, 24],
+  sockets: [1.1, 24],
+  provider_sockets: [1.1, 24]
 }
 
 const judged = (samples) =>
