@@ -21,3 +21,11 @@ describe("bench/identity.mjs", () => {
     120_000
   )
 })
+
+describe("bench/overhead/run.mjs", () => {
+  it("gets whole and right answers in every scenario, of the server and of the bare proxy", async () => {
+    const args = ["bench/overhead/run.mjs", "--smoke"]
+    const { stdout } = await promisify(execFile)(process.execPath, args, { cwd: root })
+    assert.strictEqual(stdout.trim().split("\n").at(-1), "336 whole answers of 14 runs")
+  }, 60_000)
+})

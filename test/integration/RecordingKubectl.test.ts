@@ -62,8 +62,10 @@ describe("a recording kubectl", () => {
       { match: ["exec"], stubborn: true }
     )
     const [following, stubborn] = [start(kubectl.file, ["logs", "-f"]), start(kubectl.file, ["exec"])]
+    // Listened for before it is waited for otherwise: what was read before that is not told again.
+    const begun = once(following.child.stdout, "data")
     await kubectl.until((invocations) => invocations.length === 2)
-    await once(following.child.stdout, "data")
+    await begun
     assert.isTrue(kubectl.isRunning())
     following.child.kill("SIGINT")
     stubborn.child.kill("SIGTERM")
