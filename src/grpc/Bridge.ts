@@ -10,7 +10,8 @@
  */
 import type * as Grpc from "@grpc/grpc-js"
 import { Cause, Clock, Effect, Exit, FiberId, FiberSet, identity, type Scope } from "effect"
-import type { ProxyError, Unauthenticated } from "../domain/Errors.js"
+import type { ProxyError } from "../domain/Errors.js"
+import * as Deadlines from "../proxy/Deadlines.js"
 import * as Metrics from "../telemetry/Metrics.js"
 import * as Admission from "./Admission.js"
 import * as CallSpan from "./CallSpan.js"
@@ -22,6 +23,7 @@ export const methodOf = (path: string): string => path.slice(path.lastIndexOf("/
 /** Starts and owns the fibers of one server. */
 export interface Bridge {
   readonly tracing: CallSpan.Tracing
+  readonly deadlines: Deadlines.Deadlines
   readonly fork: <A>(effect: Effect.Effect<A>) => { readonly interrupt: () => void }
   /** Completes when no call runs. */
   readonly idle: Effect.Effect<void>
@@ -30,11 +32,13 @@ export interface Bridge {
 export const make: Effect.Effect<Bridge, never, Scope.Scope> = Effect.gen(function*() {
   const fibers = yield* FiberSet.make()
   const tracing = yield* CallSpan.make
+  const deadlines = yield* Deadlines.make
   // Spans that nobody sees are not made.
   const runtime = FiberSet.runtime(fibers)()
   const fork = yield* tracing.active ? runtime : Effect.withTracerEnabled(runtime, false)
   return {
     tracing,
+    deadlines,
     fork: (effect) => {
       const fiber = fork(effect)
       return { interrupt: () => fiber.unsafeInterruptAsFork(FiberId.none) }
@@ -52,6 +56,8 @@ export interface Incoming {
   readonly metadata: Grpc.Metadata
   /** Until when the client waits, in milliseconds since the epoch; Infinity when it did not say. */
   readonly deadline: number
+  /** Ends the call now, with this error. */
+  readonly cut: (error: ProxyError) => void
 }
 
 /** A call as the bridge runs it: what to do, and how to speak of it in the log. */
@@ -75,7 +81,7 @@ export const unary = <Request, Response>(
     if (Exit.isSuccess(exit)) respond(null, exit.value)
     else respond(Status.fromCause(exit.cause).status)
   }
-  start(bridge, call, () => handler(call.request, incoming(call)), answer)
+  start(bridge, call, (incoming) => handler(call.request, incoming), answer)
 }
 
 /** Where a streaming handler puts its messages. */
@@ -120,37 +126,33 @@ export const serverStream = <Request, Response>(
     // grpc-js sends what was written first, then this status.
     call.emit("error", status)
   }
-  start(bridge, call, () => handler(call.request, incoming(call), out), end, () => finished)
+  start(bridge, call, (incoming) => handler(call.request, incoming, out), end, () => finished)
 }
 
 // -- internals ---------------------------------------------------------------
 
-const incoming = (
-  call: Grpc.ServerUnaryCall<unknown, unknown> | Grpc.ServerWritableStream<unknown, unknown>
-): Incoming => ({
-  path: call.getPath(),
-  peer: call.getPeer(),
-  metadata: call.metadata,
-  deadline: Number(call.getDeadline())
-})
-
 const start = <A>(
   bridge: Bridge,
   call: Grpc.ServerUnaryCall<unknown, unknown> | Grpc.ServerWritableStream<unknown, unknown>,
-  handler: () => Effect.Effect<Call<A>, ProxyError>,
+  handler: (incoming: Incoming) => Effect.Effect<Call<A>, ProxyError>,
   end: (exit: Exit.Exit<A, ProxyError>, annotations: Annotations) => void,
   finished: () => boolean = () => false
 ): void => {
   const path = call.getPath()
+  const peer = call.getPeer()
   const admitted = Admission.of(call.metadata)
   const span = admitted?.span
-  let annotations: Annotations = { rpc: path, peer: call.getPeer(), ...span && { traceId: span.traceId } }
+  let annotations: Annotations = { rpc: path, peer, ...span && { traceId: span.traceId } }
   let summary: Call<A>["summary"]
   let startedAt = 0
-  let cut: Unauthenticated | undefined
+  let because: ProxyError | undefined
+  const cut = (error: ProxyError): void => {
+    because ??= error
+    fiber.interrupt()
+  }
   const program = Effect.flatMap(Clock.currentTimeMillis, (now) => {
     startedAt = now
-    return handler()
+    return handler({ path, peer, metadata: call.metadata, deadline: Number(call.getDeadline()), cut })
   }).pipe(
     Effect.flatMap((made) => {
       annotations = { ...annotations, ...made.annotations }
@@ -161,7 +163,7 @@ const start = <A>(
     }),
     span === undefined ? identity : Effect.withParentSpan(span),
     Effect.onExit((interrupted) => {
-      const exit = cut === undefined || Exit.isSuccess(interrupted) ? interrupted : Exit.fail(cut)
+      const exit = because === undefined || Exit.isSuccess(interrupted) ? interrupted : Exit.fail(because)
       const left = call.cancelled
       if (!left) end(exit, annotations)
       return Effect.flatMap(Clock.currentTimeMillis, (now) => {
@@ -183,12 +185,7 @@ const start = <A>(
     Effect.ensuring(program, Metrics.running([method], -1))
   )
   const fiber = bridge.fork(counted)
-  if (admitted !== undefined) {
-    admitted.cut = (error) => {
-      cut = error
-      fiber.interrupt()
-    }
-  }
+  if (admitted !== undefined) admitted.cut = cut
   if (call.cancelled) fiber.interrupt()
   else call.on("cancelled", fiber.interrupt)
 }

@@ -2,10 +2,11 @@
  * The three methods of `VibectlLLMProxy`: the wire around {@link LlmProxy}.
  */
 import type * as Grpc from "@grpc/grpc-js"
-import { Duration, Effect } from "effect"
+import { type Duration, Effect, type Scope } from "effect"
 import { effective } from "../domain/Access.js"
 import type { AnswerEvent, Caller } from "../domain/Answer.js"
-import { type ProxyError, RequestTimeout } from "../domain/Errors.js"
+import { RequestTimeout } from "../domain/Errors.js"
+import type * as Deadlines from "../proxy/Deadlines.js"
 import type { LlmProxy } from "../proxy/LlmProxy.js"
 import * as RequestId from "../proxy/RequestId.js"
 import { callerOf } from "./Authenticate.js"
@@ -55,6 +56,7 @@ export const handlers = (
           const send = caller.features.has("heartbeat") ? yield* beating(out.write, heartbeat, chunk) : out.write
           const clock = yield* Effect.clock
           const startedAt = clock.unsafeCurrentTimeMillis()
+          yield* inTime(bridge.deadlines, caller, startedAt)
           const pull = yield* proxy.open(request, caller)
           let done: AnswerEvent | undefined
           let ended = false
@@ -77,7 +79,7 @@ export const handlers = (
             step: () => undefined
           })
         })
-        return { run: inTime(run, caller), annotations, summary: told.give }
+        return { run, annotations, summary: told.give }
       }),
     Wire.errorChunk
   )
@@ -89,19 +91,23 @@ const decodeRequest = Wire.decode(Wire.ExecuteRequest)
 
 const receive = (message: unknown, incoming: Bridge.Incoming) =>
   Effect.gen(function*() {
-    const caller = { ...yield* callerOf(incoming.metadata), deadline: incoming.deadline }
+    const { cut, deadline } = incoming
+    const caller: Caller = { ...yield* callerOf(incoming.metadata), deadline, cut }
     const wire = yield* decodeRequest(message)
     const request = Wire.toAnswerRequest(wire, yield* RequestId.settle(wire.request_id))
     return { caller, request, annotations: { subject: caller.subject, requestId: request.requestId } }
   })
 
-/** Also when it is the client that is slow: then the proxy is not asked for more. */
-const inTime = <R>(run: Effect.Effect<void, ProxyError, R>, { access }: Caller): Effect.Effect<void, ProxyError, R> => {
+/** Also when it is the client that is slow: then the proxy is not asked for more, and does not see the time pass. */
+const inTime = (
+  deadlines: Deadlines.Deadlines,
+  { access, cut }: Caller,
+  startedAt: number
+): Effect.Effect<void, never, Scope.Scope> => {
   const seconds = effective(access).requestTimeoutSeconds
-  return seconds === undefined ? run : Effect.timeoutFail(run, {
-    duration: Duration.seconds(seconds),
-    onTimeout: () => new RequestTimeout({ seconds })
-  })
+  return seconds === undefined || cut === undefined
+    ? Effect.void
+    : deadlines.add(startedAt, seconds * 1000, () => cut(new RequestTimeout({ seconds })))
 }
 
 /** What the log says of an answer: who gave it, how, how soon, after how many attempts, and what it used. */

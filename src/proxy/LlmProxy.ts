@@ -4,7 +4,7 @@
  * A call is `(request, caller) => events`; `open` is the same as `stream`
  * without the cost of running a `Stream`, for the server's inner loop.
  */
-import { Clock, Context, Effect, Layer, Option, Scope, Stream } from "effect"
+import { Clock, Context, Effect, Exit, identity, Layer, Option, Scope, Stream } from "effect"
 import { effective } from "../domain/Access.js"
 import type { Answer, AnswerEvent, AnswerRequest, Caller, Metrics as AnswerMetrics } from "../domain/Answer.js"
 import { features } from "../domain/Answer.js"
@@ -25,6 +25,7 @@ import * as Metrics from "../telemetry/Metrics.js"
 import * as Allowed from "./Allowed.js"
 import * as Attempts from "./Attempts.js"
 import * as CallTimes from "./CallTimes.js"
+import * as Deadlines from "./Deadlines.js"
 
 /** Pulls the next event; after `Metrics` it must not be pulled again. */
 export type AnswerPull = Effect.Effect<AnswerEvent, ProxyError>
@@ -39,13 +40,14 @@ export class LlmProxy extends Context.Tag("vibectl/proxy/LlmProxy")<LlmProxy, {
   /** What this caller may call, and its limits. */
   readonly serverInfo: (caller: Caller) => Effect.Effect<ServerInfo, LimitExceeded>
 }>() {
-  static readonly layer = Layer.effect(
+  static readonly layer = Layer.scoped(
     this,
     Effect.gen(function*() {
       const catalog = yield* Catalog
       const limits = yield* Limits
       const captures = yield* GenAi.captures
       const nonStreaming = NonStreaming.make()
+      const deadlines = yield* Deadlines.make
       const allowed = Allowed.make(catalog)
       for (const { id } of catalog.models) Metrics.models.add(id)
 
@@ -85,7 +87,7 @@ export class LlmProxy extends Context.Tag("vibectl/proxy/LlmProxy")<LlmProxy, {
             onFirst: times.firstAttempt,
             captures
           })
-          const progress = { answered: false }
+          const progress: Progress = { answered: false, late: () => undefined }
           const length = prompt.system.length + prompt.user.length
           const call: Call = {
             caller,
@@ -96,10 +98,28 @@ export class LlmProxy extends Context.Tag("vibectl/proxy/LlmProxy")<LlmProxy, {
             inputTokens: Estimate.tokens(length),
             spending: () => ({ attempts: attempts.spent(), succeeded: progress.answered })
           }
-          yield* Effect.addFinalizer((exit) => times.closed(exit, progress.answered))
+          yield* Effect.addFinalizer((exit) =>
+            Effect.flatMap(CallTimes.now, (now) => {
+              const late = Exit.isInterrupted(exit) ? progress.late(now) : undefined
+              return times.closed(late === undefined ? exit : Exit.fail(late), progress.answered)
+            })
+          )
           times.waited(yield* Effect.withSpan(limits.admit(call), "limits", { captureStackTrace: false }))
           return { first, prompt, times, attempts, progress }
         })
+
+      /** Ends the call when it takes longer than `seconds`, if any, since `startedAt` (milliseconds since the epoch). */
+      const timed = ({ cut }: Caller, seconds: number | undefined, startedAt: number, progress: Progress) => {
+        if (seconds === undefined) return Effect.succeed(identity<AnswerPull>)
+        if (cut === undefined) return Effect.succeed(within(seconds, startedAt))
+        const error = new RequestTimeout({ seconds })
+        progress.late = (now) => now < startedAt + seconds * 1000 ? undefined : error
+        // An answer that is complete is not too late any more.
+        return Effect.as(
+          deadlines.add(startedAt, seconds * 1000, () => progress.answered || cut(error)),
+          identity<AnswerPull>
+        )
+      }
 
       const answering = (request: AnswerRequest, caller: Caller, whole: boolean) =>
         Effect.gen(function*() {
@@ -115,7 +135,7 @@ export class LlmProxy extends Context.Tag("vibectl/proxy/LlmProxy")<LlmProxy, {
             onFailed: ({ provider }, tier, failure) =>
               Metrics.failedAttempts([provider.name, whole ? "unary" : tier, failure.reason])
           })
-          const inTime = within(limits.requestTimeout(caller, first.fullName), startedAt)
+          const inTime = yield* timed(caller, limits.requestTimeout(caller, first.fullName), startedAt, progress)
           let by: Resolved = first
           let characters = 0
           let last: AnswerMetrics | undefined
@@ -196,6 +216,13 @@ const unsayable = new InvalidRequest({
   remedy: "Send provider/model or an alias; GetServerInfo lists them."
 })
 
+interface Progress {
+  /** Whether the caller got its whole answer. */
+  answered: boolean
+  /** Why it was ended from outside at that time (milliseconds since the epoch), if it was because it took too long. */
+  late: (now: number) => RequestTimeout | undefined
+}
+
 type Prompt = Omit<ProviderRequest, "model">
 
 /** A candidate, and where it comes from. */
@@ -251,8 +278,8 @@ const measure = (
  * Bounds each pull by what is left of `seconds` since `startedAt` (milliseconds since the epoch); none is made when
  * nothing is left, as with a reader that takes its time.
  */
-const within = (seconds: number | undefined, startedAt: number) => (pull: AnswerPull): AnswerPull =>
-  seconds === undefined ? pull : Effect.flatMap(Clock.currentTimeMillis, (now): AnswerPull => {
+const within = (seconds: number, startedAt: number) => (pull: AnswerPull): AnswerPull =>
+  Effect.flatMap(Clock.currentTimeMillis, (now): AnswerPull => {
     const left = startedAt + seconds * 1000 - now
     const onTimeout = () => new RequestTimeout({ seconds })
     return left <= 0 ? onTimeout() : Effect.timeoutFail(pull, { duration: left, onTimeout })
