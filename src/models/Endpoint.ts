@@ -52,11 +52,13 @@ export const silent = { error: () => {}, warn: () => {}, info: () => {}, debug: 
  * they would replace our key, and reach endpoints they are not meant for.
  */
 export const ownHeaders = (endpoint: Endpoint): typeof fetch => (input, init) => {
-  const headers = new Headers(init?.headers)
-  for (const name of [...headers.keys()]) {
-    if (!ours.has(name) && !name.startsWith("x-stainless-")) headers.delete(name)
+  const headers: Record<string, string> = {}
+  for (const [name, value] of init?.headers instanceof Headers ? init.headers : new Headers(init?.headers)) {
+    if (ours.has(name) || name.startsWith("x-stainless-")) headers[name] = value
   }
-  headers.set("authorization", `Bearer ${keyOf(endpoint)}`)
+  headers["authorization"] = `Bearer ${keyOf(endpoint)}`
+  // Nothing that comes in small pieces is compressed well.
+  headers["accept-encoding"] = "identity"
   return endpoint.transport.fetch(input, { ...init, headers })
 }
 

@@ -44,8 +44,12 @@ export const make = (
   /** Came in the same bytes as text, and follows it. */
   let last: End | ProviderFailure | undefined
 
-  const conclude = (last: End | ProviderFailure): Pieces =>
-    last._tag === "End" ? Effect.as(body.finish, last) : Effect.fail(last)
+  const { clock } = body
+  const conclude = (last: End | ProviderFailure): Pieces => {
+    if (last._tag !== "End") return last
+    body.finish()
+    return Effect.succeed(last)
+  }
 
   const take = (bytes: Uint8Array | undefined): Pieces => {
     if (bytes === undefined) return conclude(reader.bodyEnded())
@@ -66,30 +70,30 @@ export const make = (
     }
     if (text !== "" || thought) limit = "betweenTokens"
     if (text !== "") {
-      return Effect.map(Clock.currentTimeMillis, (now): Piece => {
-        idleSince = now
-        return { _tag: "Text", text }
-      })
+      idleSince = clock.unsafeCurrentTimeMillis()
+      return Effect.succeed({ _tag: "Text", text })
     }
     if (last !== undefined) return conclude(last)
     return thought ? goOn : next
   }
 
-  const next: Pieces = Effect.flatMap(
-    Clock.currentTimeMillis,
-    (now) =>
-      body.read({ millis: Math.max(0, Math.min(due, end) - now), limit: end < due ? "total" : limit }).pipe(
-        Effect.catchAll(failed(source)),
-        Effect.flatMap(take)
-      )
-  )
+  const read = (now: number): Pieces =>
+    Effect.matchEffect(
+      body.read({ millis: Math.max(0, Math.min(due, end) - now), limit: end < due ? "total" : limit }),
+      {
+        onSuccess: take,
+        onFailure: failed(source)
+      }
+    )
+  const next: Pieces = Effect.suspend(() => read(clock.unsafeCurrentTimeMillis()))
 
-  // The time that a slow client takes between two pulls is not the provider's.
-  const goOn: Pieces = Effect.flatMap(Clock.currentTimeMillis, (now) => {
+  const goOn: Pieces = Effect.suspend(() => {
+    const now = clock.unsafeCurrentTimeMillis()
+    // The time that a slow client takes between two pulls is not the provider's.
     if (idleSince !== undefined) end += now - idleSince
     idleSince = undefined
     if (limit === "betweenTokens") due = now + timeouts.betweenTokens
-    return last === undefined ? next : conclude(last)
+    return last === undefined ? read(now) : conclude(last)
   })
   return goOn
 }

@@ -1,24 +1,26 @@
 /**
- * A `fetch` response as an interruptible pull of bytes.
+ * The response of a provider as an interruptible pull of bytes.
  *
  * Closing the scope, or interrupting the opening or a read, closes the
  * provider's socket at once: the request is aborted, and nobody waits for a
  * stalled read to give up. Only a body whose end was reached, or is no longer
  * of interest, leaves its connection open for the next request.
  */
-import { Clock, Data, Effect, type Scope } from "effect"
+import { type Clock, Data, Effect, Exit, Scope } from "effect"
+import * as Reply from "./Reply.js"
 import { type Limit, TooLate } from "./Timeouts.js"
 
 export interface HttpBody {
-  readonly response: Response
+  readonly reply: Reply.Reply
+  readonly clock: Clock.Clock
   /** When the request was made, in milliseconds since the epoch. */
   readonly startedAt: number
-  /** The next bytes; undefined at the end of the body. A body that is silent for `patience` is given up. */
+  /** All bytes that are here, or the next ones; undefined at the end of the body. A body that is silent for `patience` is given up. */
   readonly read: (patience: Patience) => Effect.Effect<Uint8Array | undefined, BodyFailed>
   /** The rest of the body as UTF-8, which must be there within `total` milliseconds of the request. */
   readonly text: (total: number) => Effect.Effect<string, BodyFailed>
   /** Says that the answer is complete and the rest of the body does not matter. Nothing may be read after it. */
-  readonly finish: Effect.Effect<void>
+  readonly finish: () => void
 }
 
 /** What `request` or the body threw; the vendor's files know what it means. */
@@ -30,12 +32,13 @@ export interface Patience {
   readonly limit: Limit
 }
 
-/** `request` must hand the signal to `fetch`; the head of its response must come within `patience`. */
+/** `request` must hand the signal to `Transport.fetch`; the head of its response must come within `patience`. */
 export const open = (
   request: (signal: AbortSignal) => Promise<Response>,
   patience: Patience
 ): Effect.Effect<HttpBody, BodyFailed, Scope.Scope> =>
-  Effect.flatMap(Clock.currentTimeMillis, (startedAt) => {
+  Effect.flatMap(Effect.zip(Effect.scope, Effect.clock), ([scope, clock]) => {
+    const startedAt = clock.unsafeCurrentTimeMillis()
     const controller = new AbortController()
     let state: "reading" | "finishing" | "ended" = "reading"
 
@@ -45,64 +48,79 @@ export const open = (
     })
 
     /** A timer that is cleared costs a fraction of an Effect that is raced, and this runs for every read. */
-    const within = <A>({ limit, millis }: Patience, work: () => Promise<A>) =>
+    const within = <A>({ limit, millis }: Patience, work: (done: (exit: Exit.Exit<A, BodyFailed>) => void) => void) =>
       Effect.async<A, BodyFailed>((resume) => {
         const timer = setTimeout(() => {
           resume(new BodyFailed({ cause: new TooLate({ limit }) }))
           controller.abort()
         }, millis)
-        const done = (exit: Effect.Effect<A, BodyFailed>) => {
+        work((exit) => {
           clearTimeout(timer)
           resume(exit)
-        }
-        work().then((result) => done(Effect.succeed(result)), (cause) => done(new BodyFailed({ cause })))
+        })
         return Effect.sync(() => {
           clearTimeout(timer)
           controller.abort()
         })
       })
+    const awaiting = <A>(patience: Patience, work: () => Promise<A>) =>
+      within<A>(patience, (done) =>
+        void work().then(
+          (result) => done(Exit.succeed(result)),
+          (cause: unknown) => done(Exit.fail(new BodyFailed({ cause })))
+        ))
 
     const body = (response: Response): HttpBody => {
-      const reader: ReadableStreamDefaultReader<Uint8Array> | undefined = response.body?.getReader()
-      const next = async (): Promise<Uint8Array | undefined> => {
-        const chunk = await reader?.read()
-        if (chunk?.value === undefined) state = "ended"
-        return chunk?.value
-      }
-      const read = (patience: Patience) => within(patience, next)
-      const text = (total: number) =>
-        Effect.flatMap(Clock.currentTimeMillis, (now) =>
-          within({ millis: Math.max(0, startedAt + total - now), limit: "total" }, async () => {
-            const decoder = new TextDecoder()
-            let text = ""
-            for (let bytes = await next(); bytes !== undefined; bytes = await next()) {
-              text += decoder.decode(bytes, { stream: true })
-            }
-            return text + decoder.decode()
-          }))
-      const finish = Effect.sync(() => {
-        state = "finishing"
-        // fetch parses no further than it is read, and the connection is free only after the last byte.
-        const drain = async (): Promise<void> => {
-          while (state !== "ended") {
-            await next()
-          }
+      const reply = Reply.of(response)
+      /** Undefined while there is nothing to read. */
+      const ready = (): Exit.Exit<Uint8Array | undefined, BodyFailed> | undefined => {
+        try {
+          const bytes = reply.take()
+          if (bytes !== undefined) return Exit.succeed(bytes)
+        } catch (cause) {
+          return Exit.fail(new BodyFailed({ cause }))
         }
-        drain().catch(() => {
-          state = "ended"
+        if (!reply.isOver) return undefined
+        state = "ended"
+        return ended
+      }
+      const read = (patience: Patience) =>
+        Effect.suspend(() =>
+          ready() ?? within<Uint8Array | undefined>(patience, (done) => {
+            const tell = () => {
+              const now = ready()
+              if (now === undefined) reply.wait(tell)
+              else done(now)
+            }
+            reply.wait(tell)
+          })
+        )
+      const text = (total: number) =>
+        Effect.suspend(() => {
+          const millis = Math.max(0, startedAt + total - clock.unsafeCurrentTimeMillis())
+          return awaiting({ millis, limit: "total" }, async () => {
+            const text = await reply.text()
+            state = "ended"
+            return text
+          })
         })
-      })
-      return { response, startedAt, read, text, finish }
+      const finish = (): void => {
+        state = "finishing"
+        // The connection is free only after the last byte.
+        const drain = (): void => {
+          if (ready() === undefined) reply.wait(drain)
+          else if (reply.isOver) state = "ended"
+          else drain()
+        }
+        drain()
+      }
+      return { reply, clock, startedAt, read, text, finish }
     }
 
     // What is acquired is the controller and not the response: an acquisition cannot be interrupted.
-    const asked = within(patience, async () =>
-      request(controller.signal))
     return Effect.zipRight(
-      Effect.addFinalizer(() =>
-        release
-      ),
-      Effect.map(asked, body)
+      Scope.addFinalizer(scope, release),
+      Effect.map(awaiting(patience, () => request(controller.signal)), body)
     )
   })
 
@@ -110,6 +128,8 @@ export const open = (
 
 /** How long the last bytes of a finished answer may take, in milliseconds. */
 const lastBytesMs = 1000
+
+const ended = Exit.succeed(undefined)
 
 /** Not an `Effect.sleep`: the call is over, and must not wait for this. */
 const later = (action: () => void): void => {

@@ -19,6 +19,7 @@ import * as EventPieces from "./EventPieces.js"
 import * as HttpBody from "./HttpBody.js"
 import * as Json from "./Json.js"
 import { type Pieces, type ProviderRequest, StreamingUnsupported } from "./Provider.js"
+import type { Reply } from "./Reply.js"
 import { isStrict } from "./ResponseSchema.js"
 import type { Timeouts } from "./Timeouts.js"
 import * as VendorFailure from "./VendorFailure.js"
@@ -83,7 +84,7 @@ export const make = (endpoint: Endpoint): Calls => {
           : failed(failure)
       ),
       Effect.flatMap((body) =>
-        isJson(body.response)
+        isJson(body.reply)
           ? Effect.flatMap(wholeAnswer(source, body, timeouts, request), (answer) =>
             new StreamingUnsupported({ provider: endpoint.name, answer }))
           : Effect.succeed(EventPieces.make(source, body, reader(source, request), timeouts))
@@ -153,7 +154,7 @@ const wholeAnswer = (
     Effect.flatMap((text) => fromAnswer(source, Json.parse(text), request))
   )
 
-const isJson = (response: Response): boolean => /^application\/json\b/i.test(response.headers.get("content-type") ?? "")
+const isJson = (reply: Reply): boolean => /^application\/json\b/i.test(reply.header("content-type"))
 
 const reader = (source: VendorFailure.Source, { onUsage }: ProviderRequest): EventPieces.Reader => {
   let usage: Usage | undefined

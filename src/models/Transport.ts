@@ -3,17 +3,22 @@
  *
  * Kept alive between calls, and closed with the scope. undici is used as a
  * package and not as Node's built-in `fetch`, because only its own classes can
- * be told how long connecting may take, and because the built-in one gives up
- * after five silent minutes whatever the configuration says.
- * Source: https://undici.nodejs.org/#/docs/api/Client
+ * be told how long connecting may take, because the built-in one gives up
+ * after five silent minutes whatever the configuration says, and because a
+ * `fetch` costs several times what a request and its answer do.
+ * Source: https://undici.nodejs.org/#/docs/api/Dispatcher
  */
 import { Effect, type Scope } from "effect"
 import type * as Net from "node:net"
-import { Agent, buildConnector, Client, type Dispatcher, fetch as undiciFetch, Pool } from "undici"
+import { Agent, buildConnector, Client, type Dispatcher, Pool } from "undici"
+import * as Reply from "./Reply.js"
 import { TooLate } from "./Timeouts.js"
 
 export interface Transport {
-  /** Needs a `dispatcher`, see {@link Transport.pool}; fails with {@link TooLate} when no connection stands in time. */
+  /**
+   * What the SDKs need of a `fetch`: its responses are each a {@link Reply.Reply}. Needs a `dispatcher`, see
+   * {@link Transport.pool}; fails with {@link TooLate} when no connection stands in time.
+   */
   readonly fetch: typeof fetch
   /** The connections that must stand within `connect` milliseconds. */
   readonly pool: (connect: number) => Pooled
@@ -29,11 +34,18 @@ export const make: Effect.Effect<Transport, never, Scope.Scope> = Effect.map(
     (agents) => Effect.promise(() => Promise.all([...agents.values()].map((agent) => agent.destroy())))
   ),
   (agents) => ({
-    fetch: (input, init) =>
-      ownFetch(input, {
-        ...init,
-        ...init?.dispatcher && { dispatcher: tied(init.dispatcher, init.signal ?? undefined) }
-      }).catch(rethrow),
+    fetch: (input, init) => {
+      if (init?.dispatcher === undefined) return Promise.reject(new TypeError("a request needs a dispatcher"))
+      const { body, dispatcher, headers, method = "GET", signal } = init
+      return send(dispatcher as unknown as Agent, {
+        url: typeof input === "string" ? input : input instanceof URL ? input.href : input.url,
+        method,
+        headers: recordOf(headers),
+        body: typeof body === "string" ? body : null,
+        signal: signal ?? undefined,
+        hops: 0
+      }).catch(rethrow) as Promise<unknown> as Promise<Response>
+    },
     pool: (connect) => {
       const agent = agents.get(connect) ?? pools(connect)
       agents.set(connect, agent)
@@ -44,7 +56,121 @@ export const make: Effect.Effect<Transport, never, Scope.Scope> = Effect.map(
 
 // -- internals ---------------------------------------------------------------
 
-const ownFetch = undiciFetch as unknown as typeof fetch
+interface Request {
+  readonly url: string
+  readonly method: string
+  readonly headers: Record<string, string>
+  readonly body: string | null
+  readonly signal: AbortSignal | undefined
+  /** How often it was sent elsewhere already. */
+  readonly hops: number
+}
+
+const send = (agent: Agent, request: Request): Promise<Reply.Reply> =>
+  new Promise((resolve, reject) => {
+    const { body, headers, method, signal, url } = request
+    if (signal?.aborted === true) return reject(reasonOf(signal))
+    const waiter: Waiter = { isOver: false, leave: undefined }
+    let control: Dispatcher.DispatchController | undefined
+    let answer: Pick<Reply.Reply, "push" | "end" | "fail"> | undefined
+    const abort = () => {
+      const reason = reasonOf(signal)
+      waiter.isOver = true
+      waiter.leave?.()
+      control?.abort(reason)
+      answer?.fail(reason)
+      reject(reason)
+    }
+    const over = () => {
+      waiter.isOver = true
+      signal?.removeEventListener("abort", abort)
+    }
+    signal?.addEventListener("abort", abort, { once: true })
+
+    const { origin, path } = placeOf(url)
+    dispatching = waiter
+    try {
+      agent.dispatch({ origin, path, method: method, headers, body }, {
+        onRequestStart: (controller) => {
+          control = controller
+          if (waiter.isOver) controller.abort(reasonOf(signal))
+        },
+        onResponseStart: (controller, status, fields) => {
+          // What comes before the answer says nothing of it.
+          if (status < 200) return
+          const next = elsewhere(request, status, fields["location"])
+          if (next !== undefined) {
+            over()
+            resolve(send(agent, next))
+            return controller.abort(new Error("redirected"))
+          }
+          const reply = new Reply.Reply(url, status, fields, controller)
+          answer = Reply.sink(reply)
+          resolve(reply)
+        },
+        onResponseData: (_, chunk) => answer?.push(chunk),
+        onResponseEnd: () => {
+          over()
+          answer?.end()
+        },
+        onResponseError: (_, error) => {
+          over()
+          const failure = new TypeError("fetch failed", { cause: error })
+          answer?.fail(failure)
+          reject(failure)
+        }
+      })
+    } catch (error) {
+      over()
+      reject(new TypeError("fetch failed", { cause: error }))
+    } finally {
+      dispatching = undefined
+    }
+  })
+
+const reasonOf = (signal: AbortSignal | undefined): Error => {
+  const reason: unknown = signal?.reason
+  return reason instanceof Error ? reason : new Error("aborted", { cause: reason })
+}
+
+const recordOf = (headers: RequestInit["headers"]): Record<string, string> =>
+  headers === undefined || headers instanceof Headers || Array.isArray(headers)
+    ? Object.fromEntries(new Headers(headers))
+    : headers as Record<string, string>
+
+/** Each endpoint has a few URLs, and every call one of them. */
+const places = new Map<string, { readonly origin: string; readonly path: string }>()
+
+const placeOf = (url: string) => {
+  const known = places.get(url)
+  if (known !== undefined) return known
+  const { origin, pathname, search } = new URL(url)
+  if (places.size >= 1000) places.clear()
+  const place = { origin, path: pathname + search }
+  places.set(url, place)
+  return place
+}
+
+/** What to ask instead, as browsers do: our key does not go to another origin. Undefined without a redirection. */
+const elsewhere = (request: Request, status: number, location: unknown): Request | undefined => {
+  const again = status === 307 || status === 308
+  if (!again && (status < 301 || status > 303) || typeof location !== "string" || request.hops >= 20) return undefined
+  if (!URL.canParse(location, request.url)) return undefined
+  const url = new URL(location, request.url)
+  const headers = { ...request.headers }
+  if (url.origin !== new URL(request.url).origin) {
+    delete headers["authorization"]
+    delete headers["x-api-key"]
+  }
+  if (!again) delete headers["content-type"]
+  return {
+    ...request,
+    ...again ? {} : { method: "GET", body: null },
+    url: url.href,
+    headers,
+    hops: request.hops + 1
+  }
+}
 
 const pools = (connect: number): Agent =>
   new Agent({
@@ -59,21 +185,15 @@ const pools = (connect: number): Agent =>
       })
   })
 
-/** The call that is being dispatched right now; undici hands no such thing down to its connections. */
-let dispatching: AbortSignal | undefined
+/** A call, as its connection knows it. */
+interface Waiter {
+  isOver: boolean
+  /** To be called when the call is over; set while it may wait for a connection. */
+  leave: (() => void) | undefined
+}
 
-/** Of a dispatcher, `fetch` uses no more than this. */
-const tied = (pool: Pooled, signal: AbortSignal | undefined): Pooled =>
-  ({
-    dispatch: (...call: Parameters<Pooled["dispatch"]>) => {
-      dispatching = signal
-      try {
-        return pool.dispatch(...call)
-      } finally {
-        dispatching = undefined
-      }
-    }
-  }) as Pooled
+/** The call that is being dispatched right now; undici hands no such thing down to its connections. */
+let dispatching: Waiter | undefined
 
 /**
  * A connection that is given up when the call that waits for it is over: undici would go on connecting.
@@ -82,7 +202,7 @@ const tied = (pool: Pooled, signal: AbortSignal | undefined): Pooled =>
  * handed over last. A pool hands over one at a time.
  */
 class Connection extends Client {
-  private readonly attempt: { socket: Net.Socket | undefined; waiter: AbortSignal | undefined }
+  private readonly attempt: { socket: Net.Socket | undefined; waiter: Waiter | undefined }
 
   constructor(origin: string | URL, options: object, timeout: number) {
     const attempt: Connection["attempt"] = { socket: undefined, waiter: undefined }
@@ -104,9 +224,11 @@ class Connection extends Client {
     const { attempt } = this
     const waiter = dispatching
     attempt.waiter = waiter
-    waiter?.addEventListener("abort", () => {
-      if (attempt.waiter === waiter) attempt.socket?.destroy(new Error("the call is over"))
-    }, { once: true })
+    if (waiter !== undefined) {
+      waiter.leave = () => {
+        if (attempt.waiter === waiter) attempt.socket?.destroy(new Error("the call is over"))
+      }
+    }
     return super.dispatch(options, handler)
   }
 }
