@@ -61,8 +61,8 @@ export const make = (bridge: Bridge, options: Options): Authentication => {
             const told = { rpc, peer }
             const span = watch.begin(metadata)
             let arrivedAt = 0
-            const identifying = Effect.flatMap(CallTimes.now, (now) => {
-              arrivedAt = now
+            const identifying = Effect.flatMap(Effect.clock, (clock) => {
+              arrivedAt = CallTimes.now(clock)
               return Identify.identify(metadata, certificateOf(call), options)
             })
             const settled = Effect.matchEffect(inSpan(identifying, span), {
@@ -74,13 +74,11 @@ export const make = (bridge: Bridge, options: Options): Authentication => {
                   admitted = metadata
                   running.add(metadata, { caller, rpc, peer, span, recheck, cut })
                   if (left) running.remove(metadata)
+                  if (identified.holder !== undefined) Metrics.authentications.unsafe(["accepted"])
                   const pass = Effect.sync(() => faults.admit() || next(metadata))
                   return identified.holder === undefined
                     ? pass
-                    : Metrics.authentications(["accepted"]).pipe(
-                      Effect.zipRight(audit.record({ event: "token_accepted", ...identified.holder, ...told })),
-                      Effect.zipRight(pass)
-                    )
+                    : Effect.zipRight(audit.record({ event: "token_accepted", ...identified.holder, ...told }), pass)
                 }),
               onFailure: ({ error, holder }) => {
                 const refusal = Identify.refusalOf(error)

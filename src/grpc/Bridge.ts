@@ -9,7 +9,7 @@
  * So does a caller that is trusted no longer, with the error that says so.
  */
 import type * as Grpc from "@grpc/grpc-js"
-import { Cause, Clock, Effect, Exit, FiberId, FiberSet, identity, type Scope } from "effect"
+import { Cause, type Clock, Effect, Exit, FiberId, FiberRef, FiberSet, HashMap, identity, type Scope } from "effect"
 import type { ProxyError } from "../domain/Errors.js"
 import * as Deadlines from "../proxy/Deadlines.js"
 import * as Metrics from "../telemetry/Metrics.js"
@@ -150,8 +150,13 @@ const start = <A>(
     because ??= error
     fiber.interrupt()
   }
-  const program = Effect.flatMap(Clock.currentTimeMillis, (now) => {
-    startedAt = now
+  const method = methodOf(path)
+  let clock: Clock.Clock | undefined
+  const now = () => clock?.unsafeCurrentTimeMillis() ?? 0
+  const program = Effect.flatMap(Effect.clock, (given) => {
+    clock = given
+    startedAt = now()
+    Metrics.running.unsafe([method], 1)
     return handler({ path, peer, metadata: call.metadata, deadline: Number(call.getDeadline()), cut })
   }).pipe(
     Effect.flatMap((made) => {
@@ -159,32 +164,29 @@ const start = <A>(
       summary = made.summary
       const requestId = made.annotations["requestId"]
       if (span?._tag === "Span" && requestId !== undefined) span.attribute("vibectl.request_id", requestId)
-      return Effect.annotateLogs(Effect.scoped(made.run), annotations)
+      return Effect.zipRight(annotated(annotations), Effect.scoped(made.run))
     }),
     span === undefined ? identity : Effect.withParentSpan(span),
     Effect.onExit((interrupted) => {
       const exit = because === undefined || Exit.isSuccess(interrupted) ? interrupted : Exit.fail(because)
       const left = call.cancelled
       if (!left) end(exit, annotations)
-      return Effect.flatMap(Clock.currentTimeMillis, (now) => {
-        // A timer may be early by the fraction of a millisecond that it cannot count.
-        const gone = !left ? undefined : now + 1 >= Number(call.getDeadline()) ? "DEADLINE_EXCEEDED" : "CANCELLED"
-        const outcome = outcomeOf(exit, gone, finished())
-        return Effect.annotateLogs(report(path, outcome), {
-          ...annotations,
-          ...summary?.(),
-          durationMs: now - startedAt
-        })
-      })
+      // A timer may be early by the fraction of a millisecond that it cannot count.
+      const gone = !left ? undefined : now() + 1 >= Number(call.getDeadline()) ? "DEADLINE_EXCEEDED" : "CANCELLED"
+      const outcome = outcomeOf(exit, gone, finished())
+      if (clock !== undefined) Metrics.running.unsafe([method], -1)
+      Metrics.calls.unsafe([method, outcome.name])
+      const told = { ...annotations, ...summary?.(), durationMs: now() - startedAt, outcome: outcome.name }
+      return outcome.name === "INTERNAL"
+        ? Effect.zipRight(annotated(told), Effect.logError("call failed by a defect", outcome.cause))
+        : Effect.zipRight(
+          annotated(outcome.detail === undefined ? told : { ...told, detail: outcome.detail }),
+          Effect.logInfo("call ended")
+        )
     }),
     Effect.exit
   )
-  const method = methodOf(path)
-  const counted = Effect.zipRight(
-    Metrics.running([method], 1),
-    Effect.ensuring(program, Metrics.running([method], -1))
-  )
-  const fiber = bridge.fork(counted)
+  const fiber = bridge.fork(program)
   if (admitted !== undefined) admitted.cut = cut
   if (call.cancelled) fiber.interrupt()
   else call.on("cancelled", fiber.interrupt)
@@ -206,17 +208,12 @@ const outcomeOf = <A>(
   return error === undefined ? { name: "INTERNAL", cause: exit.cause } : { name: error.reason, detail: error.summary }
 }
 
-/** One line per call, and one count: how it ended. */
-const report = (path: string, outcome: Outcome) =>
-  Effect.zipRight(
-    Metrics.calls([methodOf(path), outcome.name]),
-    outcome.name === "INTERNAL"
-      ? Effect.logError("call failed by a defect", outcome.cause)
-      : Effect.logInfo("call ended")
-  ).pipe(Effect.annotateLogs({
-    outcome: outcome.name,
-    ...outcome.name !== "INTERNAL" && outcome.detail !== undefined && { detail: outcome.detail }
-  }))
+/** For all that the fiber has to say from now on: it is the call's own, so that there is nothing to be put back. */
+const annotated = (annotations: { readonly [key: string]: unknown }): Effect.Effect<void> =>
+  FiberRef.update(FiberRef.currentLogAnnotations, (known) =>
+    HashMap.mutate(known, (all) => {
+      for (const name in annotations) HashMap.set(all, name, annotations[name])
+    }))
 
 const write = <Response>(
   call: Grpc.ServerWritableStream<unknown, Response>,

@@ -93,7 +93,7 @@ const receive = (message: unknown, incoming: Bridge.Incoming) =>
   Effect.gen(function*() {
     const { cut, deadline } = incoming
     const caller: Caller = { ...yield* callerOf(incoming.metadata), deadline, cut }
-    const wire = yield* decodeRequest(message)
+    const wire = Wire.isExecuteRequest(message) ? message : yield* decodeRequest(message)
     const request = Wire.toAnswerRequest(wire, yield* RequestId.settle(wire.request_id))
     return { caller, request, annotations: { subject: caller.subject, requestId: request.requestId } }
   })

@@ -1,7 +1,7 @@
 /**
  * Wire messages as domain values and back; the only place that knows field names.
  */
-import { Effect, Option, Schema } from "effect"
+import { Effect, Option, Predicate, Schema } from "effect"
 import type { Answer, AnswerEvent, AnswerRequest, Metrics, Tier } from "../domain/Answer.js"
 import type { ProxyError } from "../domain/Errors.js"
 import * as Limits from "../domain/Limits.js"
@@ -16,6 +16,11 @@ export const ExecuteRequest = Schema.Struct({
   response_model_schema: Schema.optional(Schema.String),
   request_id: Schema.String
 })
+
+/** The same as the Schema says, for the hot path. */
+export const isExecuteRequest = (message: unknown): message is typeof ExecuteRequest.Type =>
+  Predicate.isRecord(message) && isTexts(message["system_fragments"]) && isTexts(message["user_fragments"]) &&
+  isText(message["request_id"]) && isOptional(message["model_name"]) && isOptional(message["response_model_schema"])
 
 const ExecutionMetrics = Schema.Struct({
   duration_ms: Schema.Number,
@@ -218,6 +223,10 @@ export const decode = <A, I>(schema: Schema.Schema<A, I>): (message: unknown) =>
 }
 
 // -- internals ---------------------------------------------------------------
+
+const isText = (value: unknown): value is string => typeof value === "string"
+const isOptional = (value: unknown): boolean => value === undefined || isText(value)
+const isTexts = (value: unknown): boolean => Array.isArray(value) && value.every(isText)
 
 const toWireTier: Record<Tier, typeof StreamTier.Type> = {
   real: "STREAM_TIER_REAL",

@@ -1,7 +1,7 @@
 /**
  * One request to a provider, and what it used.
  */
-import { Cause, Effect, Option } from "effect"
+import { Cause, Option } from "effect"
 import type { Usage } from "../domain/Answer.js"
 import * as Cost from "../domain/Cost.js"
 import type { ProviderFailure } from "../domain/Errors.js"
@@ -25,7 +25,7 @@ export interface Attempt {
   /** Undefined when the provider surely did nothing. */
   readonly spent: () => Attempted | undefined
   /** Nothing more comes of it: counts it. */
-  readonly close: (at: number) => Effect.Effect<void>
+  readonly close: (at: number) => void
 }
 
 /** Moments in milliseconds since the epoch. */
@@ -95,15 +95,13 @@ export const make = ({ fullName, price, provider }: Resolved, request: ProviderR
       const model = Metrics.models.of(fullName)
       const { name } = provider
       const result = spent()
-      return Effect.all([
-        Metrics.attempt(["chat", name, model, error ?? "CANCELLED"], Math.max(0, (endedAt ?? at) - startedAt) / 1000),
-        ...result === undefined ? [] : [
-          Metrics.tokens(["chat", name, model, "input"], result.usage.inputTokens),
-          Metrics.tokens(["chat", name, model, "output"], result.usage.outputTokens),
-          ...result.cost === undefined ? [] : [Metrics.cost([name, model], Cost.toUsd(result.cost))],
-          ...result.estimated ? [Metrics.estimated([name, model])] : []
-        ]
-      ], { discard: true })
+      const seconds = Math.max(0, (endedAt ?? at) - startedAt) / 1000
+      Metrics.attempt.unsafe(["chat", name, model, error ?? "CANCELLED"], seconds)
+      if (result === undefined) return
+      Metrics.tokens.unsafe(["chat", name, model, "input"], result.usage.inputTokens)
+      Metrics.tokens.unsafe(["chat", name, model, "output"], result.usage.outputTokens)
+      if (result.cost !== undefined) Metrics.cost.unsafe([name, model], Cost.toUsd(result.cost))
+      if (result.estimated) Metrics.estimated.unsafe([name, model])
     }
   }
 }

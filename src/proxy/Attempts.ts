@@ -6,7 +6,7 @@
  * not all, because the attempt was cut off, the rest is our estimate and is
  * marked as one. An attempt that the provider surely did no work for is free.
  */
-import { Clock, Duration, Effect, Exit, type Scope } from "effect"
+import { type Clock, Duration, Effect, Exit, Scope } from "effect"
 import { ProviderFailure } from "../domain/Errors.js"
 import type { Refused } from "../limits/Limits.js"
 import type { Attempted } from "../limits/Spending.js"
@@ -27,14 +27,16 @@ export interface Options {
   /** Lets the call try a model that it was not admitted for in the beginning, until the call ends. */
   readonly admit: (target: Resolved) => Effect.Effect<void, Refused>
   /** When the first attempt begins. */
-  readonly onFirst: Effect.Effect<void>
+  readonly onFirst: () => void
+  readonly clock: Clock.Clock
   /** Whether the spans of attempts have the text of prompts and answers. */
   readonly captures: boolean
 }
 
-export const make = ({ admit, captures, onFirst }: Options): Attempts => {
+export const make = ({ admit, captures, clock, onFirst }: Options): Attempts => {
   const attempts: Array<Attempt.Attempt> = []
   const admitted = new Set<string>()
+  const now = () => clock.unsafeCurrentTimeMillis()
 
   const begin = (target: Resolved, request: ProviderRequest, streamed: boolean): Effect.Effect<
     Begun,
@@ -42,26 +44,32 @@ export const make = ({ admit, captures, onFirst }: Options): Attempts => {
     Scope.Scope
   > =>
     Effect.gen(function*() {
-      if (attempts.length === 0) yield* onFirst
+      if (attempts.length === 0) onFirst()
       else if (!admitted.has(target.fullName)) {
         yield* Effect.mapError(admit(target), (refused) => notNow(target, refused))
       }
       admitted.add(target.fullName)
-      const span = yield* GenAi.attemptSpan(`chat ${target.model}`, {
-        [GenAi.operation]: "chat",
-        [GenAi.provider]: target.provider.name,
-        [GenAi.requestModel]: target.model,
-        [GenAi.requestStream]: streamed,
-        ...captures && GenAi.input(request)
-      })
-      const trace = yield* Traceparent.of(span)
-      const attempt = Attempt.make(target, trace === undefined ? request : { ...request, trace }, yield* now)
+      const span = Traceparent.isTracer(yield* Effect.tracer)
+        ? yield* GenAi.attemptSpan(`chat ${target.model}`, {
+          [GenAi.operation]: "chat",
+          [GenAi.provider]: target.provider.name,
+          [GenAi.requestModel]: target.model,
+          [GenAi.requestStream]: streamed,
+          ...captures && GenAi.input(request)
+        })
+        : undefined
+      const trace = yield* span === undefined ? Traceparent.current : Traceparent.of(span)
+      const attempt = Attempt.make(target, trace === undefined ? request : { ...request, trace }, now())
       attempts.push(attempt)
-      yield* Effect.addFinalizer(() => {
-        GenAi.annotate(span, attributesOf(attempt))
-        return Effect.flatMap(now, attempt.close)
+      const close = Effect.sync(() => {
+        if (span !== undefined) GenAi.annotate(span, attributesOf(attempt))
+        attempt.close(now())
       })
-      return { attempt, tell: captures ? (text: string) => GenAi.annotate(span, GenAi.output(text)) : undefined }
+      yield* Scope.addFinalizer(yield* Effect.scope, close)
+      const tell = captures && span !== undefined
+        ? (text: string) => GenAi.annotate(span, GenAi.output(text))
+        : undefined
+      return { attempt, tell }
     })
 
   const of = (target: Resolved): Provider => {
@@ -70,32 +78,35 @@ export const make = ({ admit, captures, onFirst }: Options): Attempts => {
       Effect.scoped(
         Effect.flatMap(begin(target, request, false), ({ attempt, tell }) =>
           Effect.onExit(provider.complete(attempt.request), (exit) =>
-            Effect.map(now, (at) => {
+            Effect.sync(() => {
               if (Exit.isFailure(exit)) {
-                return attempt.failedWith(exit.cause, at)
+                return attempt.failedWith(exit.cause, now())
               }
               tell?.(exit.value.text)
               attempt.text(exit.value.text.length)
-              attempt.completed(exit.value.usage, at)
+              attempt.completed(exit.value.usage, now())
             })))
       )
     const stream: Provider["stream"] = (request) =>
       Effect.flatMap(begin(target, request, true), ({ attempt, tell }) => {
         let text = ""
-        const failed = (failure: ProviderFailure | StreamingUnsupported) =>
-          Effect.map(now, (at) => attempt.failed(failure, at))
+        const failed = <Failure extends ProviderFailure | StreamingUnsupported>(failure: Failure) => {
+          attempt.failed(failure, now())
+          return failure
+        }
         return Effect.map(
-          Effect.tapError(provider.stream(attempt.request), failed),
+          Effect.mapError(provider.stream(attempt.request), failed),
           (pieces) =>
-            Effect.tapBoth(pieces, {
+            Effect.mapBoth(pieces, {
               onSuccess: (piece) => {
                 if (piece._tag === "End") {
                   tell?.(text)
-                  return Effect.map(now, (at) => attempt.completed(piece.usage, at))
+                  attempt.completed(piece.usage, now())
+                } else {
+                  if (tell !== undefined) text += piece.text
+                  attempt.text(piece.text.length)
                 }
-                if (tell !== undefined) text += piece.text
-                attempt.text(piece.text.length)
-                return Effect.void
+                return piece
               },
               onFailure: failed
             })
@@ -118,8 +129,6 @@ export const make = ({ admit, captures, onFirst }: Options): Attempts => {
 }
 
 // -- internals ---------------------------------------------------------------
-
-const now = Clock.currentTimeMillis
 
 interface Begun {
   readonly attempt: Attempt.Attempt

@@ -1,7 +1,7 @@
 /**
  * How long one call took, phase by phase, for the metrics.
  */
-import { Cause, Clock, Effect, Exit, Option } from "effect"
+import { Cause, type Clock, Exit, Option } from "effect"
 import type { Metrics as AnswerMetrics } from "../domain/Answer.js"
 import type { ProxyError } from "../domain/Errors.js"
 import type { Resolved } from "../models/Catalog.js"
@@ -11,16 +11,16 @@ export interface CallTimes {
   /** Takes the time that the call waited for a limit, in milliseconds, off our own. */
   readonly waited: (millis: number) => void
   /** The first request to a provider goes out. */
-  readonly firstAttempt: Effect.Effect<void>
+  readonly firstAttempt: () => void
   /** The first piece of a streamed answer came; again, of one that was begun anew. */
-  readonly firstText: (by: Resolved) => Effect.Effect<void>
-  readonly ended: (metrics: AnswerMetrics, by: Resolved) => Effect.Effect<void>
+  readonly firstText: (by: Resolved) => void
+  readonly ended: (metrics: AnswerMetrics, by: Resolved) => void
   /** `answered` says whether the caller got its whole answer. */
-  readonly closed: (exit: Exit.Exit<unknown, unknown>, answered: boolean) => Effect.Effect<void>
+  readonly closed: (exit: Exit.Exit<unknown, unknown>, answered: boolean) => void
 }
 
 /** `asked` is the model that was asked for; `arrivedAt` in milliseconds since the epoch. */
-export const make = (asked: Resolved, arrivedAt: number): CallTimes => {
+export const make = (asked: Resolved, arrivedAt: number, clock: Clock.Clock): CallTimes => {
   let waitedMs = 0
   let firstTextAt: number | undefined
   let by = asked
@@ -33,30 +33,24 @@ export const make = (asked: Resolved, arrivedAt: number): CallTimes => {
     waited: (millis) => {
       waitedMs += millis
     },
-    firstAttempt: Effect.flatMap(now, (at) => Metrics.overhead([], Math.max(0, at - arrivedAt - waitedMs) / 1000)),
-    firstText: (by) =>
-      Effect.flatMap(now, (at) => {
-        const again = firstTextAt !== undefined
-        firstTextAt = at
-        return again ? Effect.void : Metrics.firstToken(labels(by), (at - arrivedAt) / 1000)
-      }),
-    ended: ({ outputTokens }, by_) =>
-      Effect.flatMap(now, (at) => {
-        by = by_
-        return firstTextAt === undefined || outputTokens < 2
-          ? Effect.void
-          : Metrics.perToken(labels(by), (at - firstTextAt) / 1000 / (outputTokens - 1))
-      }),
+    firstAttempt: () => Metrics.overhead.unsafe([], Math.max(0, now(clock) - arrivedAt - waitedMs) / 1000),
+    firstText: (by) => {
+      const again = firstTextAt !== undefined
+      firstTextAt = now(clock)
+      if (!again) Metrics.firstToken.unsafe(labels(by), (firstTextAt - arrivedAt) / 1000)
+    },
+    ended: ({ outputTokens }, by_) => {
+      by = by_
+      if (firstTextAt === undefined || outputTokens < 2) return
+      Metrics.perToken.unsafe(labels(by), (now(clock) - firstTextAt) / 1000 / (outputTokens - 1))
+    },
     closed: (exit, answered) =>
-      Effect.flatMap(
-        now,
-        (at) => Metrics.duration([...labels(by), answered ? "" : outcomeOf(exit)], (at - arrivedAt) / 1000)
-      )
+      Metrics.duration.unsafe([...labels(by), answered ? "" : outcomeOf(exit)], (now(clock) - arrivedAt) / 1000)
   }
 }
 
 /** Milliseconds since the epoch, with fractions. */
-export const now: Effect.Effect<number> = Effect.map(Clock.currentTimeNanos, (nanos) => Number(nanos) / 1e6)
+export const now = (clock: Clock.Clock): number => Number(clock.unsafeCurrentTimeNanos()) / 1e6
 
 // -- internals ---------------------------------------------------------------
 

@@ -22,6 +22,7 @@ import * as NonStreaming from "../streaming/NonStreaming.js"
 import * as Tiers from "../streaming/Tiers.js"
 import * as GenAi from "../telemetry/GenAi.js"
 import * as Metrics from "../telemetry/Metrics.js"
+import * as Traceparent from "../telemetry/Traceparent.js"
 import * as Allowed from "./Allowed.js"
 import * as Attempts from "./Attempts.js"
 import * as CallTimes from "./CallTimes.js"
@@ -60,31 +61,32 @@ export class LlmProxy extends Context.Tag("vibectl/proxy/LlmProxy")<LlmProxy, {
         prompt: Prompt,
         caller: Caller,
         attempts: Attempts.Attempts,
-        whole: boolean
-      ) =>
-        Effect.map(Clock.currentTimeMillis, (now): readonly [Target, ...ReadonlyArray<Target>] => {
-          const candidate = (target: Resolved): Target => ({
-            ...target,
-            provider: attempts.of(target),
-            request: { ...prompt, model: target.model },
-            streams: !whole && (target.spec?.streams ?? true) && !nonStreaming.has(target.fullName, now)
-          })
-          const others = allowed.fallbacks(first.fullName, caller)
-            .filter(({ fullName, price }) => limits.mayPay(caller, fullName, price))
-          return [candidate(first), ...others.map(candidate)]
+        whole: boolean,
+        now: number
+      ): readonly [Target, ...ReadonlyArray<Target>] => {
+        const candidate = (target: Resolved): Target => ({
+          ...target,
+          provider: attempts.of(target),
+          request: { ...prompt, model: target.model },
+          streams: !whole && (target.spec?.streams ?? true) && !nonStreaming.has(target.fullName, now)
         })
+        const others = allowed.fallbacks(first.fullName, caller)
+          .filter(({ fullName, price }) => limits.mayPay(caller, fullName, price))
+        return [candidate(first), ...others.map(candidate)]
+      }
 
       /** The call, let in and counted; its attempts are to be made in the same scope. */
-      const begin = (request: AnswerRequest, caller: Caller) =>
+      const begin = (request: AnswerRequest, caller: Caller, clock: Clock.Clock) =>
         Effect.gen(function*() {
           const scope = yield* Effect.scope
-          const arrivedAt = caller.arrivedAt ?? (yield* CallTimes.now)
+          const arrivedAt = caller.arrivedAt ?? CallTimes.now(clock)
           const first = yield* resolve(request, caller)
           const prompt = yield* toPrompt(request)
-          const times = CallTimes.make(first, arrivedAt)
+          const times = CallTimes.make(first, arrivedAt, clock)
           const attempts = Attempts.make({
             admit: ({ fullName, price }) => Scope.extend(limits.admitModel(call, fullName, price), scope),
             onFirst: times.firstAttempt,
+            clock,
             captures
           })
           const progress: Progress = { answered: false, late: () => undefined }
@@ -98,13 +100,12 @@ export class LlmProxy extends Context.Tag("vibectl/proxy/LlmProxy")<LlmProxy, {
             inputTokens: Estimate.tokens(length),
             spending: () => ({ attempts: attempts.spent(), succeeded: progress.answered })
           }
-          yield* Effect.addFinalizer((exit) =>
-            Effect.flatMap(CallTimes.now, (now) => {
-              const late = Exit.isInterrupted(exit) ? progress.late(now) : undefined
-              return times.closed(late === undefined ? exit : Exit.fail(late), progress.answered)
-            })
-          )
-          times.waited(yield* Effect.withSpan(limits.admit(call), "limits", { captureStackTrace: false }))
+          yield* Scope.addFinalizerExit(scope, (exit) =>
+            Effect.sync(() => {
+              const late = Exit.isInterrupted(exit) ? progress.late(clock.unsafeCurrentTimeMillis()) : undefined
+              times.closed(late === undefined ? exit : Exit.fail(late), progress.answered)
+            }))
+          times.waited(yield* Traceparent.inSpan("limits")(limits.admit(call)))
           return { first, prompt, times, attempts, progress }
         })
 
@@ -123,9 +124,10 @@ export class LlmProxy extends Context.Tag("vibectl/proxy/LlmProxy")<LlmProxy, {
 
       const answering = (request: AnswerRequest, caller: Caller, whole: boolean) =>
         Effect.gen(function*() {
-          const startedAt = yield* Clock.currentTimeMillis
-          const { attempts, first, progress, prompt, times } = yield* begin(request, caller)
-          const targets = yield* candidates(first, prompt, caller, attempts, whole)
+          const clock = yield* Effect.clock
+          const startedAt = clock.unsafeCurrentTimeMillis()
+          const { attempts, first, progress, prompt, times } = yield* begin(request, caller, clock)
+          const targets = candidates(first, prompt, caller, attempts, whole, clock.unsafeCurrentTimeMillis())
           const pull = yield* Tiers.open({
             candidates: targets,
             restartable: caller.features.has("restart"),
@@ -144,28 +146,22 @@ export class LlmProxy extends Context.Tag("vibectl/proxy/LlmProxy")<LlmProxy, {
             switch (event._tag) {
               case "Text":
                 characters += event.text.length
-                return !whole && characters === event.text.length
-                  ? Effect.as(times.firstText(by), event)
-                  : Effect.succeed(event)
+                if (!whole && characters === event.text.length) times.firstText(by)
+                return Effect.succeed(event)
               case "Start":
                 by = targets.find(({ fullName }) => fullName === event.model) ?? by
                 return event.attempt === 1 ? Effect.succeed(event) : Effect.as(Metrics.retries([event.provider]), event)
               case "Restart":
                 characters = 0
                 return Effect.as(Metrics.restarts([event.reason]), event)
-              case "End":
-                return Effect.flatMap(measure(startedAt, event, characters, attempts.spent()), (metrics) => {
-                  last = metrics
-                  progress.answered = true
-                  const { fullName: model, provider } = event.by
-                  return Effect.as(
-                    Effect.zipRight(
-                      Metrics.answers([provider.name, whole ? "unary" : event.tier]),
-                      times.ended(metrics, event.by)
-                    ),
-                    { _tag: "Done", model } as const
-                  )
-                })
+              case "End": {
+                last = measure(startedAt, event, characters, attempts.spent(), clock.unsafeCurrentTimeMillis())
+                progress.answered = true
+                const { fullName: model, provider } = event.by
+                Metrics.answers.unsafe([provider.name, whole ? "unary" : event.tier])
+                times.ended(last, event.by)
+                return Effect.succeed({ _tag: "Done", model })
+              }
             }
           }
           const next = inTime(Effect.flatMap(pull, seen))
@@ -183,7 +179,7 @@ export class LlmProxy extends Context.Tag("vibectl/proxy/LlmProxy")<LlmProxy, {
             else if (event._tag === "Done") model = event.model
             else if (event._tag === "Metrics") return { text, model, metrics: event }
           }
-        })).pipe(Effect.withSpan("LlmProxy.execute", { captureStackTrace: false }))
+        })).pipe(Traceparent.inSpan("LlmProxy.execute"))
 
       const open = (request: AnswerRequest, caller: Caller) => answering(request, caller, false)
 
@@ -253,26 +249,26 @@ const measure = (
   startedAt: number,
   { by, retries, usage }: Tiers.End<Target>,
   characters: number,
-  attempts: ReadonlyArray<Attempted>
-) =>
-  Effect.map(Clock.currentTimeMillis, (now): AnswerMetrics => {
-    const { inputTokens, outputTokens } = usage ?? {
-      inputTokens: Estimate.tokens(by.request.system.length + by.request.user.length),
-      outputTokens: Estimate.tokens(characters)
-    }
-    const costs = attempts.flatMap(({ cost }) => cost ?? [])
-    return {
-      _tag: "Metrics",
-      durationMs: now - startedAt,
-      inputTokens,
-      outputTokens,
-      estimated: usage === undefined,
-      // Of all attempts, as the provider bills them; not known when one of them has no price.
-      costUsd: costs.length < attempts.length ? undefined : Cost.toUsd(costs.reduce((sum, cost) => sum + cost, 0)),
-      retryCount: retries,
-      timestamp: Math.floor(now / 1000)
-    }
-  })
+  attempts: ReadonlyArray<Attempted>,
+  now: number
+): AnswerMetrics => {
+  const { inputTokens, outputTokens } = usage ?? {
+    inputTokens: Estimate.tokens(by.request.system.length + by.request.user.length),
+    outputTokens: Estimate.tokens(characters)
+  }
+  const costs = attempts.flatMap(({ cost }) => cost ?? [])
+  return {
+    _tag: "Metrics",
+    durationMs: now - startedAt,
+    inputTokens,
+    outputTokens,
+    estimated: usage === undefined,
+    // Of all attempts, as the provider bills them; not known when one of them has no price.
+    costUsd: costs.length < attempts.length ? undefined : Cost.toUsd(costs.reduce((sum, cost) => sum + cost, 0)),
+    retryCount: retries,
+    timestamp: Math.floor(now / 1000)
+  }
+}
 
 /**
  * Bounds each pull by what is left of `seconds` since `startedAt` (milliseconds since the epoch); none is made when

@@ -15,15 +15,18 @@ export const settle = (given: string): Effect.Effect<string, InvalidRequest> => 
   })
 }
 
+/** As many as a number holds well. */
+const bits = Random.nextIntBetween(0, 2 ** 48)
+
 /** A random UUID, version 4 (RFC 9562, section 5.4). */
 export const make: Effect.Effect<string> = Effect.map(
-  Effect.replicateEffect(Random.nextIntBetween(0, 0x1_0000), 8),
-  (words) => {
-    const hex = words.map((word, index) => {
-      if (index === 3) return 0x4000 | (word & 0x0fff)
-      return index === 4 ? 0x8000 | (word & 0x3fff) : word
-    }).map((word) => word.toString(16).padStart(4, "0"))
-    return `${hex[0]}${hex[1]}-${hex[2]}-${hex[3]}-${hex[4]}-${hex[5]}${hex[6]}${hex[7]}`
+  Effect.zip(Effect.zip(bits, bits), bits),
+  ([[one, two], three]) => {
+    const hex = [one, two, three].map((number) => number.toString(16).padStart(12, "0")).join("")
+    const variant = (8 | Number.parseInt(hex.charAt(16), 16) & 3).toString(16)
+    return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-${variant}${hex.slice(17, 20)}-${
+      hex.slice(20, 32)
+    }`
   }
 )
 

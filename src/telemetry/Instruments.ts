@@ -23,9 +23,16 @@ export interface Instrument {
 export const all: ReadonlyMap<string, Instrument> = new Map()
 
 /** Adds to it, with these labels. */
-export type Counter<Labels extends ReadonlyArray<string>> = (labels: Labels, amount?: number) => Effect.Effect<void>
+export interface Counter<Labels extends ReadonlyArray<string>> {
+  (labels: Labels, amount?: number): Effect.Effect<void>
+  /** The same at once, for what is synchronous anyway. */
+  readonly unsafe: (labels: Labels, amount?: number) => void
+}
 export type Gauge<Labels extends ReadonlyArray<string>> = (labels: Labels, value: number) => Effect.Effect<void>
-export type Histogram<Labels extends ReadonlyArray<string>> = (labels: Labels, value: number) => Effect.Effect<void>
+export interface Histogram<Labels extends ReadonlyArray<string>> {
+  (labels: Labels, value: number): Effect.Effect<void>
+  readonly unsafe: (labels: Labels, value: number) => void
+}
 
 type Keys<Labels extends ReadonlyArray<string>> = { readonly [index in keyof Labels]: string }
 
@@ -42,7 +49,7 @@ export const counter = <const Labels extends ReadonlyArray<string>>(
   register(name, "counter", options)
   const key = MetricKey.counter(name, { description: options.description, incremental: true })
   const handle = fromZero(handles(options.labels, key), options)
-  return (labels, amount = 1) => Effect.sync(() => handle(labels).unsafeUpdate(amount, none))
+  return countable((labels, amount = 1) => handle(labels).unsafeUpdate(amount, none))
 }
 
 /** What goes up and down; each call gives the present value. */
@@ -65,7 +72,7 @@ export const upDown = <const Labels extends ReadonlyArray<string>>(
     handles(options.labels, MetricKey.gauge(name, { description: options.description })),
     options
   )
-  return (labels, amount = 1) => Effect.sync(() => handle(labels).unsafeModify(amount, none))
+  return countable((labels, amount = 1) => handle(labels).unsafeModify(amount, none))
 }
 
 /** `boundaries` are the upper ends of its buckets, in the unit of the values. */
@@ -79,7 +86,8 @@ export const histogram = <const Labels extends ReadonlyArray<string>>(
     handles(options.labels, MetricKey.histogram(name, boundaries, options.description)),
     options
   )
-  return (labels, value) => Effect.sync(() => handle(labels).unsafeUpdate(value, none))
+  const unsafe = (labels: Labels, value: number) => handle(labels).unsafeUpdate(value, none)
+  return Object.assign((labels: Labels, value: number) => Effect.sync(() => unsafe(labels, value)), { unsafe })
 }
 
 /**
@@ -104,6 +112,9 @@ export const bounded = (
 }
 
 // -- internals ---------------------------------------------------------------
+
+const countable = <Labels extends ReadonlyArray<string>>(unsafe: Counter<Labels>["unsafe"]): Counter<Labels> =>
+  Object.assign((labels: Labels, amount?: number) => Effect.sync(() => unsafe(labels, amount)), { unsafe })
 
 const register = <Labels extends ReadonlyArray<string>>(
   name: string,

@@ -45,11 +45,18 @@ export const current: Effect.Effect<Trace | undefined> = Effect.contextWithEffec
   })
 )
 
+/** `effect` in a span of its own, where the program has a tracer; next to nothing is done where it has none. */
+export const inSpan = (name: string) => <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.withFiberRuntime((fiber) =>
+    isTracer(fiber.currentTracer) ? Effect.withSpan(effect, name, { captureStackTrace: false }) : effect
+  )
+
 /** Whether the program has a tracer: that of Effect itself tells nobody of its spans. */
-export const isTracing: Effect.Effect<boolean> = Effect.map(
-  Effect.tracer,
-  (tracer) => tracer !== Context.get(DefaultServices.liveServices, Tracer.Tracer)
-)
+export const isTracing: Effect.Effect<boolean> = Effect.map(Effect.tracer, (tracer) => isTracer(tracer))
+
+/** Whether it tells anybody. */
+export const isTracer = (tracer: Tracer.Tracer): boolean =>
+  tracer !== Context.get(DefaultServices.liveServices, Tracer.Tracer)
 
 /** Characters of a `tracestate` that is passed on. */
 export const mostState = 512
