@@ -52,9 +52,9 @@ export const effective = ({ limits, tenantLimits, tokenLimits }: Access): Limits
 
 /** No regular expression: a pattern from a token must not be able to make the match slow. */
 export const matches = (pattern: ModelPattern, name: string): boolean => {
+  if (!pattern.includes("*")) return pattern === name
   const [first = "", ...rest] = pattern.split("*")
-  const last = rest.pop()
-  if (last === undefined) return pattern === name
+  const last = rest.pop() ?? ""
   if (!name.startsWith(first)) return false
   let from = first.length
   for (const part of rest) {

@@ -88,6 +88,16 @@ export const make = (options: Options): Effect.Effect<Catalog["Type"], CatalogIn
       return full(name) ?? (owners.length === 1 ? full(`${owners[0]}/${name}`) : undefined)
     }
 
+    /** What nobody lists may be any name, and there may be any number of them. */
+    const known = new Map<string, Resolved>()
+    const remember = (name: string): Resolved | undefined => {
+      const before = known.get(name)
+      if (before !== undefined) return before
+      const found = find(name)
+      if (found !== undefined && known.size < mostKnown) known.set(name, found)
+      return found
+    }
+
     const missing = (name: string) =>
       new ModelNotFound({
         requested: name,
@@ -141,7 +151,7 @@ export const make = (options: Options): Effect.Effect<Catalog["Type"], CatalogIn
     return {
       resolve: (name) => {
         if (name === undefined || name === "") return standard === undefined ? noModel : Effect.succeed(standard)
-        const found = find(name)
+        const found = remember(name)
         return found === undefined ? missing(name) : Effect.succeed(found)
       },
       fallbacks: (fullName) => fallbacks.get(fullName) ?? [],
@@ -152,6 +162,9 @@ export const make = (options: Options): Effect.Effect<Catalog["Type"], CatalogIn
   })
 
 // -- internals ---------------------------------------------------------------
+
+/** Names whose model is found but once. */
+const mostKnown = 1000
 
 const check = ({ aliases, providers }: Options): Effect.Effect<void, CatalogInvalid> => {
   const names = providers.map(({ name }) => name)

@@ -15,7 +15,9 @@ import * as Json from "./Json.js"
  * details (https://openrouter.ai/docs/use-cases/usage-accounting), and so does OpenAI for its newest models.
  */
 export const ofOpenAi = (value: unknown): Usage | undefined => {
-  const usage = Json.object(value) ?? {}
+  const usage = Json.object(value)
+  // As in nearly every event of a stream.
+  if (usage === undefined) return undefined
   const input = Json.object(usage["prompt_tokens_details"])
   const reasoning = Json.object(usage["completion_tokens_details"])?.["reasoning_tokens"]
   return make({

@@ -113,11 +113,10 @@ export class LlmProxy extends Context.Tag("vibectl/proxy/LlmProxy")<LlmProxy, {
       const timed = ({ cut }: Caller, seconds: number | undefined, startedAt: number, progress: Progress) => {
         if (seconds === undefined) return Effect.succeed(identity<AnswerPull>)
         if (cut === undefined) return Effect.succeed(within(seconds, startedAt))
-        const error = new RequestTimeout({ seconds })
-        progress.late = (now) => now < startedAt + seconds * 1000 ? undefined : error
+        progress.late = (now) => now < startedAt + seconds * 1000 ? undefined : new RequestTimeout({ seconds })
         // An answer that is complete is not too late any more.
         return Effect.as(
-          deadlines.add(startedAt, seconds * 1000, () => progress.answered || cut(error)),
+          deadlines.add(startedAt, seconds * 1000, () => progress.answered || cut(new RequestTimeout({ seconds }))),
           identity<AnswerPull>
         )
       }
