@@ -5,7 +5,7 @@
  * log's beginning and end, answers operators, and sees to it that there are as
  * many as the configuration says.
  */
-import { Duration, Effect, Layer } from "effect"
+import { Context, Duration, Effect, Layer } from "effect"
 import { Audit } from "../../audit/Audit.js"
 import * as Config from "../../config/ServerConfig.js"
 import { isRedis } from "../../config/ServerSettings.js"
@@ -44,7 +44,7 @@ export const run = (given: Config.Options, terminal: Effect.Effect<boolean>) =>
         drain: Duration.seconds(server.drain_seconds),
         level
       })
-      const ops = yield* Effect.provide(Ops, Ops.layerOf(looking(fleet)))
+      const ops = Context.get(yield* Layer.build(Ops.layerOf(looking(fleet))), Ops)
       const { caFile } = yield* fleet.start
       const listening = { host: server.host, port, tls: tls.enabled, auth: server.enable_auth, caFile }
       yield* ops.open(Announce.addressOf(listening))
