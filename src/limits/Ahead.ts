@@ -171,12 +171,21 @@ export const make = (ledger: Ledger): Ahead => {
         also: (used) => {
           next = setAside(ask, now, used)
           return next.map(({ key, left: { cost, tokens }, period }) => {
-            const before = allowances.get(`${period} ${key}`)?.inFile ?? nothing
+            const before = left(key, period)
             return [key, period, tokens - before.tokens, cost - before.cost]
           })
         }
       })
-      for (const allowance of next) allowances.set(`${allowance.period} ${allowance.key}`, allowance)
+      for (const allowance of next) {
+        const id = `${allowance.period} ${allowance.key}`
+        const { inFile, left } = allowances.get(id) ?? unset
+        // What was taken before, and is not written yet, is still to be.
+        allowance.inFile = {
+          tokens: inFile.tokens - left.tokens + allowance.left.tokens,
+          cost: inFile.cost - left.cost + allowance.left.cost
+        }
+        allowances.set(id, allowance)
+      }
       return refused
     },
     settle: ({ ask, settlement }) => {
@@ -231,6 +240,8 @@ interface Allowance {
 }
 
 const nothing: Charge = { tokens: 0, cost: 0 }
+
+const unset = { inFile: nothing, left: nothing }
 
 /** Calls that something is set aside for: at first, and, when they come faster and faster, at most. */
 const least = 16
