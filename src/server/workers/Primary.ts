@@ -51,7 +51,7 @@ export const run = (given: Config.Options, terminal: Effect.Effect<boolean>) =>
       // Before the calls that run now are waited for.
       yield* Effect.addFinalizer(() => ops.close)
       const told = { ...listening, metrics: ops.port, workers: server.workers }
-      yield* Effect.onInterrupt(
+      return yield* Effect.onInterrupt(
         Effect.zipRight(Announce.started(loaded, given.kinds, told), Effect.never),
         () => Announce.stopped
       )
