@@ -71,14 +71,26 @@ const configured = (stdout: Layer.Layer<Audit>) =>
     }
   }))
 
-/** The console ends the last line itself. */
+/**
+ * The console ends the last line itself. So few bytes at a time reach a pipe whole, also where other processes write to
+ * it too.
+ */
 function printing(name: string, print: (text: string) => Effect.Effect<void>) {
   return Effect.map(
     Writer.make({
       name,
-      append: (lines) => Effect.as(print(new TextDecoder().decode(lines.subarray(0, -1))), lines.length),
+      append: (lines) => {
+        const end = lines.lastIndexOf(newline, mostAtOnce - 1)
+        const taken = lines.subarray(0, (end < 0 ? lines.indexOf(newline) : end) + 1)
+        return Effect.as(print(new TextDecoder().decode(taken.subarray(0, -1))), taken.length)
+      },
       sync: Effect.void
     }),
     (record) => ({ record })
   )
 }
+
+const newline = 10
+
+/** `PIPE_BUF` of Linux. */
+const mostAtOnce = 4096

@@ -14,6 +14,7 @@ export const check = (root: Tree.Node): ReadonlyArray<Problem.Problem> => {
     ...clientCertificates(root),
     ...issuers(root),
     ...redis(root),
+    ...workers(root),
     ...names.flatMap((name) => notBoth(root, ["providers", name], "api_key", "api_key_file"))
   ]
 }
@@ -54,6 +55,20 @@ const redis = (root: Tree.Node): ReadonlyArray<Problem.Problem> => {
   return kind?.content === "redis" && Tree.at(root, ["state", "url"]) === undefined
     ? [Problem.make(Problem.place(kind.source), ["state", "kind"], "redis needs state.url.")]
     : []
+}
+
+/** Each process has its share of a provider. */
+const workers = (root: Tree.Node): ReadonlyArray<Problem.Problem> => {
+  const wanted = Tree.at(root, ["server", "workers"])?.content
+  const providers = Tree.at(root, ["providers"])
+  if (typeof wanted !== "number" || !Tree.isBranch(providers)) return []
+  return [...providers.content.keys()].flatMap((name) => {
+    const path = ["providers", name, "max_concurrent_requests"]
+    const most = Tree.at(root, path)
+    if (most === undefined || typeof most.content !== "number" || most.content >= wanted) return []
+    const text = `it is less than server.workers (${wanted}), which share it: each needs one at least.`
+    return [Problem.make(Problem.place(most.source), path, text)]
+  })
 }
 
 /** One place for the keys of each, and nobody's `iss` or subjects are another's too. */

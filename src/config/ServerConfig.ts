@@ -9,11 +9,14 @@ import { paths } from "./Paths.js"
 import type { ConfigInvalid } from "./Problem.js"
 import { resolveSecrets } from "./Secrets.js"
 import { defaults, description, type Settings } from "./ServerSettings.js"
+import * as YamlFile from "./YamlFile.js"
 
 export interface Options {
   /** `--config`; must exist. Undefined means the user's own file, which need not. */
   readonly file?: string | undefined
   readonly flags?: Load.Flags
+  /** What the file holds, where it was read before. */
+  readonly text?: string
   /** The kinds of providers that this server knows. */
   readonly kinds: ReadonlyArray<string>
 }
@@ -66,12 +69,17 @@ export interface Overrides {
 export const load = (
   options: Options
 ): Effect.Effect<Load.Loaded<Settings>, ConfigInvalid, Env | FileSystem.FileSystem> =>
-  Effect.flatMap(fileOf(options.file), (file) =>
-    Load.load(description(options.kinds), {
-      file,
-      named: options.file !== undefined,
-      ...options.flags === undefined ? {} : { flags: options.flags }
-    }))
+  Effect.flatMap(fileOf(options.file), (file) => {
+    const given = { file, named: options.file !== undefined, ...options.flags && { flags: options.flags } }
+    const described = description(options.kinds)
+    return options.text === undefined
+      ? Load.load(described, given)
+      : Load.loadText(described, options.text, given)
+  })
+
+/** What the file that is meant holds. */
+export const read = (options: Options): Effect.Effect<string, ConfigInvalid, FileSystem.FileSystem> =>
+  Effect.flatMap(fileOf(options.file), (file) => YamlFile.read(file, options.file !== undefined))
 
 /** The file that is meant: the one named, else the user's own. */
 export const fileOf = (named: string | undefined): Effect.Effect<string> =>

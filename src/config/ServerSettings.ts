@@ -41,6 +41,7 @@ export const defaults = {
   server: {
     host: "127.0.0.1",
     port: 50051,
+    workers: 1,
     enable_auth: true,
     log_level: "INFO",
     drain_seconds: 10,
@@ -109,6 +110,9 @@ const providerName = /^(?!__proto__$)[A-Za-z0-9_-]+$/
 const server = Schema.Struct({
   host: Fields.text.annotations(note("Address to listen on; 0.0.0.0 is every IPv4 address of this machine.")),
   port: Fields.wholeNumber(0, 65_535).annotations(note("TCP port; 0 lets the system choose a free one.")),
+  workers: Fields.wholeNumber(1, 128).annotations(
+    note("Processes that take calls on that port; more than one use more than one processor.")
+  ),
   enable_auth: Fields.boolean.annotations(note("Whether callers must send a token.")),
   log_level: Schema.compose(Schema.Uppercase, Fields.oneOf("DEBUG", "INFO", "WARNING", "ERROR"), { strict: false })
     .annotations(Shape.expects("DEBUG, INFO, WARNING or ERROR", { about: "DEBUG, INFO, WARNING or ERROR." })),

@@ -4,14 +4,18 @@
  * Rates are counted by each process for itself; quotas, reservations and the
  * record of usage are in the file, where all processes that have it open count
  * together. Check and take are synchronous, so that nothing comes between.
+ * What need not be in the file before a call goes on is written a moment later,
+ * together with that of others.
  */
 import type { FileSystem } from "@effect/platform"
 import { Effect, Layer, Random, type Scope } from "effect"
+import * as Ahead from "./Ahead.js"
 import * as Backlog from "./Backlog.js"
 import * as Ledger from "./Ledger.js"
 import * as LedgerFile from "./LedgerFile.js"
+import * as Quotas from "./Quotas.js"
 import * as Rates from "./Rates.js"
-import { Store, StoreUnavailable } from "./Store.js"
+import { type Ask, type Refusal, Store, StoreUnavailable } from "./Store.js"
 
 export { LedgerInvalid } from "./LedgerFile.js"
 
@@ -47,6 +51,12 @@ export const layerMemory: Layer.Layer<Store> = Layer.effect(
 /** A quarter of the lease: some may fail. */
 const renewal = "5 seconds"
 
+/** How long what is counted may not be in the file yet; so much of it is lost with the process, should it die. */
+const delay = "50 millis"
+
+/** So many are written at once, also before that. */
+const together = 512
+
 /** After a failure nothing is tried for so long: to wait for a lock stops the whole process. */
 const restMillis = 1000
 
@@ -56,11 +66,13 @@ const make = (
   options: Options
 ): Effect.Effect<Store["Type"], StoreUnavailable, Scope.Scope> =>
   Effect.gen(function*() {
-    const { backlog, ledger, store, use, wake } = yield* counting(db, options)
+    const { ahead, backlog, flush, ledger, store, use, waits, wake } = yield* counting(db, options)
     const tell = Backlog.telling("what calls used", { file: options.file })
     yield* Effect.addFinalizer(() =>
       Effect.sync(wake).pipe(
+        Effect.zipRight(flush),
         Effect.zipRight(backlog.write),
+        Effect.zipRight(use(() => ahead.free(true))),
         Effect.zipRight(use(ledger.leave)),
         Effect.catchAllCause((cause) => Effect.logError("what the last calls used is not written", cause))
       )
@@ -68,8 +80,18 @@ const make = (
     yield* Effect.forkScoped(
       use(ledger.renew).pipe(
         Effect.zipRight(backlog.write),
+        Effect.zipRight(flush),
+        Effect.zipRight(use(() => ahead.free())),
         Effect.matchCauseEffect({ onFailure: tell.failed, onSuccess: () => tell.works }),
         Effect.delay(renewal),
+        Effect.forever
+      )
+    )
+    yield* Effect.forkScoped(
+      waits.await.pipe(
+        Effect.zipRight(Effect.sleep(delay)),
+        Effect.zipRight(waits.close),
+        Effect.zipRight(flush),
         Effect.forever
       )
     )
@@ -82,42 +104,85 @@ const counting = (db: LedgerFile.Connection, { file, keepDays }: Options) =>
     const server = (yield* Random.nextIntBetween(0, Number.MAX_SAFE_INTEGER)).toString(36)
     const rates = Rates.make()
     const ledger = Ledger.make(db, { keepDays, server })
-    const { use, wake } = access(file)
+    const { isResting, use, wake } = access(file)
+    const ahead = Ahead.make(ledger)
     const backlog = Backlog.make(({ ask, settlement }) => use(() => ledger.settle(ask, settlement)))
+    /** Opens when something waits to be written. */
+    const waits = Effect.unsafeMakeLatch()
     yield* use(ledger.renew)
-    const store = Store.of({
-      reserve: (ask) =>
+
+    /** Never fails: what cannot be written now is kept, or told where it never can. */
+    const flush = Effect.suspend(() =>
+      ahead.waiting() === 0 ? Effect.void : Effect.matchEffect(use(() => ahead.write()), {
+        onFailure: () => Effect.forEach(ahead.handOver(), backlog.settle, { discard: true }),
+        onSuccess: (causes) =>
+          Effect.forEach(causes, (cause) => Effect.logError("what a call used cannot be booked", cause), {
+            discard: true
+          })
+      })
+    )
+
+    const reserveInFile = (ask: Ask) =>
+      Effect.zipRight(
+        flush,
         use((now) => {
           const limited = rates.refusal(ask, now)
           // Nobody should wait for a minute only to be told to wait for a month.
-          if (limited !== undefined) return ledger.refusal(ask, now) ?? limited
-          const refusal = ledger.reserve(ask, now)
+          if (limited !== undefined) return ahead.refusal(ask, now) ?? limited
+          const refusal = ahead.reserve(ask, now)
           if (refusal === undefined) rates.take(ask, now)
           return refusal
-        }),
+        })
+      )
+
+    /** In memory; undefined where that is not possible. */
+    const reserveAhead = (ask: Ask, now: number): { readonly refusal: Refusal | undefined } | undefined => {
+      const limited = rates.refusal(ask, now)
+      if (limited !== undefined) return Quotas.hasQuotas(ask.bounds) ? undefined : { refusal: limited }
+      if (!ahead.take(ask, now)) return undefined
+      rates.take(ask, now)
+      waits.unsafeOpen()
+      return { refusal: undefined }
+    }
+
+    const store = Store.of({
+      reserve: (ask) =>
+        Effect.clockWith((clock) =>
+          Effect.suspend(() => {
+            const taken = isResting(clock.unsafeCurrentTimeMillis())
+              ? undefined
+              : reserveAhead(ask, clock.unsafeCurrentTimeMillis())
+            return taken === undefined ? reserveInFile(ask) : Effect.succeed(taken.refusal)
+          })
+        ),
       settle: (ask, settlement) =>
         Effect.clockWith((clock) =>
           Effect.suspend(() => {
             rates.settle(ask, settlement.charges, clock.unsafeCurrentTimeMillis())
-            return backlog.settle({ ask, settlement })
+            ahead.settle({ ask, settlement })
+            waits.unsafeOpen()
+            return ahead.waiting() < together ? Effect.void : flush
           })
         ).pipe(Effect.uninterruptible),
-      usage: ({ from, to }) => use(() => ledger.usage(from, to)),
-      outstanding: use(ledger.outstanding),
+      usage: ({ from, to }) => Effect.zipRight(flush, use(() => ledger.usage(from, to))),
+      outstanding: Effect.zipRight(flush, use(ledger.outstanding)),
       ready: use(ledger.renew)
     })
-    return { backlog, ledger, store, use, wake }
+    return { ahead, backlog, flush, ledger, store, use, waits, wake }
   })
 
 /** Uses the file now, in one synchronous step; after a failure it is left alone for a while, until `wake`. */
 const access = (store: string) => {
   let failed: { readonly at: number; readonly error: StoreUnavailable } | undefined
+  const isResting = (now: number) => failed !== undefined && Math.abs(now - failed.at) < restMillis
   return {
+    /** Whether it failed just now. */
+    isResting,
     use: <A>(work: (now: number) => A): Effect.Effect<A, StoreUnavailable> =>
       Effect.clockWith((clock) =>
         Effect.suspend(() => {
           const now = clock.unsafeCurrentTimeMillis()
-          if (failed !== undefined && Math.abs(now - failed.at) < restMillis) return failed.error
+          if (failed !== undefined && isResting(now)) return failed.error
           try {
             const done = work(now)
             failed = undefined

@@ -2,34 +2,61 @@
  * What was used, in tables of SQLite: quotas of days and months, reservations,
  * and the record of usage.
  *
- * Each method is one transaction, and synchronous; what it throws is SQLite's.
- * Any number of processes may share the file. Each shows that it lives by a
- * lease; what one had reserved is booked by the others when its lease ended, and
- * corrected when it settles all the same.
+ * Each method is one transaction, and synchronous; what it throws is SQLite's,
+ * and then nothing of it was done. Any number of processes may share the file.
+ * Each shows that it lives by a lease; what one had reserved is booked by the
+ * others when its lease ended, and corrected when it settles all the same.
  */
-import { fromUsd } from "../domain/Cost.js"
-import type { LimitType } from "../domain/Errors.js"
 import { type Connection, within } from "./LedgerFile.js"
-import { dayOf, monthOf, nextDay, nextMonth } from "./Periods.js"
-import { abandoned, type Account, type Ask, type Bound, type Charge, type Refusal } from "./Store.js"
-import type { Booking, Counted, Settlement, UsageRow } from "./Store.js"
+import * as Tables from "./LedgerTables.js"
+import { dayOf, monthOf } from "./Periods.js"
+import * as Quotas from "./Quotas.js"
+import {
+  abandoned,
+  type Ask,
+  type Booking,
+  type Charge,
+  type Refusal,
+  type Settlement,
+  type UsageRow
+} from "./Store.js"
 
 /** Times are in milliseconds since the epoch. */
 export interface Ledger {
   /** What would refuse it now, if anything. */
-  readonly refusal: (ask: Ask, now: number) => Refusal | undefined
+  readonly refusal: (ask: Ask, now: number, options?: Pick<Taking, "left">) => Refusal | undefined
   /** What refuses it, if anything; else it is reserved. */
-  readonly reserve: (ask: Ask, now: number) => Refusal | undefined
+  readonly reserve: (ask: Ask, now: number, options?: Taking) => Refusal | undefined
   /** Books what was used instead of what was reserved; what is not reserved any more is left alone. */
   readonly settle: (ask: Ask, settlement: Settlement) => void
+  /** The same of many, and what else is to be written; all of it or nothing. */
+  readonly write: (pending: Pending) => void
   /** Renews the lease, books what servers left behind whose lease ended, and forgets once a day what is too old. */
   readonly renew: (now: number) => void
+  /** Whether somebody else books what this server leaves behind, should it end now. */
+  readonly isLeased: (now: number) => boolean
   /** Ends the lease, and books what this server leaves behind. */
   readonly leave: (now: number) => void
   /** Of the days from `from` to `to`, both inclusive; by day, subject, tenant and model. */
   readonly usage: (from: string, to: string) => ReadonlyArray<UsageRow>
   /** Reservations that are neither settled nor booked as abandoned. */
   readonly outstanding: () => number
+}
+
+export interface Taking {
+  /** What this server has set aside of a total, and nobody has used. */
+  readonly left: (key: string, period: string) => Charge
+  /** What is added to totals with it; `used` is what was used so far. */
+  readonly also: (used: (key: string, period: string) => Charge) => ReadonlyArray<Tables.Total>
+}
+
+export interface Pending {
+  /** What is not in the file yet: reservations, and those of them that are settled. */
+  readonly fresh: Iterable<{ readonly ask: Ask; readonly settlement: Settlement | undefined }>
+  /** Of reservations that are in the file. */
+  readonly settled: ReadonlyArray<{ readonly ask: Ask; readonly settlement: Settlement }>
+  /** Added to totals. */
+  readonly totals: ReadonlyArray<Tables.Total>
 }
 
 export interface Options {
@@ -42,13 +69,14 @@ export interface Options {
 export const leaseMillis = 20_000
 
 export const make = (db: Connection, { keepDays, server }: Options): Ledger => {
-  const run = statements(db)
+  const run = Tables.statements(db)
   let leaseEnds = 0
   let cleaned = ""
 
   const bookAbandoned = (now: number): void => {
     for (const left of run.left.all()) {
-      run.addUsage.run(usageRow(left.day, abandoned({ account: left, cost: left.cost, tokens: left.tokens }), 1))
+      const booking = abandoned({ account: left, cost: left.cost, tokens: left.tokens })
+      run.addUsage.run(JSON.stringify([Tables.usageRow(left.day, booking)]))
       run.book.run(now, left.id)
     }
   }
@@ -59,39 +87,66 @@ export const make = (db: Connection, { keepDays, server }: Options): Ledger => {
     run.forgetBooked.run(now - day)
   }
 
-  const refusal = (ask: Ask, now: number) => refusalOf(ask, now, run.total.get)
+  const total = (key: string, period: string): Charge => run.total.get(key, period) ?? nothing
+  const usedBeside = (left: Taking["left"]) => (key: string, period: string): Charge => {
+    const [all, own] = [total(key, period), left(key, period)]
+    return { tokens: all.tokens - own.tokens, cost: all.cost - own.cost }
+  }
+
+  const write = ({ fresh, settled, totals }: Pending): void => {
+    const sums = summing(totals)
+    const usage = booking()
+    const reserved: Array<ReadonlyArray<string | number>> = []
+    for (const { ask, settlement } of fresh) {
+      sums.add(ask, (index) => settlement?.charges[index] ?? ask)
+      for (const row of settlement?.rows ?? []) usage.add(dayOf(ask.at), row)
+      if (settlement === undefined) reserved.push(reservation(ask))
+    }
+    const ids = settled.map(({ ask }) => ask.id)
+    const taken = new Map(ids.length === 0 ? [] : run.take.all(JSON.stringify(ids)).map((row) => [row.id, row]))
+    const emptied: Array<Tables.Reserved> = []
+    for (const { ask, settlement } of settled) {
+      const row = taken.get(ask.id)
+      if (row === undefined) continue
+      // Settling twice is settling once.
+      taken.delete(ask.id)
+      sums.add(ask, (index) => {
+        const charge = settlement.charges[index] ?? row
+        return { cost: charge.cost - row.cost, tokens: charge.tokens - row.tokens }
+      })
+      for (const booked of settlement.rows) usage.add(row.day, booked)
+      if (row.booked !== null) emptied.push(row)
+    }
+    for (const row of emptied) {
+      usage.add(row.day, abandoned({ account: row, cost: row.cost, tokens: row.tokens }), -1)
+    }
+    if (reserved.length > 0) run.reserve.run(server, JSON.stringify(reserved))
+    if (sums.all().length > 0) run.addTotals.run(JSON.stringify(sums.all()))
+    if (usage.all().length > 0) run.addUsage.run(JSON.stringify(usage.all()))
+    for (const { day, model, subject, tenant } of emptied) run.forgetEmpty.run(day, subject, tenant, model)
+  }
 
   return {
-    refusal,
-    reserve: (ask, now) => {
+    refusal: (ask, now, { left } = none) => Quotas.refusalOf(ask, now, usedBeside(left)),
+    reserve: (ask, now, { also, left } = none) => {
       // What nobody answers for would stay for ever if this process, paused till now, died at once.
       const isDue = now >= leaseEnds
       const refused = within(db, () => {
-        const refused = refusal(ask, now)
+        const used = usedBeside(left)
+        const refused = Quotas.refusalOf(ask, now, used)
         if (refused !== undefined) return refused
         if (isDue) run.keepAlive.run(server, now + leaseMillis)
-        const { account: { model, subject, tenant }, cost, id, tokens } = ask
-        run.reserve.run(id, server, dayOf(ask.at), tokens, cost, subject, tenant, model)
-        run.addTotals.run(totals(ask, () => ask))
+        run.reserve.run(server, JSON.stringify([reservation(ask)]))
+        const sums = summing(also(used))
+        sums.add(ask, () => ask)
+        run.addTotals.run(JSON.stringify(sums.all()))
         return undefined
       })
       if (isDue && refused === undefined) leaseEnds = now + leaseMillis
       return refused
     },
-    settle: (ask, settlement) =>
-      within(db, () => {
-        const reserved = run.take.get(ask.id)
-        if (reserved === undefined) return
-        const { booked, cost, day, tokens } = reserved
-        run.addTotals.run(totals(ask, (index) => {
-          const charge = settlement.charges[index] ?? reserved
-          return { cost: charge.cost - cost, tokens: charge.tokens - tokens }
-        }))
-        for (const booking of settlement.rows) run.addUsage.run(usageRow(day, booking, 1))
-        if (booked === null) return
-        run.addUsage.run(usageRow(day, abandoned({ account: reserved, cost, tokens }), -1))
-        run.forgetEmpty.run(day, reserved.subject, reserved.tenant, reserved.model)
-      }),
+    settle: (ask, settlement) => within(db, () => write({ fresh: [], settled: [{ ask, settlement }], totals: [] })),
+    write: (pending) => within(db, () => write(pending)),
     renew: (now) => {
       const today = dayOf(now)
       within(db, () => {
@@ -103,6 +158,7 @@ export const make = (db: Connection, { keepDays, server }: Options): Ledger => {
       leaseEnds = now + leaseMillis
       cleaned = today
     },
+    isLeased: (now) => now < leaseEnds,
     leave: (now) =>
       within(db, () => {
         run.endLease.run(server)
@@ -117,142 +173,54 @@ export const make = (db: Connection, { keepDays, server }: Options): Ledger => {
 
 const day = 86_400_000
 
-interface Reserved extends Account, Charge {
-  readonly day: string
-}
+const nothing: Charge = { tokens: 0, cost: 0 }
 
-/** Amounts go in as JSON: a number by itself is a float to SQLite, whose sums are not exact. */
-const statements = (db: Connection) => {
-  /** The types of rows are what the text of each says. */
-  const prepare = <Row = never>(sql: string) => {
-    const statement = db.prepare(sql)
-    return {
-      run: (...values: ReadonlyArray<string | number>) => void statement.run(values),
-      get: (...values: ReadonlyArray<string | number>) => statement.get(values) as Row | undefined,
-      all: (...values: ReadonlyArray<string | number>) => statement.all(values) as Array<Row>
-    }
-  }
-  return {
-    total: prepare<Charge>("SELECT tokens, cost FROM totals WHERE key = ? AND period = ?"),
-    addTotals: prepare(`
-      INSERT INTO totals SELECT value->>0, value->>1, value->>2, value->>3 FROM json_each(?) WHERE true
-      ON CONFLICT DO UPDATE SET tokens = tokens + excluded.tokens, cost = cost + excluded.cost`),
-    reserve: prepare("INSERT INTO reservations VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL)"),
-    take: prepare<Reserved & { readonly booked: number | null }>(`
-      DELETE FROM reservations WHERE id = ? RETURNING day, tokens, cost, subject, tenant, model, booked`),
-    left: prepare<Reserved & { readonly id: string }>(`
-      SELECT id, day, tokens, cost, subject, tenant, model FROM reservations
-      WHERE booked IS NULL AND server NOT IN (SELECT id FROM servers)`),
-    book: prepare("UPDATE reservations SET booked = ? WHERE id = ?"),
-    outstanding: prepare<{ readonly count: number }>(
-      "SELECT count(*) AS count FROM reservations WHERE booked IS NULL"
-    ),
-    addUsage: prepare(`
-      INSERT INTO usage SELECT ${
-      Array.from({ length: 4 + counts.length }, (_, index) => `?1->>${index}`).join(", ")
-    } WHERE true
-      ON CONFLICT DO UPDATE SET ${counts.map(([column]) => `${column} = ${column} + excluded.${column}`).join(", ")}`),
-    forgetEmpty: prepare(`
-      DELETE FROM usage WHERE day = ? AND subject = ? AND tenant = ? AND model = ?
-      AND ${counts.map(([column]) => `${column} = 0`).join(" AND ")}`),
-    usage: prepare<UsageRow>(`
-      SELECT day, subject, tenant, model, ${counts.map(([column, name]) => `${column} AS ${name}`).join(", ")}
-      FROM usage WHERE day BETWEEN ? AND ? ORDER BY day, subject, tenant, model`),
-    keepAlive: prepare(
-      "INSERT INTO servers VALUES (?, ?) ON CONFLICT DO UPDATE SET alive_until = excluded.alive_until"
-    ),
-    endLeases: prepare("DELETE FROM servers WHERE alive_until <= ?"),
-    endLease: prepare("DELETE FROM servers WHERE id = ?"),
-    forgetTotals: prepare(
-      "DELETE FROM totals WHERE length(period) = 10 AND period < ? OR length(period) = 7 AND period < ?"
-    ),
-    forgetUsage: prepare("DELETE FROM usage WHERE day < ?"),
-    forgetBooked: prepare("DELETE FROM reservations WHERE booked <= ?")
-  }
-}
+const none: Taking = { left: () => nothing, also: () => [] }
 
-/** What each count of a {@link Booking} is called in the table, whose columns are day, subject, tenant, model and these. */
-const counts = [
-  ["requests", "requests"],
-  ["failures", "failures"],
-  ["estimated", "estimated"],
-  ["input_tokens", "inputTokens"],
-  ["output_tokens", "outputTokens"],
-  ["cached_input_tokens", "cachedInputTokens"],
-  ["cache_write_tokens", "cacheWriteTokens"],
-  ["reasoning_tokens", "reasoningTokens"],
-  ["cost", "cost"],
-  ["unpriced_tokens", "unpricedTokens"]
-] as const
-
-const usageRow = (day: string, booking: Booking, times: 1 | -1): string =>
-  JSON.stringify([
-    day,
-    booking.subject,
-    booking.tenant,
-    booking.model,
-    ...counts.map(([, name]) => times * booking[name])
-  ])
-
-/** Those of the day and the month of the ask, of every bound that is kept; `amount` is of the bound with that index. */
-const totals = (ask: Ask, amount: (index: number) => Charge): string => {
-  const names = periods.map(({ of }) => of(ask.at))
-  return JSON.stringify(ask.bounds.flatMap((bound, index) => {
-    if (!isKept(bound)) return []
-    const { cost, tokens } = amount(index)
-    return names.map((period) => [bound.key, period, tokens, cost])
-  }))
-}
-
-/** A quota that is set later must know what was used before; of tokens there are too many for that. */
-const isKept = ({ limits, scope }: Bound): boolean =>
-  scope !== "token" || periods.some(({ quotas }) => quotas.some(({ limit }) => limits[limit] !== undefined))
-
-/** Of two that refuse, the one that does so for longer comes first. */
-const periods: ReadonlyArray<{
-  readonly of: (at: number) => string
-  readonly next: (at: number) => number
-  readonly quotas: ReadonlyArray<{
-    readonly type: LimitType
-    readonly limit: keyof Counted
-    readonly what: keyof Charge
-  }>
-}> = [
-  {
-    of: monthOf,
-    next: nextMonth,
-    quotas: [
-      { type: "tokens_per_month", limit: "maxTokensPerMonth", what: "tokens" },
-      { type: "usd_per_month", limit: "maxUsdPerMonth", what: "cost" }
-    ]
-  },
-  {
-    of: dayOf,
-    next: nextDay,
-    quotas: [
-      { type: "tokens_per_day", limit: "maxTokensPerDay", what: "tokens" },
-      { type: "usd_per_day", limit: "maxUsdPerDay", what: "cost" }
-    ]
-  }
+const reservation = ({ account: { model, subject, tenant }, at, cost, id, tokens }: Ask) => [
+  id,
+  dayOf(at),
+  tokens,
+  cost,
+  subject,
+  tenant,
+  model
 ]
 
-const refusalOf = (
-  ask: Ask,
-  now: number,
-  total: (key: string, period: string) => Charge | undefined
-): Refusal | undefined => {
-  for (const bound of ask.bounds) {
-    for (const { next, of, quotas } of periods) {
-      const set = quotas.filter(({ limit }) => bound.limits[limit] !== undefined)
-      if (set.length === 0) continue
-      const used = total(bound.key, of(ask.at)) ?? { tokens: 0, cost: 0 }
-      for (const { limit, type, what } of set) {
-        const given = bound.limits[limit] ?? Infinity
-        if (used[what] + ask[what] > (what === "cost" ? fromUsd(given) : given)) {
-          return { bound, type, retryAfterMs: Math.max(1, next(ask.at) - now) }
-        }
+/** One total for each key and period. */
+const summing = (first: ReadonlyArray<Tables.Total>) => {
+  const sums = new Map<string, Tables.Total>()
+  const put = (key: string, period: string, { cost, tokens }: Charge) => {
+    const id = `${period} ${key}`
+    const [, , moreTokens, moreCost] = sums.get(id) ?? [key, period, 0, 0]
+    sums.set(id, [key, period, moreTokens + tokens, moreCost + cost])
+  }
+  for (const [key, period, tokens, cost] of first) put(key, period, { tokens, cost })
+  return {
+    all: () => [...sums.values()],
+    /** Those of the day and the month of the ask, of every bound that is kept; `amount` is of the bound with that index. */
+    add: (ask: Ask, amount: (index: number) => Charge) => {
+      for (const [index, bound] of ask.bounds.entries()) {
+        if (!Quotas.isKept(bound)) continue
+        for (const period of Quotas.periods) put(bound.key, period.of(ask.at), amount(index))
       }
     }
   }
-  return undefined
+}
+
+/** One row for each day, subject, tenant and model. */
+const booking = () => {
+  const rows = new Map<string, Array<string | number>>()
+  return {
+    all: () => [...rows.values()],
+    add: (day: string, booked: Booking, times: 1 | -1 = 1) => {
+      const row = Tables.usageRow(day, booked, times)
+      const id = JSON.stringify(row.slice(0, 4))
+      const known = rows.get(id)
+      rows.set(
+        id,
+        row.map((value, index) => index < 4 || known === undefined ? value : Number(value) + Number(known[index]))
+      )
+    }
+  }
 }

@@ -7,13 +7,12 @@ import type { LimitsSection } from "../config/ServerSettings.js"
 import type { Caller } from "../domain/Answer.js"
 import * as Cost from "../domain/Cost.js"
 import { InvalidRequest, type LimitExceeded, LimitsUnavailable, ModelNotAllowed } from "../domain/Errors.js"
-import { unlimited } from "../domain/Limits.js"
 import type { Price } from "../domain/ModelInfo.js"
 import * as Metrics from "../telemetry/Metrics.js"
 import * as Bounds from "./Bounds.js"
 import { exceeded } from "./Exceeded.js"
+import * as Inform from "./Inform.js"
 import * as Line from "./Line.js"
-import * as Rates from "./Rates.js"
 import * as Spending from "./Spending.js"
 import { type Account, type Ask, type Bound, Store, type StoreUnavailable } from "./Store.js"
 
@@ -68,6 +67,8 @@ export interface Options {
   readonly reserveOutputTokens: number
   /** What happens to calls while the store cannot be used. */
   readonly onUnavailable: "refuse" | "allow"
+  /** Who counts the requests that cost no model; this process by itself where it is not given. */
+  readonly inform?: Inform.Inform
 }
 
 export const make = (options: Options, store: Store["Type"]): Effect.Effect<Limits["Type"], never, Scope.Scope> =>
@@ -75,7 +76,7 @@ export const make = (options: Options, store: Store["Type"]): Effect.Effect<Limi
     const models = Bounds.modelLimits(options.models)
     const { max_wait_seconds, max_waiting } = options.queue
     const line = max_waiting === 0 ? Line.none(store) : yield* Line.make(store, max_waiting)
-    const informed = Rates.make()
+    const inform = options.inform ?? Inform.make()
     const warning = yield* rarely(Effect.logWarning("calls pass without limits: their store cannot be used"))
 
     /** The reservation that is taken, whose settlement is sure. */
@@ -145,24 +146,14 @@ export const make = (options: Options, store: Store["Type"]): Effect.Effect<Limi
       },
       admitModel,
       inform: (caller) =>
-        Effect.flatMap(Clock.currentTimeMillis, (at) => {
-          const bounds = Bounds.ofCaller(caller).map((bound) => ({
-            ...bound,
-            limits: { ...unlimited, maxRequestsPerMinute: bound.limits.maxRequestsPerMinute }
-          }))
-          const account = { subject: caller.subject, tenant: "", model: "" }
-          const ask: Ask = { id: "", at, bounds, tokens: 0, cost: 0, account }
-          const refusal = informed.refusal(ask, at)
-          if (refusal !== undefined) {
-            return Effect.zipRight(
+        Effect.flatMap(
+          inform(Bounds.ofCaller(caller)),
+          (refusal) =>
+            refusal === undefined ? Effect.void : Effect.zipRight(
               Metrics.limited([Metrics.subjects.of(caller.subject), refusal.type]),
               exceeded(refusal)
             )
-          }
-          informed.take(ask, at)
-          informed.settle(ask, [], at)
-          return Effect.void
-        }),
+        ),
       mayPay: (caller, model, price) =>
         price !== undefined ||
         Bounds.countsDollars([...Bounds.ofCaller(caller), ...Bounds.ofModel(models, model)]) === undefined,

@@ -25,6 +25,15 @@ export const Activity = Schema.Struct({
     /** Why it is not ready, else null. */
     problem: Schema.NullOr(Schema.String)
   }),
+  /** The processes that take the calls, where there are several. */
+  workers: Schema.optional(Schema.Struct({
+    /** As many as there should be. */
+    wanted: Schema.Number,
+    /** Those that take calls now. */
+    ready: Schema.Number,
+    /** How often one has taken the place of another that ended. */
+    replaced: Schema.Number
+  })),
   running: Schema.Struct({
     /** Calls that run now, by method; those without one are left out. */
     methods: Counts,
@@ -58,6 +67,10 @@ export interface Facts {
   readonly providers: ReadonlyArray<string>
   readonly store: { readonly kind: string; readonly ready: Readiness.Check }
   readonly level: LogLevel.LogLevel["Type"]
+  /** The metrics; those of this process where it is not given. */
+  readonly pairs?: Effect.Effect<ReadonlyArray<MetricPair.MetricPair.Untyped>>
+  /** Where several processes take the calls. */
+  readonly workers?: Effect.Effect<NonNullable<Activity["workers"]>>
 }
 
 export const make = (facts: Facts): Effect.Effect<Activity> =>
@@ -67,7 +80,8 @@ export const make = (facts: Facts): Effect.Effect<Activity> =>
       onFailure: ({ message }) => message,
       onSuccess: () => null
     })
-    const pairs = yield* Metric.snapshot
+    const pairs = yield* facts.pairs ?? Metric.snapshot
+    const workers = facts.workers && (yield* facts.workers)
     const [attempts, failures, answers] = [
       sums(pairs, "gen_ai.client.operation.duration", "gen_ai.provider.name"),
       sums(pairs, "vibectl_attempts_failed_total", "provider"),
@@ -82,6 +96,7 @@ export const make = (facts: Facts): Effect.Effect<Activity> =>
       default_model: facts.defaultModel === "" ? null : facts.defaultModel,
       log_level: yield* facts.level.get,
       store: { kind: facts.store.kind, ready: problem === null, problem },
+      ...workers && { workers },
       running: {
         methods: someOf(sums(pairs, "vibectl_calls_running", "method")),
         subjects: someOf(sums(pairs, "vibectl_concurrent_in_flight", "sub"))

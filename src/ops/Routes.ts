@@ -2,7 +2,7 @@
  * What each path answers. Nothing of it is secret, and nothing is changed for
  * anybody but a program on this machine.
  */
-import { Effect, Schema } from "effect"
+import { Effect, type MetricPair, Schema } from "effect"
 import * as LogLevel from "../telemetry/LogLevel.js"
 import * as Prometheus from "../telemetry/Prometheus.js"
 import { Activity } from "./Activity.js"
@@ -15,6 +15,8 @@ export interface Sources {
   readonly level: LogLevel.LogLevel["Type"]
   /** Brings up to date what is measured only when somebody looks. */
   readonly collect: Effect.Effect<void>
+  /** The metrics, once they are up to date; those of this process where it is not given. */
+  readonly pairs?: Effect.Effect<ReadonlyArray<MetricPair.MetricPair.Untyped>>
 }
 
 export interface Asked {
@@ -40,11 +42,14 @@ export interface Reply {
 export const mostBody = 64
 
 export const make = (sources: Sources): (asked: Asked) => Effect.Effect<Reply> => {
-  const { activity, collect, level, ready } = sources
+  const { activity, collect, level, pairs, ready } = sources
+  const exposition = pairs === undefined
+    ? Prometheus.exposition
+    : Effect.map(pairs, (found) => Prometheus.render(found))
   const routes: { readonly [path: string]: Route } = {
     "/metrics": {
       GET: () =>
-        Effect.map(Effect.zipRight(collect, Prometheus.exposition), (body) => ({
+        Effect.map(Effect.zipRight(collect, exposition), (body) => ({
           status: 200,
           type: Prometheus.contentType,
           body

@@ -3,7 +3,7 @@
  * before the first call is taken and after the last one has ended.
  */
 import type { FileSystem } from "@effect/platform"
-import { Context, DateTime, Effect, Layer, Option, Schedule } from "effect"
+import { Context, DateTime, Effect, identity, Layer, Option, Schedule } from "effect"
 import { ServerConfig } from "../config/ServerConfig.js"
 import { isRedis } from "../config/ServerSettings.js"
 import { Store } from "../limits/Store.js"
@@ -35,68 +35,85 @@ export class Ops extends Context.Tag("vibectl/server/Ops")<Ops, {
     Ops,
     OpsServer.OpsBindFailed,
     ServerConfig | Catalog | Store | FileSystem.FileSystem
-  > = Layer.scoped(this, Effect.suspend(() => make)).pipe(Layer.provide(ProcessMetrics.layer))
+  > = Layer.suspend(() => Ops.layerOf({}))
+
+  /** The same of a server whose calls other processes take. */
+  static readonly layerOf = (others: Others): typeof Ops.layer =>
+    Layer.scoped(this, Effect.suspend(() => make(others))).pipe(Layer.provide(ProcessMetrics.layer))
+}
+
+/** What other processes have to say to an answer. */
+export interface Others extends Pick<OpsServer.Options, "pairs">, Pick<Activity.Facts, "workers"> {
+  readonly level?: (own: LogLevel.LogLevel["Type"]) => LogLevel.LogLevel["Type"]
+  /** Whether they take calls. */
+  readonly calls?: Readiness.Check
 }
 
 // -- internals ---------------------------------------------------------------
 
-const make = Effect.gen(function*() {
-  const settings = yield* ServerConfig
-  const { access, providers, server, state } = settings
-  const catalog = yield* Catalog
-  const store = yield* Store
-  const { collect } = yield* ProcessMetrics
-  const startedAt = yield* DateTime.now
-  const gate = yield* Readiness.gate
-  const level = Option.getOrElse(yield* Effect.serviceOption(LogLevel.LogLevel), () => fixed(server.log_level))
-  let address = ""
-  // For those who are sent the metrics instead of asking for them.
-  yield* Effect.forkScoped(Effect.repeat(collect, Schedule.spaced("10 seconds")))
-
-  for (const subject of Object.keys({ ...server.limits.per_token, ...access.subjects })) Metrics.subjects.add(subject)
-
-  const kind = isRedis(state) ? "redis" : "embedded"
-  const refuses = state.on_unavailable === "refuse"
-  const sources: OpsServer.Options = {
-    host: server.metrics_host,
-    port: server.metrics_port ?? OpsServer.defaultPort,
-    collect,
-    level,
-    ready: Readiness.all({ calls: gate.check, ...refuses && { store: store.ready } }),
-    activity: Effect.suspend(() =>
-      Activity.make({
-        address,
-        startedAt,
-        defaultModel: catalog.defaultModel,
-        providers: Object.keys(providers),
-        store: { kind, ready: store.ready },
-        level
-      })
+const make = ({ calls = Effect.void, level: levelOf = identity, pairs, workers }: Others) =>
+  Effect.gen(function*() {
+    const settings = yield* ServerConfig
+    const { access, providers, server, state } = settings
+    const catalog = yield* Catalog
+    const store = yield* Store
+    const { collect } = yield* ProcessMetrics
+    const startedAt = yield* DateTime.now
+    const gate = yield* Readiness.gate
+    const level = levelOf(
+      Option.getOrElse(yield* Effect.serviceOption(LogLevel.LogLevel), () => fixed(server.log_level))
     )
-  }
-  const listening = Effect.asSome(OpsServer.serve(sources))
-  const port = server.metrics_port === 0
-    ? Option.none()
-    : server.metrics_port !== undefined
-    ? yield* listening
-    : yield* Effect.catchTag(listening, "OpsBindFailed", ({ summary }) =>
-      Effect.as(
-        Effect.logWarning(`${summary} There are no metrics; set server.metrics_port to another port, or to 0.`),
-        Option.none<number>()
-      ))
+    let address = ""
+    // For those who are sent the metrics instead of asking for them.
+    yield* Effect.forkScoped(Effect.repeat(collect, Schedule.spaced("10 seconds")))
 
-  return Ops.of({
-    port: Option.getOrUndefined(port),
-    open: (at) =>
-      Effect.zipRight(
-        gate.open,
-        Effect.sync(() => {
-          address = at
+    for (const subject of Object.keys({ ...server.limits.per_token, ...access.subjects })) Metrics.subjects.add(subject)
+
+    const kind = isRedis(state) ? "redis" : "embedded"
+    const refuses = state.on_unavailable === "refuse"
+    const sources: OpsServer.Options = {
+      host: server.metrics_host,
+      port: server.metrics_port ?? OpsServer.defaultPort,
+      collect,
+      level,
+      ...pairs && { pairs },
+      ready: Readiness.all({ calls: Effect.zipRight(gate.check, calls), ...refuses && { store: store.ready } }),
+      activity: Effect.suspend(() =>
+        Activity.make({
+          address,
+          startedAt,
+          defaultModel: catalog.defaultModel,
+          providers: Object.keys(providers),
+          store: { kind, ready: store.ready },
+          level,
+          ...pairs && { pairs },
+          ...workers && { workers }
         })
-      ),
-    close: gate.close
+      )
+    }
+    const listening = Effect.asSome(OpsServer.serve(sources))
+    const port = server.metrics_port === 0
+      ? Option.none()
+      : server.metrics_port !== undefined
+      ? yield* listening
+      : yield* Effect.catchTag(listening, "OpsBindFailed", ({ summary }) =>
+        Effect.as(
+          Effect.logWarning(`${summary} There are no metrics; set server.metrics_port to another port, or to 0.`),
+          Option.none<number>()
+        ))
+
+    return Ops.of({
+      port: Option.getOrUndefined(port),
+      open: (at) =>
+        Effect.zipRight(
+          gate.open,
+          Effect.sync(() => {
+            address = at
+          })
+        ),
+      close: gate.close
+    })
   })
-})
 
 const fixed = (name: LogLevel.Name): LogLevel.LogLevel["Type"] => ({
   get: Effect.succeed(name),

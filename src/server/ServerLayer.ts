@@ -14,20 +14,22 @@ import type { RevocationsUnusable } from "../auth/Revocations.js"
 import * as SigningKey from "../auth/SigningKey.js"
 import * as Tokens from "../auth/Tokens.js"
 import { ServerConfig } from "../config/ServerConfig.js"
-import type { ProviderSettings, Settings } from "../config/ServerSettings.js"
+import type { Settings } from "../config/ServerSettings.js"
 import * as Server from "../grpc/Server.js"
 import type { LedgerInvalid } from "../limits/LedgerFile.js"
+import type { Limits } from "../limits/Limits.js"
 import type { Store } from "../limits/Store.js"
-import * as Catalog from "../models/Catalog.js"
-import * as Kinds from "../models/Kinds.js"
-import * as Prices from "../models/Prices.js"
+import type * as Catalog from "../models/Catalog.js"
 import type { OpsBindFailed } from "../ops/OpsServer.js"
 import { LlmProxy } from "../proxy/LlmProxy.js"
 import type * as Presented from "../tls/Presented.js"
+import { catalog } from "./Models.js"
 import { Ops } from "./Ops.js"
 import * as ServerTls from "./ServerTls.js"
 import * as StartChecks from "./StartChecks.js"
 import * as State from "./State.js"
+
+export { catalog } from "./Models.js"
 
 /** Where the server can be called, for as long as the layer lives. */
 export class Listening extends Context.Tag("vibectl/server/Listening")<Listening, {
@@ -52,26 +54,6 @@ export type StartFailed =
   | Presented.ReadFailed
   | Catalog.CatalogInvalid
   | Server.BindFailed
-
-/** The models that the configuration names; their providers' connections are closed with the layer. */
-export const catalog: Layer.Layer<Catalog.Catalog, Catalog.CatalogInvalid, ServerConfig> = Layer.scoped(
-  Catalog.Catalog,
-  Effect.flatMap(ServerConfig, ({ fallbacks, model_aliases, prices, providers, server }) =>
-    Effect.flatMap(
-      Effect.forEach(
-        Object.entries(providers),
-        ([name, settings]) => Kinds.make(settings.kind, options(name, settings))
-      ),
-      (providers) =>
-        Catalog.make({
-          providers,
-          aliases: new Map(Object.entries(model_aliases)),
-          fallbacks: new Map(Object.entries(fallbacks)),
-          defaultModel: server.default_model,
-          prices: Prices.make(prices)
-        })
-    ))
-)
 
 /** The callers this server trusts; none at all when nobody says who it is. */
 export const tokens: Layer.Layer<
@@ -132,48 +114,25 @@ export const layer: Layer.Layer<
   Listening | LlmProxy | Catalog.Catalog | Audit.Audit | Store | Ops,
   StartFailed,
   ServerConfig | FileSystem.FileSystem
-> = listening.pipe(
-  Layer.provide(tokens),
-  Layer.provideMerge(Audit.Audit.layer),
-  Layer.provideMerge(LlmProxy.layer),
+> = Layer.suspend(() => proxying).pipe(
   Layer.provide(State.limits),
   Layer.provideMerge(Ops.layer),
   Layer.provideMerge(State.store),
   Layer.provideMerge(catalog)
 )
 
+/** What takes the calls, with whatever counts them and tells of them. */
+export const proxying: Layer.Layer<
+  Listening | LlmProxy | Audit.Audit,
+  StartFailed,
+  ServerConfig | FileSystem.FileSystem | Limits | Ops | Catalog.Catalog
+> = listening.pipe(
+  Layer.provide(tokens),
+  Layer.provideMerge(Audit.Audit.layer),
+  Layer.provideMerge(LlmProxy.layer)
+)
+
 // -- internals ---------------------------------------------------------------
 
 /** By a token or by a certificate: either can be revoked. */
 const knowsCallers = ({ server, tls }: Settings): boolean => server.enable_auth || tls.client_identity === "identity"
-
-const seconds = (count: number | undefined) => count === undefined ? undefined : Duration.seconds(count)
-
-const options = (name: string, settings: ProviderSettings): Kinds.ProviderOptions => ({
-  name,
-  apiKey: settings.api_key,
-  baseUrl: settings.base_url,
-  models: settings.models?.map((model) =>
-    typeof model === "string"
-      ? { name: model }
-      : { name: model.name, streams: model.streaming, contextLength: model.context_length }
-  ),
-  defaultModel: settings.default_model,
-  maxOutputTokens: settings.max_output_tokens,
-  maxRetries: settings.max_retries,
-  maxConcurrent: settings.max_concurrent_requests,
-  timeouts: timeouts(settings),
-  modelTimeouts: new Map(
-    Object.entries(settings.model_timeouts ?? {}).map(([model, settings]) => [model, timeouts(settings)])
-  )
-})
-
-const timeouts = (settings: TimeoutSettings) => ({
-  connect: seconds(settings.connect_seconds),
-  firstToken: seconds(settings.first_token_seconds),
-  betweenTokens: seconds(settings.between_tokens_seconds),
-  total: seconds(settings.total_seconds),
-  failover: seconds(settings.failover_seconds)
-})
-
-type TimeoutSettings = NonNullable<ProviderSettings["model_timeouts"]>[string]

@@ -7,7 +7,7 @@ import { paths } from "../config/Paths.js"
 import { ServerConfig } from "../config/ServerConfig.js"
 import { isRedis } from "../config/ServerSettings.js"
 import type { LedgerInvalid } from "../limits/LedgerFile.js"
-import { Limits } from "../limits/Limits.js"
+import { Limits, type Options } from "../limits/Limits.js"
 import type { Store } from "../limits/Store.js"
 
 /** In place of `state.file`: nothing outlives the process. A file of the configuration is an absolute path. */
@@ -28,12 +28,19 @@ export const store: Layer.Layer<Store, LedgerInvalid, ServerConfig | FileSystem.
   })
 )
 
-export const limits: Layer.Layer<Limits, never, ServerConfig | Store> = Layer.unwrapEffect(
-  Effect.map(ServerConfig, ({ server, state }) =>
-    Limits.layer({
-      models: server.limits.models,
-      queue: server.limits.queue,
-      reserveOutputTokens: server.limits.reserve_output_tokens,
-      onUnavailable: state.on_unavailable
-    }))
-)
+export const limits: Layer.Layer<Limits, never, ServerConfig | Store> = Layer.suspend(() => limitsOf({}))
+
+/** With what another process counts. */
+export const limitsOf = (
+  shared: Pick<Options, "inform">
+): Layer.Layer<Limits, never, ServerConfig | Store> =>
+  Layer.unwrapEffect(
+    Effect.map(ServerConfig, ({ server, state }) =>
+      Limits.layer({
+        models: server.limits.models,
+        queue: server.limits.queue,
+        reserveOutputTokens: server.limits.reserve_output_tokens,
+        onUnavailable: state.on_unavailable,
+        ...shared
+      }))
+  )

@@ -17,6 +17,8 @@ export interface Instrument {
   /** UCUM, e.g. `s`; undefined for what is only counted. */
   readonly unit: string | undefined
   readonly labels: ReadonlyArray<string>
+  /** Of several processes that are one server, which value counts; else they add up. */
+  readonly across?: "min" | "max" | undefined
 }
 
 /** All that were made, by name. */
@@ -40,6 +42,7 @@ interface Options<Labels extends ReadonlyArray<string>> {
   readonly description: string
   readonly unit?: string
   readonly labels: Keys<Labels>
+  readonly across?: Instrument["across"]
 }
 
 export const counter = <const Labels extends ReadonlyArray<string>>(
@@ -119,9 +122,9 @@ const countable = <Labels extends ReadonlyArray<string>>(unsafe: Counter<Labels>
 const register = <Labels extends ReadonlyArray<string>>(
   name: string,
   kind: Instrument["kind"],
-  { description, labels, unit }: Options<Labels>
+  { across, description, labels, unit }: Options<Labels>
 ): Instrument => {
-  const instrument: Instrument = { name, kind, description, unit, labels }
+  const instrument: Instrument = { name, kind, description, unit, labels, across }
   ;(all as Map<string, Instrument>).set(name, instrument)
   return instrument
 }

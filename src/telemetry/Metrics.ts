@@ -173,5 +173,6 @@ export const queued = histogram<[]>("vibectl_limits_wait", {
 
 export const buildInfo = gauge<[version: string, node: string]>("vibectl_build_info", {
   description: "Always 1; the labels say what runs",
-  labels: ["version", "node_version"]
+  labels: ["version", "node_version"],
+  across: "max"
 })

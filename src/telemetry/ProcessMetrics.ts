@@ -134,7 +134,8 @@ const resident = gauge("process_resident_memory_bytes", {
 const started = gauge("process_start_time_seconds", {
   description: "When the process began, since the epoch",
   unit: "s",
-  labels: []
+  labels: [],
+  across: "min"
 })
 
 const openFiles = gauge("process_open_fds", { description: "Open files and sockets", labels: [] })
@@ -153,12 +154,23 @@ const heapSizeTotal = gauge("nodejs_heap_size_total_bytes", {
 
 const lateBy = "by which timers were late, in the worst of the windows of 15 s of the last minute"
 
-const lagP50 = gauge("nodejs_eventloop_lag_p50_seconds", { description: `Median ${lateBy}`, unit: "s", labels: [] })
+const lagP50 = gauge("nodejs_eventloop_lag_p50_seconds", {
+  description: `Median ${lateBy}`,
+  unit: "s",
+  labels: [],
+  across: "max"
+})
 
 const lagP99 = gauge("nodejs_eventloop_lag_p99_seconds", {
   description: `99th percentile ${lateBy}`,
   unit: "s",
-  labels: []
+  labels: [],
+  across: "max"
 })
 
-const lagMax = gauge("nodejs_eventloop_lag_max_seconds", { description: `The most ${lateBy}`, unit: "s", labels: [] })
+const lagMax = gauge("nodejs_eventloop_lag_max_seconds", {
+  description: `The most ${lateBy}`,
+  unit: "s",
+  labels: [],
+  across: "max"
+})

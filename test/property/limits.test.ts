@@ -65,48 +65,79 @@ const step = fc.oneof(
 /** So that days and months end in the middle of it. */
 const start = Date.UTC(2026, 10, 30, 23, 58)
 
+/** What a store answers to a story, beside what the model does; yields how many calls were refused. */
+const told = (
+  of: ReadonlyArray<Partial<Counted>>,
+  story: ReadonlyArray<typeof step extends fc.Arbitrary<infer A> ? A : never>
+) => {
+  const { clock, now, pass } = settable(start)
+  const bounds = [
+    bound(of[0] ?? {}),
+    bound(of[1] ?? {}, "alice", "token"),
+    bound(of[2] ?? {}, "acme", "tenant"),
+    bound(of[3] ?? {}, "demo/echo", "model")
+  ]
+  const model = StoreModel.make()
+  const asked: Array<Ask> = []
+  let refusals = 0
+  return Effect.gen(function*() {
+    const store = yield* Store
+    for (const step of story) {
+      if (step.kind === "pass") pass(step.millis)
+      else if (step.kind === "reserve") {
+        const made = ask(bounds.filter((_, index) => (step.keys & 1 << index) > 0), { at: now(), ...step.charge })
+        const refusal = yield* store.reserve(made)
+        assert.deepStrictEqual(
+          refusal && { key: refusal.bound.key, type: refusal.type, retryAfterMs: refusal.retryAfterMs },
+          model.reserve(made, now())
+        )
+        if (refusal === undefined) asked.push(made)
+        else refusals++
+      } else {
+        // Some of them for the second time.
+        const settled = asked.at(-1 - step.which)
+        if (settled === undefined) continue
+        const charges = settled.bounds.map((_, index) => ({ ...step.charge, tokens: step.charge.tokens * index }))
+        const settlement = { ...used(settled, step.charge), charges }
+        yield* store.settle(settled, settlement)
+        model.settle(settled, settlement.charges)
+      }
+    }
+    return refusals
+  }).pipe(Effect.provide(Embedded.layerMemory), Effect.withClock(clock), Effect.orDie)
+}
+
+const fourLimits = fc.tuple(limits, limits, limits, limits)
+
+/** So small that there is room for very many of them, until some use far more than was thought. */
+const small = fc.record({ tokens: fc.integer({ min: 0, max: 3 }), cost: fc.integer({ min: 0, max: 3 }) })
+
 describe("a store of limits", () => {
   it.live("answers as the model does", () => {
     let refusals = 0
     return forAll(
-      fc.tuple(fc.tuple(limits, limits, limits, limits), fc.array(step, { minLength: 20, maxLength: 80 })),
+      fc.tuple(fourLimits, fc.array(step, { minLength: 20, maxLength: 80 })),
       150,
-      ([of, story]) => {
-        const { clock, now, pass } = settable(start)
-        const bounds = [
-          bound(of[0]),
-          bound(of[1], "alice", "token"),
-          bound(of[2], "acme", "tenant"),
-          bound(of[3], "demo/echo", "model")
-        ]
-        const model = StoreModel.make()
-        const asked: Array<Ask> = []
-        return Effect.gen(function*() {
-          const store = yield* Store
-          for (const step of story) {
-            if (step.kind === "pass") pass(step.millis)
-            else if (step.kind === "reserve") {
-              const made = ask(bounds.filter((_, index) => (step.keys & 1 << index) > 0), { at: now(), ...step.charge })
-              const refusal = yield* store.reserve(made)
-              assert.deepStrictEqual(
-                refusal && { key: refusal.bound.key, type: refusal.type, retryAfterMs: refusal.retryAfterMs },
-                model.reserve(made, now())
-              )
-              if (refusal === undefined) asked.push(made)
-              else refusals++
-            } else {
-              // Some of them for the second time.
-              const settled = asked.at(-1 - step.which)
-              if (settled === undefined) continue
-              const charges = settled.bounds.map((_, index) => ({ ...step.charge, tokens: step.charge.tokens * index }))
-              const settlement = { ...used(settled, step.charge), charges }
-              yield* store.settle(settled, settlement)
-              model.settle(settled, settlement.charges)
-            }
-          }
-        }).pipe(Effect.provide(Embedded.layerMemory), Effect.withClock(clock), Effect.orDie)
-      }
+      ([of, story]) => Effect.map(told(of, story), (count) => void (refusals += count))
     ).pipe(Effect.tap(() => assert.isAbove(refusals, 500, "the stories are about refusals")))
+  })
+
+  it.live("answers as the model does where there is room for many calls, and where there suddenly is none", () => {
+    let refusals = 0
+    const wide = fc.record({
+      maxTokensPerDay: fc.integer({ min: 1000, max: 3000 }),
+      maxUsdPerMonth: dollars(6000)
+    })
+    const often = fc.oneof(
+      { weight: 20, arbitrary: fc.record({ kind: fc.constant("reserve" as const), keys: count(15), charge: small }) },
+      { weight: 6, arbitrary: settling },
+      { weight: 1, arbitrary: passing }
+    )
+    return forAll(
+      fc.tuple(fc.tuple(wide, limits, wide, wide), fc.array(often, { minLength: 60, maxLength: 250 })),
+      60,
+      ([of, story]) => Effect.map(told(of, story), (count) => void (refusals += count))
+    ).pipe(Effect.tap(() => assert.isAbove(refusals, 200, "the stories are about refusals")))
   })
 
   it.live("has nothing left and balanced books when all is settled, whoever died in between", () =>

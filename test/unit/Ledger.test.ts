@@ -453,6 +453,7 @@ describe("the file", () => {
     withServer((store, file) =>
       Effect.gen(function*() {
         yield* Effect.forEach(Array.from({ length: 50 }), (_, index) => store.reserve(ask([bound({}, `s${index}`)])))
+        yield* TestClock.adjust("50 millis")
         const files = yield* FileSystem.FileSystem
         const copy = `${file}-copy.db`
         yield* Effect.scoped(Effect.map(LedgerFile.open(file), (db) => void db.pragma("wal_checkpoint(TRUNCATE)")))

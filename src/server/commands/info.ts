@@ -46,6 +46,10 @@ const table = (activity: Activity): string => {
   return Table.render(["What", "Value"], [
     ["Version", activity.version],
     ["Address", activity.address],
+    ...activity.workers === undefined ? [] : [[
+      "Processes",
+      `${activity.workers.ready} of ${activity.workers.wanted}, ${activity.workers.replaced} replaced`
+    ]],
     ["Up", `${lasting(activity.uptime_seconds)}, since ${DateTime.formatIso(activity.started_at)}`],
     ["Default model", activity.default_model ?? "none"],
     ["Log level", activity.log_level],

@@ -3,68 +3,48 @@
  */
 import { Command, Options } from "@effect/cli"
 import { Effect, Layer, Option } from "effect"
-import { Audit } from "../../audit/Audit.js"
-import * as ConfigChanges from "../../audit/ConfigChanges.js"
+import { Env } from "../../config/Environment.js"
 import type { Flags } from "../../config/Load.js"
 import * as Config from "../../config/ServerConfig.js"
-import { packageVersion } from "../../domain/PackageVersion.js"
-import * as Logging from "../Logging.js"
-import * as StartChecks from "../StartChecks.js"
+import { variable } from "../workers/Messages.js"
 
 /** `kinds` are the kinds of providers that the server knows; `terminal` is whether people read its log. */
 export const make = (kinds: ReadonlyArray<string>, terminal: Effect.Effect<boolean>) =>
   Command.make("serve", options, (input) =>
     Effect.gen(function*() {
+      const given = { file: Option.getOrUndefined(input.config), flags: flags(input), kinds }
+      if ((yield* Env)[variable] !== undefined) {
+        const Worker = yield* Effect.promise(() => import("../workers/Worker.js"))
+        return yield* Worker.run(given, terminal)
+      }
+      const loaded = yield* Config.load(given)
+      if (loaded.value.server.workers > 1) {
+        const Primary = yield* Effect.promise(() => import("../workers/Primary.js"))
+        return yield* Primary.run(given, terminal)
+      }
       // gRPC and all that goes with it is loaded now that it is needed, and not for `--help`.
       const { Listening, layer } = yield* Effect.promise(() => import("../ServerLayer.js"))
       const { Ops } = yield* Effect.promise(() => import("../Ops.js"))
-      const { Catalog } = yield* Effect.promise(() => import("../../models/Catalog.js"))
-      const given = { file: Option.getOrUndefined(input.config), flags: flags(input), kinds }
-      const loaded = yield* Config.load(given)
-      const settings = ServerConfig.layer(given)
+      const Announce = yield* Effect.promise(() => import("../Announce.js"))
       const { layer: otlp } = yield* Effect.promise(() => import("../../telemetry/Otlp.js"))
-      const logging = Layer.unwrapEffect(Effect.flatMap(ServerConfig, ({ server }) =>
-        Effect.map(terminal, (isTerminal) =>
-          Logging.layer({ level: server.log_level, format: server.log_format ?? (isTerminal ? "pretty" : "json") }))))
 
       const started = Effect.gen(function*() {
-        const listening = yield* Listening
-        const catalog = yield* Catalog
-        const ops = yield* Ops
-        const { record } = yield* Audit
-        yield* record({
-          event: "server_started",
-          version: packageVersion,
-          address: addressOf(listening),
-          auth: listening.auth,
-          tls: listening.tls
-        })
-        yield* Effect.forEach(yield* StartChecks.warnings(loaded, kinds), Effect.logWarning, { discard: true })
-        yield* Effect.annotateLogs(Effect.logInfo("listening"), {
-          address: addressOf(listening),
-          tls: listening.tls,
-          auth: listening.auth,
-          ...ops.port !== undefined && { metrics: ops.port },
-          defaultModel: catalog.defaultModel === "" ? "none" : catalog.defaultModel,
-          models: catalog.models.length,
-          ...(listening.caFile === undefined ? {} : { ca: listening.caFile })
-        })
-        yield* ConfigChanges.record(yield* ServerConfig)
+        const { port: metrics } = yield* Ops
+        yield* Announce.started(loaded, kinds, { ...yield* Listening, metrics })
       })
-      const stopped = Effect.flatMap(Audit, ({ record }) =>
-        Effect.zipRight(Effect.logInfo("shutting down"), record({ event: "server_stopped" })))
       // From its start on: it may be told to stop at once.
-      const serving = Effect.onInterrupt(Effect.zipRight(started, Effect.never), () =>
-        stopped)
+      const serving = Effect.onInterrupt(Effect.zipRight(started, Effect.never), () => Announce.stopped)
       return yield* Effect.provide(
         serving,
-        layer.pipe(Layer.provideMerge(otlp), Layer.provideMerge(logging), Layer.provideMerge(settings))
+        layer.pipe(
+          Layer.provideMerge(otlp),
+          Layer.provideMerge(Announce.logging(terminal)),
+          Layer.provideMerge(Config.ServerConfig.layer(given))
+        )
       )
     })).pipe(Command.withDescription("Serve (the default command)"))
 
 // -- internals ---------------------------------------------------------------
-
-const { ServerConfig } = Config
 
 const optional = <A>(option: Options.Options<A>, description: string) =>
   Options.optional(Options.withDescription(option, description))
@@ -72,6 +52,10 @@ const optional = <A>(option: Options.Options<A>, description: string) =>
 const options = {
   host: optional(Options.text("host"), "Address to listen on (default 127.0.0.1)"),
   port: optional(Options.integer("port"), "TCP port (default 50051); 0 for any free one"),
+  workers: optional(
+    Options.integer("workers"),
+    "Processes that take calls on that port (default 1); more than one use more than one processor"
+  ),
   config: optional(Options.text("config").pipe(Options.withPseudoName("FILE")), "The configuration file"),
   enableAuth: Options.boolean("enable-auth").pipe(Options.withDescription("Callers must send a token (default)")),
   noEnableAuth: Options.boolean("no-enable-auth").pipe(
@@ -109,6 +93,7 @@ const flags = (input: Input): Flags => {
   return new Map<string, { readonly flag: string; readonly value: string | number | boolean | undefined }>([
     ["server.host", given("--host", input.host)],
     ["server.port", given("--port", input.port)],
+    ["server.workers", given("--workers", input.workers)],
     ["server.enable_auth", auth],
     ["server.default_model", given("--model", input.model)],
     ["server.metrics_port", given("--metrics-port", input.metricsPort)],
@@ -120,6 +105,3 @@ const flags = (input: Input): Flags => {
     ["tls.client_ca_file", given("--client-ca", input.clientCa)]
   ])
 }
-
-const addressOf = ({ host, port }: { readonly host: string; readonly port: number }) =>
-  `${host.includes(":") ? `[${host}]` : host}:${port}`

@@ -1,0 +1,97 @@
+/**
+ * What the ledger says to SQLite. The tables are those of `LedgerFile`.
+ */
+import type { Connection } from "./LedgerFile.js"
+import type { Account, Booking, Charge, UsageRow } from "./Store.js"
+
+export interface Reserved extends Account, Charge {
+  readonly id: string
+  readonly day: string
+  /** When it was booked as abandoned. */
+  readonly booked: number | null
+}
+
+/** Of a key and a period. */
+export type Total = readonly [key: string, period: string, tokens: number, cost: number]
+
+/** Amounts go in as JSON: a number by itself is a float to SQLite, whose sums are not exact. */
+export const statements = (db: Connection) => {
+  /** The types of rows are what the text of each says. */
+  const prepare = <Row = never>(sql: string) => {
+    const statement = db.prepare(sql)
+    return {
+      run: (...values: ReadonlyArray<string | number>) => void statement.run(values),
+      get: (...values: ReadonlyArray<string | number>) => statement.get(values) as Row | undefined,
+      all: (...values: ReadonlyArray<string | number>) => statement.all(values) as Array<Row>
+    }
+  }
+  return {
+    total: prepare<Charge>("SELECT tokens, cost FROM totals WHERE key = ? AND period = ?"),
+    /** A list of {@link Total}. */
+    addTotals: prepare(`
+      INSERT INTO totals SELECT value->>0, value->>1, value->>2, value->>3 FROM json_each(?) WHERE true
+      ON CONFLICT DO UPDATE SET tokens = tokens + excluded.tokens, cost = cost + excluded.cost`),
+    /** Of a server, a list of id, day, tokens, cost, subject, tenant and model. */
+    reserve: prepare(`
+      INSERT INTO reservations SELECT value->>0, ?1, ${
+      [1, 2, 3, 4, 5, 6].map((index) => `value->>${index}`).join(", ")
+    }, NULL FROM json_each(?2)`),
+    /** A list of ids. */
+    take: prepare<Reserved>(`
+      DELETE FROM reservations WHERE id IN (SELECT value FROM json_each(?))
+      RETURNING id, day, tokens, cost, subject, tenant, model, booked`),
+    left: prepare<Reserved>(`
+      SELECT id, day, tokens, cost, subject, tenant, model, booked FROM reservations
+      WHERE booked IS NULL AND server NOT IN (SELECT id FROM servers)`),
+    book: prepare("UPDATE reservations SET booked = ? WHERE id = ?"),
+    outstanding: prepare<{ readonly count: number }>(
+      "SELECT count(*) AS count FROM reservations WHERE booked IS NULL"
+    ),
+    /** A list of {@link usageRow}. */
+    addUsage: prepare(`
+      INSERT INTO usage SELECT ${
+      Array.from({ length: 4 + counts.length }, (_, index) => `value->>${index}`).join(", ")
+    } FROM json_each(?) WHERE true
+      ON CONFLICT DO UPDATE SET ${counts.map(([column]) => `${column} = ${column} + excluded.${column}`).join(", ")}`),
+    forgetEmpty: prepare(`
+      DELETE FROM usage WHERE day = ? AND subject = ? AND tenant = ? AND model = ?
+      AND ${counts.map(([column]) => `${column} = 0`).join(" AND ")}`),
+    usage: prepare<UsageRow>(`
+      SELECT day, subject, tenant, model, ${counts.map(([column, name]) => `${column} AS ${name}`).join(", ")}
+      FROM usage WHERE day BETWEEN ? AND ? ORDER BY day, subject, tenant, model`),
+    keepAlive: prepare(
+      "INSERT INTO servers VALUES (?, ?) ON CONFLICT DO UPDATE SET alive_until = excluded.alive_until"
+    ),
+    endLeases: prepare("DELETE FROM servers WHERE alive_until <= ?"),
+    endLease: prepare("DELETE FROM servers WHERE id = ?"),
+    forgetTotals: prepare(
+      "DELETE FROM totals WHERE length(period) = 10 AND period < ? OR length(period) = 7 AND period < ?"
+    ),
+    forgetUsage: prepare("DELETE FROM usage WHERE day < ?"),
+    forgetBooked: prepare("DELETE FROM reservations WHERE booked <= ?")
+  }
+}
+
+export const usageRow = (day: string, booking: Booking, times: 1 | -1 = 1): ReadonlyArray<string | number> => [
+  day,
+  booking.subject,
+  booking.tenant,
+  booking.model,
+  ...counts.map(([, name]) => times * booking[name])
+]
+
+// -- internals ---------------------------------------------------------------
+
+/** What each count of a {@link Booking} is called in the table, whose columns are day, subject, tenant, model and these. */
+const counts = [
+  ["requests", "requests"],
+  ["failures", "failures"],
+  ["estimated", "estimated"],
+  ["input_tokens", "inputTokens"],
+  ["output_tokens", "outputTokens"],
+  ["cached_input_tokens", "cachedInputTokens"],
+  ["cache_write_tokens", "cacheWriteTokens"],
+  ["reasoning_tokens", "reasoningTokens"],
+  ["cost", "cost"],
+  ["unpriced_tokens", "unpricedTokens"]
+] as const

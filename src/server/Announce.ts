@@ -1,0 +1,64 @@
+/**
+ * What a server says of itself in its log and in the audit log.
+ */
+import type { FileSystem } from "@effect/platform"
+import { Effect, Layer } from "effect"
+import { Audit } from "../audit/Audit.js"
+import * as ConfigChanges from "../audit/ConfigChanges.js"
+import type { Loaded } from "../config/Load.js"
+import { ServerConfig } from "../config/ServerConfig.js"
+import type { Settings } from "../config/ServerSettings.js"
+import { packageVersion } from "../domain/PackageVersion.js"
+import { Catalog } from "../models/Catalog.js"
+import type * as LogLevel from "../telemetry/LogLevel.js"
+import * as Logging from "./Logging.js"
+import type { Listening } from "./ServerLayer.js"
+import * as StartChecks from "./StartChecks.js"
+
+/** The log as the configuration says; `level` is one that was chosen since, and `terminal` whether people read it. */
+export const logging = (
+  terminal: Effect.Effect<boolean>,
+  level?: LogLevel.Name
+): Layer.Layer<LogLevel.LogLevel, never, ServerConfig> =>
+  Layer.unwrapEffect(Effect.flatMap(ServerConfig, ({ server }) =>
+    Effect.map(terminal, (isTerminal) =>
+      Logging.layer({
+        level: level ?? server.log_level,
+        format: server.log_format ?? (isTerminal ? "pretty" : "json")
+      }))))
+
+/** Calls are taken from now on. */
+export const started = (
+  loaded: Loaded<Settings>,
+  kinds: ReadonlyArray<string>,
+  listening: Listening["Type"] & { readonly metrics: number | undefined; readonly workers?: number }
+): Effect.Effect<void, never, Audit | Catalog | ServerConfig | FileSystem.FileSystem> =>
+  Effect.gen(function*() {
+    const { auth, caFile, metrics, tls, workers } = listening
+    const catalog = yield* Catalog
+    const { record } = yield* Audit
+    const address = addressOf(listening)
+    yield* record({ event: "server_started", version: packageVersion, address, auth, tls })
+    yield* Effect.forEach(yield* StartChecks.warnings(loaded, kinds), Effect.logWarning, { discard: true })
+    yield* Effect.annotateLogs(Effect.logInfo("listening"), {
+      address,
+      tls,
+      auth,
+      ...metrics !== undefined && { metrics },
+      ...workers !== undefined && { workers },
+      defaultModel: catalog.defaultModel === "" ? "none" : catalog.defaultModel,
+      models: catalog.models.length,
+      ...caFile !== undefined && { ca: caFile }
+    })
+    yield* ConfigChanges.record(yield* ServerConfig)
+  })
+
+/** It was told to stop. */
+export const stopped: Effect.Effect<void, never, Audit> = Effect.flatMap(
+  Audit,
+  ({ record }) => Effect.zipRight(Effect.logInfo("shutting down"), record({ event: "server_stopped" }))
+)
+
+/** `host:port`. */
+export const addressOf = ({ host, port }: { readonly host: string; readonly port: number }): string =>
+  `${host.includes(":") ? `[${host}]` : host}:${port}`

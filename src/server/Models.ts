@@ -1,0 +1,62 @@
+/**
+ * The models of the server, as the configuration says.
+ */
+import { Duration, Effect, Layer } from "effect"
+import { ServerConfig } from "../config/ServerConfig.js"
+import type { ProviderSettings } from "../config/ServerSettings.js"
+import * as Catalog from "../models/Catalog.js"
+import * as Kinds from "../models/Kinds.js"
+import * as Prices from "../models/Prices.js"
+
+/** The models that the configuration names; their providers' connections are closed with the layer. */
+export const catalog: Layer.Layer<Catalog.Catalog, Catalog.CatalogInvalid, ServerConfig> = Layer.scoped(
+  Catalog.Catalog,
+  Effect.flatMap(ServerConfig, ({ fallbacks, model_aliases, prices, providers, server }) =>
+    Effect.flatMap(
+      Effect.forEach(
+        Object.entries(providers),
+        ([name, settings]) => Kinds.make(settings.kind, options(name, settings))
+      ),
+      (providers) =>
+        Catalog.make({
+          providers,
+          aliases: new Map(Object.entries(model_aliases)),
+          fallbacks: new Map(Object.entries(fallbacks)),
+          defaultModel: server.default_model,
+          prices: Prices.make(prices)
+        })
+    ))
+)
+
+// -- internals ---------------------------------------------------------------
+
+const seconds = (count: number | undefined) => count === undefined ? undefined : Duration.seconds(count)
+
+const options = (name: string, settings: ProviderSettings): Kinds.ProviderOptions => ({
+  name,
+  apiKey: settings.api_key,
+  baseUrl: settings.base_url,
+  models: settings.models?.map((model) =>
+    typeof model === "string"
+      ? { name: model }
+      : { name: model.name, streams: model.streaming, contextLength: model.context_length }
+  ),
+  defaultModel: settings.default_model,
+  maxOutputTokens: settings.max_output_tokens,
+  maxRetries: settings.max_retries,
+  maxConcurrent: settings.max_concurrent_requests,
+  timeouts: timeouts(settings),
+  modelTimeouts: new Map(
+    Object.entries(settings.model_timeouts ?? {}).map(([model, settings]) => [model, timeouts(settings)])
+  )
+})
+
+const timeouts = (settings: TimeoutSettings) => ({
+  connect: seconds(settings.connect_seconds),
+  firstToken: seconds(settings.first_token_seconds),
+  betweenTokens: seconds(settings.between_tokens_seconds),
+  total: seconds(settings.total_seconds),
+  failover: seconds(settings.failover_seconds)
+})
+
+type TimeoutSettings = NonNullable<ProviderSettings["model_timeouts"]>[string]
