@@ -3,20 +3,22 @@
  */
 import { DateTime } from "effect"
 import type { Line } from "../assistant/AuditEntry.js"
+import * as Display from "../kubectl/Display.js"
 import * as Csv from "../terminal/Csv.js"
 import * as Table from "../terminal/Table.js"
+import * as Width from "../terminal/Width.js"
 
 /** As wide as `columns`, if what is shortened for it is long enough to be of use. */
 export const render = (lines: ReadonlyArray<Line>, columns: number): string => {
   const rows = lines.map(row)
   const head = ["Time", "Event", "Model", "Redacted", "Command", "Decision"]
-  const fixed = rows.map((cells) => cells.map((cell, index) => shorten(cell, most[index] ?? Infinity)))
+  const fixed = rows.map((cells) => cells.map((cell, index) => Width.shorten(cell, most[index] ?? Infinity)))
   // Every column has a border and a blank on either side, and the table one border more.
   const others = head.map((name, index) =>
-    index === command ? 0 : Math.max(name.length, ...fixed.map((cells) => Table.displayWidth(cells[index] ?? "")))
+    index === command ? 0 : Math.max(name.length, ...fixed.map((cells) => Width.of(cells[index] ?? "")))
   )
   const left = Math.max(leastCommand, columns - others.reduce((sum, width) => sum + width, 0) - 3 * head.length - 1)
-  return Table.render(head, fixed.map((cells) => cells.with(command, shorten(cells[command] ?? "", left))))
+  return Table.render(head, fixed.map((cells) => cells.with(command, Width.shorten(cells[command] ?? "", left))))
 }
 
 /** Every field but the texts; the first line names them. */
@@ -44,7 +46,7 @@ const row = (line: Line): ReadonlyArray<string> => {
     case "response":
       return [time, line.event, line.model ?? "", "", "", line.outcome]
     case "command":
-      return [time, line.event, "", "", ["kubectl", ...line.command.map(word)].join(" "), decisionOf(line)]
+      return [time, line.event, "", "", Display.command(line.command), decisionOf(line)]
   }
 }
 
@@ -57,22 +59,6 @@ const redactedOf = ({ redacted, sanitized }: Line & { readonly event: "request" 
 
 const decisionOf = ({ decision, exit_code }: Line & { readonly event: "command" }): string =>
   exit_code === undefined || exit_code === 0 ? decision : `${decision}, exit ${exit_code}`
-
-/** In quotes where a shell needs them. */
-const word = (text: string): string => /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`
-
-/** Its beginning and an ellipsis, where it takes more columns. */
-const shorten = (text: string, columns: number): string => {
-  if (Table.displayWidth(text) <= columns) return text
-  let kept = ""
-  for (const { segment } of graphemes.segment(text)) {
-    if (Table.displayWidth(kept + segment) >= columns) break
-    kept += segment
-  }
-  return `${kept}…`
-}
-
-const graphemes = new Intl.Segmenter()
 
 const fields = [
   "time",

@@ -17,7 +17,7 @@ export const render = (
   const head = columns.map(visible)
   const clean = rows.map((row) => columns.map((_, index) => visible(row[index] ?? "")))
   const natural = head.map((column, index) =>
-    Math.max(displayWidth(column), ...clean.map((row) => displayWidth(row[index] ?? "")))
+    Math.max(Width.of(column), ...clean.map((row) => Width.of(row[index] ?? "")))
   )
   const widths = options.width === undefined ? natural : fitted(natural, options.width - frame(columns.length))
   const rule = (left: string, line: string, middle: string, right: string) =>
@@ -46,9 +46,6 @@ export const fits = (columns: number, width: number): boolean => frame(columns) 
 /** Text from elsewhere on one line, with nothing in it that a terminal would obey. */
 export const visible = (text: string): string =>
   text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, " ")
-
-/** Columns a terminal uses for `text`. */
-export const displayWidth = Width.of
 
 // -- internals ---------------------------------------------------------------
 

@@ -6,7 +6,7 @@ import * as Crypto from "node:crypto"
 import { AuditLog, type Entry } from "../../src/assistant/AuditLog.js"
 import * as AuditTrail from "../../src/assistant/AuditTrail.js"
 import * as AuditTable from "../../src/cli/AuditTable.js"
-import { displayWidth } from "../../src/terminal/Table.js"
+import * as Width from "../../src/terminal/Width.js"
 import { logging } from "../support/AuditFiles.js"
 import { person } from "../support/Client.js"
 
@@ -265,7 +265,7 @@ describe("vibectl audit", () => {
         const table = AuditTable.render(lines, 110)
         assert.notInclude(table, "\u001b")
         assert.include(table, "…")
-        const widths = new Set(table.split("\n").map(displayWidth))
+        const widths = new Set(table.split("\n").map(Width.of))
         assert.lengthOf([...widths], 1)
         assert.isAtMost([...widths][0]!, 110)
         assert.isAtLeast([...widths][0]!, 109)

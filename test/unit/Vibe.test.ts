@@ -42,6 +42,17 @@ describe("the assistant", () => {
       }
     }))
 
+  it.effect("forgives the program's name in front of its arguments, and judges what comes after it", () =>
+    Effect.gen(function*() {
+      const look = yield* play({ replies: [command("kubectl", "get", "pods"), plan({})] })
+      assert.deepStrictEqual(look.ran, [{ args: ["get", "pods"], stdin: undefined, attached: false }])
+      const change = yield* play({ replies: [command("kubectl", "delete", "pods", "--all")] })
+      assert.deepStrictEqual(change.ran.filter(({ args: [verb] }) => verb !== "get"), [])
+      assert.strictEqual(failure(change)?._tag, "NotConfirmed")
+      const twice = yield* play({ replies: [command("kubectl", "kubectl", "get"), command("kubectl", "kubectl")] })
+      assert.deepStrictEqual([twice.ran, failure(twice)?._tag], [[], "CommandRefused"])
+    }))
+
   it.effect("asks before it changes something, and shows what would be hit", () =>
     Effect.gen(function*() {
       const played = yield* play({
