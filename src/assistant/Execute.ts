@@ -168,7 +168,7 @@ const decide = (
     if ((deps.yes && !isStolen) || wasConfirmed) {
       return { _tag: "Run", isUnasked: false } as const
     }
-    const targets = isDestructive ? yield* targetsOf(deps, args) : undefined
+    const targets = isDestructive && deps.face.hasPerson ? yield* targetsOf(deps, args) : undefined
     const answer = yield* deps.face.confirm(planned(targets))
     if (answer === undefined) {
       const because = isStolen
@@ -188,7 +188,7 @@ const targetsOf = (deps: Deps, args: ReadonlyArray<string>) =>
   Effect.scoped(Effect.gen(function*() {
     const preview = Preview.of(args)
     // It runs unasked, so it must be one of those that may.
-    if (preview === undefined || Safety.judge(preview)._tag !== "ReadOnly") return undefined
+    if (preview === undefined || Safety.decide(Safety.judge(preview), deps.policy) !== "run") return undefined
     yield* deps.face.busy("Looking up what it would hit…")
     let text = ""
     const { exitCode } = yield* deps.kubectl.run(preview, {

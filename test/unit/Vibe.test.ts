@@ -88,6 +88,8 @@ describe("the assistant", () => {
       assert.strictEqual(failure(played)?._tag, "NotConfirmed")
       assert.include(failure(played)?.remedy, "--yes")
       assert.deepStrictEqual(played.ran, [])
+      const destroying = yield* play({ replies: [command("delete", "pod", "web-1")] })
+      assert.deepStrictEqual(destroying.ran, [], "nobody would see what it would hit")
     }))
 
   it.effect("with --yes, it asks nobody", () =>
@@ -108,6 +110,13 @@ describe("the assistant", () => {
         decisions: [yes, no]
       })
       assert.deepStrictEqual(played.ran.map(({ args }) => args), [["get", "pods"]])
+      const destroying = yield* play({
+        replies: [command("delete", "pod", "web-1")],
+        policy: { mode: "manual", allow: new Set() },
+        decisions: [no]
+      })
+      assert.deepStrictEqual(destroying.ran, [], "not even for what it would hit")
+      assert.isUndefined(destroying.asked[0]?.targets)
     }))
 
   it.effect("asks once for a verb that does not destroy, where the profile says so", () =>
