@@ -238,8 +238,9 @@ const run = (deps: Deps, command: string, args: ReadonlyArray<string>, stdin: st
 const most = { stdout: { head: 14_000, tail: 6_000 }, stderr: { head: 2_000, tail: 2_000 } }
 
 /**
- * What kubectl says when there is no cluster, or none that it can reach.
+ * What kubectl says when there is no cluster, or none that it can reach: its last word, and not what its libraries
+ * log before (`E1127 …`), which they also do when a cluster refuses.
  * Source: https://github.com/kubernetes/kubectl/blob/master/pkg/cmd/util/helpers.go
  */
 const unreachable =
-  /^.*(?:The connection to the server .* was refused|Unable to connect to the server|no configuration has been provided|current-context is not set|couldn't get current server API group list|context .* does not exist).*$/m
+  /^(?![EWIF]\d{4} ).*(?:The connection to the server .* was refused|Unable to connect to the server|no configuration has been provided|current-context is not set|context was not found for specified context|context .* does not exist).*$/m

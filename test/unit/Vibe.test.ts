@@ -260,15 +260,26 @@ describe("the assistant", () => {
     Effect.gen(function*() {
       for (
         const stderr of [
-          "E1126 memcache.go\nThe connection to the server localhost:8080 was refused - did you specify the right host or port?\n",
+          "E1126 09:00:00.1 1 memcache.go:265] couldn't get current server API group list: Unable to connect to the "
+          + "server\nThe connection to the server localhost:8080 was refused - did you specify the right host or port?\n",
           "Unable to connect to the server: dial tcp: lookup x: no such host",
-          "error: current-context is not set"
+          "error: current-context is not set",
+          "Error in configuration: context was not found for specified context: prod"
         ]
       ) {
         const played = yield* play({ replies: [command("get", "pods")], cluster: () => ({ stderr, exitCode: 1 }) })
         assert.strictEqual(failure(played)?._tag, "ClusterUnreachable")
-        assert.include(stderr, failure(played)?.summary.replace("kubectl reaches no cluster: ", "") ?? "nothing")
+        const said = failure(played)?.summary.replace("kubectl reaches no cluster: ", "") ?? "nothing"
+        assert.include(stderr.split("\n"), said)
+        assert.notMatch(said, /^E\d/)
       }
+      const refused = "E1126 09:00:00.1 1 memcache.go:265] couldn't get current server API group list: forbidden\n"
+        + "Error from server (Forbidden): unknown"
+      const played = yield* play({
+        replies: [command("get", "pods"), plan({ text: "You may not." })],
+        cluster: () => ({ stderr: refused, exitCode: 1 })
+      })
+      assert.strictEqual(played.answer, "You may not.", "it was reached")
     }))
 
   it.effect("tells the model when there is no kubectl, and a command ends the run with how to get one", () =>
