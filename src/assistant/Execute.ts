@@ -168,7 +168,7 @@ const decide = (
     if ((deps.yes && !isStolen) || wasConfirmed) {
       return { _tag: "Run", isUnasked: false } as const
     }
-    const targets = isDestructive ? yield* targetsOf(deps, args) : undefined
+    const targets = isDestructive && deps.face.hasPerson ? yield* targetsOf(deps, args) : undefined
     const answer = yield* deps.face.confirm(planned(targets))
     if (answer === undefined) {
       const because = isStolen
@@ -188,7 +188,7 @@ const targetsOf = (deps: Deps, args: ReadonlyArray<string>) =>
   Effect.scoped(Effect.gen(function*() {
     const preview = Preview.of(args)
     // It runs unasked, so it must be one of those that may.
-    if (preview === undefined || Safety.judge(preview)._tag !== "ReadOnly") return undefined
+    if (preview === undefined || Safety.decide(Safety.judge(preview), deps.policy) !== "run") return undefined
     yield* deps.face.busy("Looking up what it would hit…")
     let text = ""
     const { exitCode } = yield* deps.kubectl.run(preview, {
@@ -238,8 +238,9 @@ const run = (deps: Deps, command: string, args: ReadonlyArray<string>, stdin: st
 const most = { stdout: { head: 14_000, tail: 6_000 }, stderr: { head: 2_000, tail: 2_000 } }
 
 /**
- * What kubectl says when there is no cluster, or none that it can reach.
+ * What kubectl says when there is no cluster, or none that it can reach: its last word, and not what its libraries
+ * log before (`E1127 …`), which they also do when a cluster refuses.
  * Source: https://github.com/kubernetes/kubectl/blob/master/pkg/cmd/util/helpers.go
  */
 const unreachable =
-  /^.*(?:The connection to the server .* was refused|Unable to connect to the server|no configuration has been provided|current-context is not set|couldn't get current server API group list|context .* does not exist).*$/m
+  /^(?![EWIF]\d{4} ).*(?:The connection to the server .* was refused|Unable to connect to the server|no configuration has been provided|current-context is not set|context was not found for specified context|context .* does not exist).*$/m

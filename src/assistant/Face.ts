@@ -29,6 +29,8 @@ export interface Face {
   readonly confirm: (command: Planned) => Effect.Effect<Decision | undefined>
   /** Puts the model's question; undefined when there is nobody to ask, or no reply. */
   readonly reply: (question: string) => Effect.Effect<string | undefined>
+  /** Whether there is somebody to ask. */
+  readonly hasPerson: boolean
   /** Whether a command could have the terminal. */
   readonly hasTerminal: boolean
   /** The run has ended well. */

@@ -109,18 +109,30 @@ const attached = (program: string, args: ReadonlyArray<string>) =>
     Effect.scoped
   )
 
-/** A process that is ended when the scope closes; `ended` waits until it is gone and all that it printed was handed on. */
+interface Started {
+  readonly child: ChildProcess
+  /** Waits until it is gone and all that it printed was handed on. */
+  readonly ended: Effect.Effect<number>
+  readonly hasEnded: () => boolean
+}
+
+/** A process that is ended when the scope closes. */
 const started = (program: string, args: ReadonlyArray<string>, options: SpawnOptions) =>
   Effect.acquireRelease(
-    Effect.async<{ readonly child: ChildProcess; readonly ended: Effect.Effect<number> }, KubectlMissing>((resume) => {
+    Effect.async<Started, KubectlMissing>((resume) => {
       const child = spawn(program, args, { ...options, shell: false, windowsHide: true })
+      let hasEnded = false
       const exit = new Promise<number>((resolve) =>
-        child.once("close", (code, signal) => resolve(code ?? 128 + (signal === null ? 0 : constants.signals[signal])))
+        child.once("close", (code, signal) => {
+          hasEnded = true
+          resolve(code ?? 128 + (signal === null ? 0 : constants.signals[signal]))
+        })
       )
+      const ended = Effect.promise(() => exit)
       child.once("error", (error: NodeJS.ErrnoException) => resume(failed(program, error)))
-      child.once("spawn", () => resume(Effect.succeed({ child, ended: Effect.promise(() => exit) })))
+      child.once("spawn", () => resume(Effect.succeed({ child, ended, hasEnded: () => hasEnded })))
     }),
-    ({ child }) => Effect.sync(() => stop(child, options.detached === true))
+    (started) => stop(started, options.detached === true)
   )
 
 const failed = (program: string, error: NodeJS.ErrnoException) =>
@@ -128,10 +140,25 @@ const failed = (program: string, error: NodeJS.ErrnoException) =>
     ? new KubectlMissing({ program })
     : Effect.die(error)
 
-const stop = (child: ChildProcess, isGroup: boolean): void => {
-  if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return
+/** First kindly; what does not listen is killed, and nothing that it left behind is waited for. */
+const stop = ({ child, ended, hasEnded }: Started, isGroup: boolean): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    if (hasEnded()) return
+    signal(child, isGroup, "SIGTERM")
+    const last = yield* Effect.timeoutOption(Effect.interruptible(ended), patience)
+    if (Option.isSome(last)) return
+    signal(child, isGroup, "SIGKILL")
+    // Its pipes may be held by another process, and would keep this one from its end.
+    for (const stream of [child.stdin, child.stdout, child.stderr]) stream?.destroy()
+    child.unref()
+  })
+
+const patience: Duration.DurationInput = "2 seconds"
+
+const signal = (child: ChildProcess, isGroup: boolean, name: NodeJS.Signals): void => {
+  if (child.pid === undefined) return
   try {
-    process.kill(isGroup ? -child.pid : child.pid, "SIGTERM")
+    process.kill(isGroup ? -child.pid : child.pid, name)
   } catch {
     // It has just ended by itself.
   }

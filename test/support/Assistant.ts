@@ -99,6 +99,7 @@ export const play = (script: Script): Effect.Effect<Played> =>
           return decisions.shift()
         }),
       reply: () => Effect.sync(() => words.shift()),
+      hasPerson: decisions.length > 0,
       hasTerminal: script.hasTerminal ?? false,
       ended: () => Effect.void
     }

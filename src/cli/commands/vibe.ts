@@ -14,7 +14,7 @@ import { Connector } from "../Connector.js"
 import * as Privacy from "../Privacy.js"
 import * as Target from "../Target.js"
 import * as TerminalFace from "../TerminalFace.js"
-import { output, proxy } from "./options.js"
+import { output, proxy, toggle } from "./options.js"
 
 export const vibe = Command.make("vibe", {
   request: Args.text({ name: "request" }).pipe(
@@ -32,10 +32,7 @@ export const vibe = Command.make("vibe", {
     Options.optional
   ),
   proxy,
-  showKubectl: Options.boolean("show-kubectl", { negationNames: ["no-show-kubectl"] }).pipe(
-    Options.withDescription("Show each kubectl command that runs"),
-    Options.optional
-  ),
+  showKubectl: toggle("show-kubectl", "Show each kubectl command that runs"),
   yes: Options.boolean("yes", { aliases: ["y"] }).pipe(
     Options.withDescription("Say yes beforehand to every command that would be asked about")
   ),
@@ -47,10 +44,7 @@ export const vibe = Command.make("vibe", {
     Options.withDescription("How many steps the model may take"),
     Options.optional
   ),
-  showMetrics: Options.boolean("show-metrics", { negationNames: ["no-show-metrics"] }).pipe(
-    Options.withDescription("Say what it took: tokens, cost, time to the first token"),
-    Options.optional
-  ),
+  showMetrics: toggle("show-metrics", "Say what it took: tokens, cost, time to the first token"),
   output
 }, (input) =>
   Effect.scoped(Effect.gen(function*() {
