@@ -56,7 +56,7 @@ export const execute = (
     const written = Text.withoutProgram(plan.args)
     const args = written.map(redactor.restore)
     const stdin = redactor.restore(plan.stdin)
-    const verdict = Safety.judge(args, { stdin: stdin !== "" })
+    const verdict = Safety.judge(args, { stdin })
     const secrets = redactor.mentioned([...written, plan.stdin].join("\n"))
     const command = Display.command(written)
 

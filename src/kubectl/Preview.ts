@@ -17,7 +17,7 @@ export const of = (args: ReadonlyArray<string>): ReadonlyArray<string> | undefin
     return undefined
   }
   const preview = listOf(invocation)
-  return preview !== undefined && Safety.judge(args, { stdin: true })._tag === "Confirm" &&
+  return preview !== undefined && Safety.judge(args, { stdin: "a manifest" })._tag === "Confirm" &&
       Safety.judge(preview)._tag === "ReadOnly"
     ? preview
     : undefined
