@@ -36,10 +36,12 @@ export interface History {
   readonly commands: Array<
     { readonly command: string; readonly decision: string; readonly exitCode: number | undefined }
   >
+  /** The secrets that were replaced in what the model is told of them. */
+  readonly replaced: Array<Finding>
   refusals: number
 }
 
-export const history = (): History => ({ confirmed: new Set(), commands: [], refusals: 0 })
+export const history = (): History => ({ confirmed: new Set(), commands: [], replaced: [], refusals: 0 })
 
 /** What to tell the model; `Shown` for a dry run. */
 export type Outcome = { readonly _tag: "Shown" } | { readonly _tag: "Step"; readonly step: Step }
@@ -111,7 +113,7 @@ export const execute = (
         return yield* new NotConfirmed({ command, because: "", wasAsked: true })
       case "But":
         yield* record("declined", undefined)
-        return notRun(`the user declined it and said: ${redactor.redact(decision.text, "request").text}`)
+        return notRun(`the user declined it and said: ${redacted(redactor, history, decision.text)}`)
       case "Run": {
         yield* face.running(command)
         const ran = isInteractive
@@ -120,7 +122,7 @@ export const execute = (
             command,
             exitCode
           }))
-          : run(deps, command, args, stdin)
+          : run(deps, history, command, args, stdin)
         const done = yield* Effect.onExit(
           ran,
           (exit) =>
@@ -133,6 +135,13 @@ export const execute = (
       }
     }
   })
+
+/** What the user has said meanwhile, as the model is told it. */
+export const redacted = (redactor: Redactor, history: History, said: string): string => {
+  const { findings, text } = redactor.redact(said, "request")
+  history.replaced.push(...findings)
+  return text
+}
 
 // -- internals ---------------------------------------------------------------
 
@@ -204,17 +213,17 @@ const targetsOf = (deps: Deps, args: ReadonlyArray<string>) =>
 
 const mostTargets = 100_000
 
-const run = (deps: Deps, command: string, args: ReadonlyArray<string>, stdin: string) =>
+const run = (deps: Deps, history: History, command: string, args: ReadonlyArray<string>, stdin: string) =>
   Effect.scoped(Effect.gen(function*() {
     yield* deps.face.busy(`Running ${command}`)
-    const found = new Array<Finding>()
+    const found = (finding: Finding) => void history.replaced.push(finding)
     const outputs = {
       stdout: {
-        filter: deps.redactor.redacting("cluster", (finding) => found.push(finding)),
+        filter: deps.redactor.redacting("cluster", found),
         excerpt: Excerpt.make(most.stdout)
       },
       stderr: {
-        filter: deps.redactor.redacting("cluster", (finding) => found.push(finding)),
+        filter: deps.redactor.redacting("cluster", found),
         excerpt: Excerpt.make(most.stderr)
       }
     }

@@ -39,10 +39,11 @@ export interface Answered {
   readonly findings: ReadonlyArray<Finding>
 }
 
-/** Interruption cancels the call. */
+/** `replaced` are the secrets that were replaced already, in what happened. Interruption cancels the call. */
 export const ask = (
   deps: Deps,
-  situation: Prompts.Situation
+  situation: Prompts.Situation,
+  replaced: ReadonlyArray<Finding>
 ): Effect.Effect<Answered, ClientError> =>
   Effect.gen(function*() {
     const { audit, client, face, redactor } = deps
@@ -52,7 +53,12 @@ export const ask = (
       redactor.redact(text, index === 0 ? "request" : "cluster")
     )
     const user = sources.map(({ text }) => text)
-    const findings = distinct(sources.flatMap((source) => source.findings))
+    const text = user.join("\n\n")
+    const findings = distinct([
+      ...sources.flatMap((source) => source.findings),
+      // Of a long output, not all is sent.
+      ...replaced.filter(({ placeholder }) => text.includes(placeholder))
+    ])
     yield* audit.record({
       event: "request",
       requestId,
@@ -60,7 +66,7 @@ export const ask = (
       server: deps.server,
       model: deps.model,
       purpose: situation.repair === undefined ? "plan" : "repair",
-      text: user.join("\n\n"),
+      text,
       sanitized: deps.sanitized,
       redacted: findings
     })

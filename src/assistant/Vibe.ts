@@ -66,7 +66,11 @@ export const run = (options: Options): Effect.Effect<Report, ClientError | VibeE
             yield* face.ended(asked)
             return asked
           }
-          state.steps.push({ _tag: "Asked", text: plan.text, reply: options.redactor.redact(reply, "request").text })
+          state.steps.push({
+            _tag: "Asked",
+            text: plan.text,
+            reply: Execute.redacted(options.redactor, state.history, reply)
+          })
           break
         }
         case "THOUGHT":
@@ -143,13 +147,14 @@ const read = (
 
 const ask = (options: Options, state: State, situation: Situation) =>
   Effect.gen(function*() {
-    const answered = yield* thinking(options, situation).pipe(
+    const { replaced } = state.history
+    const answered = yield* thinking(options, situation, replaced).pipe(
       Effect.catchIf(
         (error): error is CallFailed => situation.isStructured && isRejected(error),
         // Not every model takes a schema: it is told in words what to answer, for the rest of the run.
         () => {
           state.isStructured = false
-          return thinking(options, { ...situation, isStructured: false })
+          return thinking(options, { ...situation, isStructured: false }, replaced)
         }
       )
     )
@@ -158,8 +163,8 @@ const ask = (options: Options, state: State, situation: Situation) =>
     return answered
   })
 
-const thinking = (options: Options, situation: Situation) =>
-  Effect.scoped(Effect.zipRight(options.face.busy("Thinking…"), Question.ask(options, situation)))
+const thinking = (options: Options, situation: Situation, replaced: Execute.History["replaced"]) =>
+  Effect.scoped(Effect.zipRight(options.face.busy("Thinking…"), Question.ask(options, situation, replaced)))
 
 const isRejected = (error: ClientError): boolean => error._tag === "CallFailed" && error.reason === "PROVIDER_REJECTED"
 
