@@ -2,30 +2,31 @@
  * A planned command on its way: judged, asked about, run, told.
  */
 import { type Duration, Effect } from "effect"
-import * as Display from "../kubectl/Display.js"
 import type { Ended, Kubectl, KubectlMissing } from "../kubectl/Kubectl.js"
-import * as Preview from "../kubectl/Preview.js"
 import * as Safety from "../kubectl/Safety.js"
-import * as Text from "../kubectl/Text.js"
 import type { Finding, Redactor } from "../redaction/Redactor.js"
 import type { AuditLog, Entry } from "./AuditLog.js"
 import { ClusterUnreachable, CommandRefused, NotConfirmed } from "./Errors.js"
 import * as Excerpt from "./Excerpt.js"
 import type { Face, Planned } from "./Face.js"
+import * as Judged from "./Judged.js"
 import type * as Plan from "./Plan.js"
 import type { Step } from "./Prompts.js"
+import * as Targets from "./Targets.js"
 
 export interface Deps {
   readonly kubectl: Kubectl["Type"]
   readonly redactor: Redactor
   readonly audit: AuditLog["Type"]
+  /** What is recorded goes through it, also where the model gets all as it is. */
+  readonly veil: Redactor
   readonly face: Face
   readonly policy: Safety.Policy
   /** All that can be confirmed is. */
   readonly yes: boolean
   /** Nothing is run. */
   readonly dryRun: boolean
-  /** Whether a verb that was confirmed once may run again unasked, unless it destroys. */
+  /** Whether a verb that was confirmed once may run again unasked: as reading, or as a change that can be allowed. */
   readonly confirmOnce: boolean
   readonly timeout: Duration.Duration
 }
@@ -55,24 +56,26 @@ export const execute = (
 ): Effect.Effect<Outcome, NotConfirmed | CommandRefused | ClusterUnreachable | KubectlMissing> =>
   Effect.gen(function*() {
     const { audit, face, redactor } = deps
-    const written = Text.withoutProgram(plan.args)
-    const args = written.map(redactor.restore)
-    const stdin = redactor.restore(plan.stdin)
-    const verdict = Safety.judge(args, { stdin })
-    const secrets = redactor.mentioned([...written, plan.stdin].join("\n"))
-    const command = Display.command(written)
+    const { args, command, secrets, stdin, stranger, verdict, written } = Judged.of(redactor, plan)
 
     const record = (decision: Recorded["decision"], exitCode: number | undefined) =>
       Effect.suspend(() => {
         history.commands.push({ command, decision, exitCode })
-        return audit.record({
-          event: "command",
-          requestId,
-          command: written,
-          verdict: named(verdict),
-          decision,
-          exitCode
-        })
+        return noted(written, verdict, decision, exitCode)
+      })
+    const noted = (
+      args: ReadonlyArray<string>,
+      verdict: Safety.Verdict,
+      decision: Recorded["decision"],
+      exitCode: number | undefined
+    ) =>
+      audit.record({
+        event: "command",
+        requestId,
+        command: Judged.recorded(deps.veil, args),
+        verdict: named(verdict),
+        decision,
+        exitCode
       })
     const notRun = (because: string) => step({ _tag: "NotRun", command, because })
     const planned = (targets: Planned["targets"]): Planned => ({
@@ -92,6 +95,10 @@ export const execute = (
       yield* face.note(`Refused: ${command} (${verdict.because})`)
       return notRun(`it is never run (${verdict.because}). ${verdict.instead ?? ""}`.trim())
     }
+    if (stranger !== undefined) {
+      yield* record("refused", undefined)
+      return notRun(`no secret is known for ${stranger}. Write placeholders exactly as they came.`)
+    }
     if (deps.dryRun) {
       yield* record("dry-run", undefined)
       yield* face.planned(planned(undefined))
@@ -103,7 +110,19 @@ export const execute = (
       return notRun("it needs a terminal, and there is none. Use a command that ends by itself.")
     }
 
-    const decision = yield* decide(deps, history, planned, verdict, secrets, args)
+    if (isInteractive && stdin !== "") {
+      yield* record("refused", undefined)
+      return notRun("it has the terminal for its standard input, and cannot be given another.")
+    }
+
+    const decision = yield* decide(
+      deps,
+      history,
+      planned,
+      verdict,
+      secrets,
+      () => Targets.of(deps, args, (preview, exitCode) => noted(preview, Safety.judge(preview), "unasked", exitCode))
+    )
     switch (decision._tag) {
       case "Nobody":
         yield* record("declined", undefined)
@@ -163,7 +182,7 @@ const decide = (
   planned: (targets: Planned["targets"]) => Planned,
   verdict: Exclude<Safety.Verdict, { readonly _tag: "Refused" }>,
   secrets: ReturnType<Redactor["mentioned"]>,
-  args: ReadonlyArray<string>
+  lookUp: () => ReturnType<typeof Targets.of>
 ) =>
   Effect.gen(function*() {
     const isStolen = secrets.some(({ source }) => source === "cluster")
@@ -171,13 +190,15 @@ const decide = (
       return { _tag: "Run", isUnasked: true } as const
     }
     const isDestructive = verdict._tag === "Confirm" && verdict.destructive
-    const wasConfirmed = deps.confirmOnce && !isDestructive && secrets.length === 0 &&
-      history.confirmed.has(verdict.verb)
+    // What no configuration can allow, no yes to another command does.
+    const may = verdict._tag === "ReadOnly" || (verdict.allowable && !isDestructive)
+    const kind = `${verdict._tag} ${verdict.verb}`
+    const wasConfirmed = deps.confirmOnce && may && secrets.length === 0 && history.confirmed.has(kind)
     // What would carry a secret out of the cluster is only for a person to allow, who sees it.
     if ((deps.yes && !isStolen) || wasConfirmed) {
       return { _tag: "Run", isUnasked: false } as const
     }
-    const targets = isDestructive && deps.face.hasPerson ? yield* targetsOf(deps, args) : undefined
+    const targets = isDestructive && deps.face.hasPerson ? yield* lookUp() : undefined
     const answer = yield* deps.face.confirm(planned(targets))
     if (answer === undefined) {
       const because = isStolen
@@ -188,30 +209,9 @@ const decide = (
       return { _tag: "Nobody", because } as const
     }
     if (answer._tag !== "Yes") return answer
-    history.confirmed.add(verdict.verb)
+    history.confirmed.add(kind)
     return { _tag: "Run", isUnasked: false } as const
   })
-
-/** The objects a destructive command would hit; undefined when they cannot be known. */
-const targetsOf = (deps: Deps, args: ReadonlyArray<string>) =>
-  Effect.scoped(Effect.gen(function*() {
-    const preview = Preview.of(args)
-    // It runs unasked, so it must be one of those that may.
-    if (preview === undefined || Safety.decide(Safety.judge(preview), deps.policy) !== "run") return undefined
-    yield* deps.face.busy("Looking up what it would hit…")
-    let text = ""
-    const { exitCode } = yield* deps.kubectl.run(preview, {
-      timeout: deps.timeout,
-      onOutput: (stream, piece) => {
-        if (stream === "stdout" && text.length < mostTargets) text += piece
-      }
-    })
-    return exitCode === 0
-      ? deps.redactor.redact(text, "cluster").text.split("\n").filter((line) => line !== "")
-      : undefined
-  }))
-
-const mostTargets = 100_000
 
 const run = (deps: Deps, history: History, command: string, args: ReadonlyArray<string>, stdin: string) =>
   Effect.scoped(Effect.gen(function*() {
@@ -252,4 +252,4 @@ const most = { stdout: { head: 14_000, tail: 6_000 }, stderr: { head: 2_000, tai
  * Source: https://github.com/kubernetes/kubectl/blob/master/pkg/cmd/util/helpers.go
  */
 const unreachable =
-  /^(?![EWIF]\d{4} ).*(?:The connection to the server .* was refused|Unable to connect to the server|no configuration has been provided|current-context is not set|context was not found for specified context|context .* does not exist).*$/m
+  /^(?:The connection to the server .* was refused|Unable to connect to the server|[Ee]rror(?: in configuration)?: (?:.*no configuration has been provided|current-context is not set|context was not found for specified context|context "[^"]*" does not exist)).*$/m

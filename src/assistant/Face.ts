@@ -3,6 +3,7 @@
  */
 import type { Effect, Scope } from "effect"
 import type { Verdict } from "../kubectl/Safety.js"
+import type { Targets } from "./Targets.js"
 import type { Totals } from "./Totals.js"
 
 export interface Face {
@@ -45,8 +46,8 @@ export interface Planned {
   readonly verdict: Verdict
   /** What goes to its standard input, with placeholders; empty for nothing. */
   readonly stdin: string
-  /** What a destructive command would hit, a line each; undefined when that is not known. */
-  readonly targets: ReadonlyArray<string> | undefined
+  /** What a destructive command would hit; undefined when that is not known. */
+  readonly targets: Targets | undefined
   /** Why it is asked about although its verb would not need it. */
   readonly also: string | undefined
 }

@@ -61,7 +61,7 @@ describe("the assistant", () => {
         cluster: (args) => ({ stdout: args[0] === "get" ? "pod/web-1\n" : "pod \"web-1\" deleted\n" })
       })
       assert.strictEqual(played.asked.length, 1)
-      assert.deepStrictEqual(played.asked[0]?.targets, ["pod/web-1"])
+      assert.deepStrictEqual(played.asked[0]?.targets, { names: ["pod/web-1"], count: 1, isPartial: false })
       assert.strictEqual(played.asked[0]?.text, "because")
       assert.deepStrictEqual(played.ran.map(({ args }) => args[0]), ["get", "delete"])
       assert.strictEqual(played.answer, "Gone.")
