@@ -36,10 +36,12 @@ export interface History {
   readonly commands: Array<
     { readonly command: string; readonly decision: string; readonly exitCode: number | undefined }
   >
+  /** The secrets in what the commands printed. */
+  readonly findings: Array<Finding>
   refusals: number
 }
 
-export const history = (): History => ({ confirmed: new Set(), commands: [], refusals: 0 })
+export const history = (): History => ({ confirmed: new Set(), commands: [], findings: [], refusals: 0 })
 
 /** What to tell the model; `Shown` for a dry run. */
 export type Outcome = { readonly _tag: "Shown" } | { readonly _tag: "Step"; readonly step: Step }
@@ -120,7 +122,7 @@ export const execute = (
             command,
             exitCode
           }))
-          : run(deps, command, args, stdin)
+          : run(deps, history, command, args, stdin)
         const done = yield* Effect.onExit(
           ran,
           (exit) =>
@@ -204,17 +206,17 @@ const targetsOf = (deps: Deps, args: ReadonlyArray<string>) =>
 
 const mostTargets = 100_000
 
-const run = (deps: Deps, command: string, args: ReadonlyArray<string>, stdin: string) =>
+const run = (deps: Deps, history: History, command: string, args: ReadonlyArray<string>, stdin: string) =>
   Effect.scoped(Effect.gen(function*() {
     yield* deps.face.busy(`Running ${command}`)
-    const found = new Array<Finding>()
+    const found = (finding: Finding) => void history.findings.push(finding)
     const outputs = {
       stdout: {
-        filter: deps.redactor.redacting("cluster", (finding) => found.push(finding)),
+        filter: deps.redactor.redacting("cluster", found),
         excerpt: Excerpt.make(most.stdout)
       },
       stderr: {
-        filter: deps.redactor.redacting("cluster", (finding) => found.push(finding)),
+        filter: deps.redactor.redacting("cluster", found),
         excerpt: Excerpt.make(most.stderr)
       }
     }

@@ -8,6 +8,7 @@
 import { Effect, Random } from "effect"
 import type { CallFailed, ClientError } from "../domain/ClientErrors.js"
 import type { KubectlMissing } from "../kubectl/Kubectl.js"
+import type { Finding } from "../redaction/Redactor.js"
 import { Impossible, PlanMalformed, StepsUsedUp, type VibeError } from "./Errors.js"
 import * as Excerpt from "./Excerpt.js"
 import * as Execute from "./Execute.js"
@@ -143,27 +144,33 @@ const read = (
 
 const ask = (options: Options, state: State, situation: Situation) =>
   Effect.gen(function*() {
-    const answered = yield* thinking(options, situation).pipe(
+    const answered = yield* thinking(options, state, situation).pipe(
       Effect.catchIf(
         (error): error is CallFailed => situation.isStructured && isRejected(error),
         // Not every model takes a schema: it is told in words what to answer, for the rest of the run.
         () => {
           state.isStructured = false
-          return thinking(options, { ...situation, isStructured: false })
+          return thinking(options, state, { ...situation, isStructured: false })
         }
       )
     )
     state.totals = Totals.plus(state.totals, answered.call)
-    yield* tellRedacted(options, state, answered.findings)
     return answered
   })
 
-const thinking = (options: Options, situation: Situation) =>
-  Effect.scoped(Effect.zipRight(options.face.busy("Thinking…"), Question.ask(options, situation)))
+const thinking = (options: Options, state: State, situation: Situation) => {
+  const tell = (findings: ReadonlyArray<Finding>) => tellRedacted(options, state, findings)
+  return Effect.scoped(
+    Effect.zipRight(
+      options.face.busy("Thinking…"),
+      Question.ask(options, situation, { found: state.history.findings, tell })
+    )
+  )
+}
 
 const isRejected = (error: ClientError): boolean => error._tag === "CallFailed" && error.reason === "PROVIDER_REJECTED"
 
-const tellRedacted = ({ face }: Options, { known }: State, findings: Question.Answered["findings"]) =>
+const tellRedacted = ({ face }: Options, { known }: State, findings: ReadonlyArray<Finding>) =>
   Effect.suspend(() => {
     const fresh = findings.filter(({ placeholder }) => !known.has(placeholder))
     for (const { placeholder } of fresh) known.add(placeholder)

@@ -36,13 +36,15 @@ export const judgement = ({ also, verdict }: Planned): string => {
 
 /** What is asked about: why, what exactly, and what it would hit. */
 export const question = (planned: Planned, { bold, dim, warn }: Style): ReadonlyArray<string> => {
-  const { also, stdin, targets, text, verdict } = planned
+  const { also, targets, text, verdict } = planned
   const because = verdict._tag === "Confirm" ? [verdict.because] : []
-  const [first, ...manifest] = harmless(script(planned)).split("\n")
+  const [first, ...others] = harmless(script(planned)).split("\n")
   return [
     ...(text.trim() === "" ? [] : [harmless(text)]),
-    `  ${bold(first ?? "")}`,
-    ...(stdin === "" ? [] : manifest.map((line) => `  ${line}`)),
+    // Four blanks make it code, which is not wrapped and can be copied.
+    `    ${bold(first ?? "")}`,
+    // Those of a manifest, and of an argument that has several.
+    ...others.map((line) => `    ${line}`),
     ...[...because, ...(also === undefined ? [] : [also])].map((reason) => warn(`  ${capital(harmless(reason))}.`)),
     ...(targets === undefined ? [] : hits(targets).map((line) => dim(`  ${harmless(line)}`))),
     ...(targets === undefined && verdict._tag === "Confirm" && verdict.destructive
@@ -96,6 +98,7 @@ const hits = (targets: ReadonlyArray<string>): ReadonlyArray<string> => {
   ]
 }
 
-const seconds = (millis: number): string => `${(millis / 1000).toFixed(millis < 10_000 ? 2 : 1)} s`
+/** With a blank at which no line ends. */
+const seconds = (millis: number): string => `${(millis / 1000).toFixed(millis < 10_000 ? 2 : 1)}\u00a0s`
 
 const capital = (text: string): string => text.slice(0, 1).toUpperCase() + text.slice(1).replace(/\.$/, "")
