@@ -35,15 +35,21 @@ export interface Answered {
   /** What of it was shown, restored. */
   readonly shown: string
   readonly call: Call
-  /** The secrets that were replaced. */
-  readonly findings: ReadonlyArray<Finding>
+}
+
+/** What happens with the secrets of a request. */
+export interface Secrets {
+  /** That were replaced in what it quotes. */
+  readonly found: ReadonlyArray<Finding>
+  /** Called with all that are replaced in it, before it leaves. */
+  readonly tell: (findings: ReadonlyArray<Finding>) => Effect.Effect<void>
 }
 
 /** `replaced` are the secrets that were replaced already, in what happened. Interruption cancels the call. */
 export const ask = (
   deps: Deps,
   situation: Prompts.Situation,
-  replaced: ReadonlyArray<Finding>
+  secrets: Secrets
 ): Effect.Effect<Answered, ClientError> =>
   Effect.gen(function*() {
     const { audit, client, face, redactor } = deps
@@ -56,9 +62,9 @@ export const ask = (
     const text = user.join("\n\n")
     const findings = distinct([
       ...sources.flatMap((source) => source.findings),
-      // Of a long output, not all is sent.
-      ...replaced.filter(({ placeholder }) => text.includes(placeholder))
+      ...secrets.found.filter(({ placeholder }) => text.includes(placeholder))
     ])
+    yield* secrets.tell(findings)
     yield* audit.record({
       event: "request",
       requestId,
@@ -95,7 +101,7 @@ export const ask = (
           text: reading.state.raw
         })
       }))
-    return { requestId, findings, ...outcome }
+    return { requestId, ...outcome }
   })
 
 // -- internals ---------------------------------------------------------------

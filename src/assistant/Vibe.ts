@@ -9,6 +9,7 @@ import { Effect, Random } from "effect"
 import type { CallFailed, ClientError } from "../domain/ClientErrors.js"
 import type { KubectlMissing } from "../kubectl/Kubectl.js"
 import * as Text from "../kubectl/Text.js"
+import type { Finding } from "../redaction/Redactor.js"
 import { Impossible, PlanMalformed, StepsUsedUp, type VibeError } from "./Errors.js"
 import * as Excerpt from "./Excerpt.js"
 import * as Execute from "./Execute.js"
@@ -87,7 +88,7 @@ export const run = (options: Options): Effect.Effect<Report, ClientError | VibeE
           state.steps.push({ _tag: "Waited", seconds: plan.seconds })
           break
         case "ERROR":
-          return yield* new Impossible({ summary: options.redactor.restore(plan.text) })
+          return yield* new Impossible({ summary: options.redactor.restore(plan.text).replace(/\s+/g, " ").trim() })
         case "COMMAND": {
           const outcome = yield* Execute.execute(options, state.history, plan, requestId)
           if (outcome._tag === "Shown") {
@@ -154,28 +155,33 @@ const read = (
 
 const ask = (options: Options, state: State, situation: Situation) =>
   Effect.gen(function*() {
-    const { replaced } = state.history
-    const answered = yield* thinking(options, situation, replaced).pipe(
+    const answered = yield* thinking(options, state, situation).pipe(
       Effect.catchIf(
         (error): error is CallFailed => situation.isStructured && isRejected(error),
         // Not every model takes a schema: it is told in words what to answer, for the rest of the run.
         () => {
           state.isStructured = false
-          return thinking(options, { ...situation, isStructured: false }, replaced)
+          return thinking(options, state, { ...situation, isStructured: false })
         }
       )
     )
     state.totals = Totals.plus(state.totals, answered.call)
-    yield* tellRedacted(options, state, answered.findings)
     return answered
   })
 
-const thinking = (options: Options, situation: Situation, replaced: Execute.History["replaced"]) =>
-  Effect.scoped(Effect.zipRight(options.face.busy("Thinking…"), Question.ask(options, situation, replaced)))
+const thinking = (options: Options, state: State, situation: Situation) => {
+  const tell = (findings: ReadonlyArray<Finding>) => tellRedacted(options, state, findings)
+  return Effect.scoped(
+    Effect.zipRight(
+      options.face.busy("Thinking…"),
+      Question.ask(options, situation, { found: state.history.replaced, tell })
+    )
+  )
+}
 
 const isRejected = (error: ClientError): boolean => error._tag === "CallFailed" && error.reason === "PROVIDER_REJECTED"
 
-const tellRedacted = ({ face }: Options, { known }: State, findings: Question.Answered["findings"]) =>
+const tellRedacted = ({ face }: Options, { known }: State, findings: ReadonlyArray<Finding>) =>
   Effect.suspend(() => {
     const fresh = findings.filter(({ placeholder }) => !known.has(placeholder))
     for (const { placeholder } of fresh) known.add(placeholder)

@@ -8,18 +8,16 @@ import * as Csv from "../terminal/Csv.js"
 import * as Table from "../terminal/Table.js"
 import * as Width from "../terminal/Width.js"
 
-/** As wide as `columns`, if what is shortened for it is long enough to be of use. */
-export const render = (lines: ReadonlyArray<Line>, columns: number): string => {
-  const rows = lines.map(row)
-  const head = ["Time", "Event", "Model", "Redacted", "Command", "Decision"]
-  const fixed = rows.map((cells) => cells.map((cell, index) => Width.shorten(cell, most[index] ?? Infinity)))
-  // Every column has a border and a blank on either side, and the table one border more.
-  const others = head.map((name, index) =>
-    index === command ? 0 : Math.max(name.length, ...fixed.map((cells) => Width.of(cells[index] ?? "")))
+/** As wide as `columns`; without them times are whole, and nothing is wrapped. */
+export const render = (lines: ReadonlyArray<Line>, columns: number | undefined): string =>
+  Table.render(
+    [columns === undefined ? "Time" : "Time (UTC)", "Event", "Model", "What", "Outcome"],
+    lines.map((line) => {
+      const time = DateTime.formatIso(line.time)
+      return [columns === undefined ? time : time.slice(5, 19).replace("T", " "), ...row(line)]
+    }),
+    { width: columns }
   )
-  const left = Math.max(leastCommand, columns - others.reduce((sum, width) => sum + width, 0) - 3 * head.length - 1)
-  return Table.render(head, fixed.map((cells) => cells.with(command, Width.shorten(cells[command] ?? "", left))))
-}
 
 /** Every field but the texts; the first line names them. */
 export const toCsv = (lines: ReadonlyArray<Line>): string =>
@@ -33,28 +31,26 @@ export const toCsv = (lines: ReadonlyArray<Line>): string =>
 
 // -- internals ---------------------------------------------------------------
 
-const command = 4
-const leastCommand = 20
-/** Columns of a cell at most. */
-const most: ReadonlyArray<number> = [Infinity, Infinity, 24, 24]
-
 const row = (line: Line): ReadonlyArray<string> => {
-  const time = DateTime.formatIso(line.time)
   switch (line.event) {
     case "request":
-      return [time, line.event, line.model ?? "", redactedOf(line), "", ""]
+      return [line.event, line.model ?? "", redactedOf(line), ""]
     case "response":
-      return [time, line.event, line.model ?? "", "", "", line.outcome]
+      return [line.event, line.model ?? "", "", line.outcome]
     case "command":
-      return [time, line.event, "", "", Display.command(line.command), decisionOf(line)]
+      return [line.event, "", Width.shorten(Display.command(line.command), most), decisionOf(line)]
   }
 }
+
+/** Columns of a command: a patch in it may be as long as a book. */
+const most = 300
 
 const redactedOf = ({ redacted, sanitized }: Line & { readonly event: "request" }): string => {
   if (!sanitized) return "not sanitized"
   const counts = new Map<string, number>()
   for (const { kind } of redacted) counts.set(kind, (counts.get(kind) ?? 0) + 1)
-  return [...counts].map(([kind, count]) => count === 1 ? kind : `${count} ${kind}`).join(", ")
+  const kinds = [...counts].map(([kind, count]) => count === 1 ? kind : `${count} ${kind}`).join(", ")
+  return kinds === "" ? "" : `redacted: ${kinds}`
 }
 
 const decisionOf = ({ decision, exit_code }: Line & { readonly event: "command" }): string =>

@@ -5,6 +5,7 @@ import * as ValidationError from "@effect/cli/ValidationError"
 import { makeRunMain, type Teardown } from "@effect/platform/Runtime"
 import { Cause, Console, Effect, Exit, Option } from "effect"
 import * as Failure from "./Failure.js"
+import { Output } from "./Output.js"
 
 /** Says on stderr what a program failed with; a defect with its cause, for a bug report. */
 export const explained = <A, E, R>(program: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
@@ -14,7 +15,11 @@ export const explained = <A, E, R>(program: Effect.Effect<A, E, R>): Effect.Effe
     // The command line framework has said already what is wrong with the arguments.
     if (ValidationError.isValidationError(failure)) return Effect.void
     const report = Failure.report(failure)
-    return Console.error(report?.lines ?? `Error: this is a bug in vibectl.\n${Cause.pretty(cause)}`)
+    if (report === undefined) return Console.error(`Error: this is a bug in vibectl.\n${Cause.pretty(cause)}`)
+    return Effect.flatMap(
+      Effect.serviceOption(Output),
+      Option.match({ onNone: () => Console.error(report.lines), onSome: ({ note }) => note(report.lines) })
+    )
   })
 
 /** `interrupted` is the exit code of a program that was told to stop. */

@@ -22,6 +22,23 @@ describe("the assistant", () => {
       } else assert.fail("it failed")
     }))
 
+  it.effect("tells of each secret once, before the request leaves, and records it", () =>
+    Effect.gen(function*() {
+      const played = yield* play({
+        request: "is password=Tr0ub4dor-x7-Kq the one of web?",
+        replies: [command("get", "deployment", "web", "-o", "yaml"), command("get", "pods"), plan({ text: "No." })],
+        cluster: ([, kind]) => ({ stdout: kind === "pods" ? "NAME\n" : "DB_PASSWORD=hunter2-Zx9-kkQ\n" })
+      })
+      const told = played.seen.filter((line) => line.startsWith("redacted: "))
+      const sentence = "redacted: 1 secret (password) was replaced before the request left this machine."
+      assert.deepStrictEqual(told, [sentence, sentence])
+      // After the command that read it, and not after the answer.
+      assert.isBelow(played.seen.lastIndexOf(sentence), played.seen.indexOf("running: kubectl get pods"))
+      assert.notInclude(sent(played, 1), "hunter2")
+      const recorded = played.audit.flatMap((entry) => entry.event === "request" ? [entry.redacted.length] : [])
+      assert.deepStrictEqual(recorded, [1, 2, 2])
+    }))
+
   it.effect("looks, and says what it saw", () =>
     Effect.gen(function*() {
       const played = yield* play({

@@ -28,6 +28,7 @@ export const vibe = Command.make("vibe", {
     Options.optional
   ),
   model: Options.text("model").pipe(
+    Options.withPseudoName("MODEL"),
     Options.withDescription("provider/model or an alias, instead of assistant.model or the server's default"),
     Options.optional
   ),
@@ -55,6 +56,8 @@ export const vibe = Command.make("vibe", {
         remedy: "Say what you want, e.g. `vibectl vibe \"explain kubernetes pods\"`."
       })
     }
+    const mistyped = input.request.find((word) => /^--?[a-z][\w-]*(?:=|$)/i.test(word))
+    if (mistyped !== undefined) return yield* notAnOption(mistyped)
     const target = yield* Target.profile(Option.getOrUndefined(input.proxy))
     const { profile, settings: { assistant } } = target
     const maxSteps = Option.getOrElse(input.maxSteps, () => assistant.max_steps)
@@ -98,6 +101,13 @@ export const vibe = Command.make("vibe", {
   }))).pipe(Command.withDescription("Ask, or have something done on a cluster, and read the answer as it is produced"))
 
 // -- internals ---------------------------------------------------------------
+
+/** It would be taken for a word of the request, and what it asks for would not be done. */
+const notAnOption = (word: string) =>
+  new UsageInvalid({
+    summary: `${word.split("=")[0]} is no option of vibe.`,
+    remedy: "`vibectl vibe --help` lists them; a request that has such a word stands in quotes."
+  })
 
 const notAVerb = (name: string) => {
   const closest = nearest(name, Verbs.names())
