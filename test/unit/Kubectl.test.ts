@@ -184,6 +184,18 @@ describe("Kubectl", () => {
       yield* gone(Number(ran.stdout))
     }))
 
+  it.scopedLive("hears no more of who has left its group", () =>
+    Effect.gen(function*() {
+      const { program } = yield* standIn("setsid sh -c 'echo $$; while sleep 0.1; do echo on; done' & exit 0")
+      let pieces = 0
+      const ran = yield* running(program, [], { onOutput: () => pieces++ })
+      const heard = pieces
+      // It has nobody to print to.
+      yield* gone(Number.parseInt(ran.stdout))
+      yield* Effect.sleep("50 millis")
+      assert.strictEqual(pieces, heard)
+    }))
+
   it.scopedLive("kills what does not end when it is told to", () =>
     Effect.gen(function*() {
       const { program } = yield* standIn(stubborn)
