@@ -32,8 +32,8 @@ export const teardown = (interrupted: number): Teardown => (exit, onExit) => {
 }
 
 /**
- * As `NodeRuntime.runMain`, for a program that somebody at a terminal has started: it is also told to stop when the
- * terminal is closed, ends as `teardown` says, and who tells it twice does not wait for what does not stop.
+ * Runs a program that somebody at a terminal has started, who can stop it: by Ctrl-C, SIGTERM or closing the terminal.
+ * It ends as `teardown` says; who tells it twice does not wait for what does not stop.
  */
 export const attended = makeRunMain(({ fiber }) => {
   const awake = setInterval(() => {}, 2 ** 31 - 1)

@@ -62,7 +62,7 @@ describe("kubectl", () => {
       { match: ["top"], run: "leaving" }
     ]
   }, async (stage) => {
-    // It ends, and what it leaves behind has its pipes.
+    // It ends, and what it leaves behind has its pipes, but is not waited for.
     const leaving = "#!/bin/sh\nsetsid sleep 60 &\necho $! > left\necho line three\n"
     Fs.writeFileSync(Path.join(stage.home.directory, "bin/leaving"), leaving, { mode: 0o755 })
     stage.model.says(
@@ -77,8 +77,14 @@ describe("kubectl", () => {
     assert.isBelow(performance.now() - began, 40_000)
     process.kill(Number(Fs.readFileSync(Path.join(stage.home.directory, "left"), "utf8")))
     const told = stage.model.requests().at(-1)?.user ?? ""
-    for (const line of ["line one", "line two", "line three"]) {
-      assert.match(told, new RegExp(`was stopped because it took too long\\. It printed:\\n<data \\w+>\\n${line}\\n`))
+    for (
+      const [line, how] of [
+        ["line one", "was stopped because it took too long"],
+        ["line two", "was stopped because it took too long"],
+        ["line three", "ended with exit code 0"]
+      ] as const
+    ) {
+      assert.match(told, new RegExp(`${how}\\. It printed:\\n<data \\w+>\\n${line}\\n`))
     }
     assert.isFalse(stage.kubectl.isRunning())
     assert.deepStrictEqual(stage.kubectl.invocations().map(({ signals }) => signals), [["SIGTERM"], ["SIGTERM"], []])
