@@ -126,10 +126,15 @@ export const execute = (
     switch (decision._tag) {
       case "Nobody":
         yield* record("declined", undefined)
-        return yield* new NotConfirmed({ command, because: decision.because, wasAsked: false })
+        return yield* new NotConfirmed({
+          command,
+          because: decision.because,
+          wasAsked: false,
+          mustBeSeen: decision.isStolen
+        })
       case "No":
         yield* record("declined", undefined)
-        return yield* new NotConfirmed({ command, because: "", wasAsked: true })
+        return yield* new NotConfirmed({ command, because: "", wasAsked: true, mustBeSeen: false })
       case "But":
         yield* record("declined", undefined)
         return notRun(`the user declined it and said: ${redacted(redactor, history, decision.text)}`)
@@ -206,7 +211,7 @@ const decide = (
         : verdict._tag === "Confirm"
         ? verdict.because
         : "commands are confirmed in this mode"
-      return { _tag: "Nobody", because } as const
+      return { _tag: "Nobody", because, isStolen } as const
     }
     if (answer._tag !== "Yes") return answer
     history.confirmed.add(kind)

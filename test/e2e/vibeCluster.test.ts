@@ -93,15 +93,13 @@ describe("a secret of the cluster", () => {
       model.says(command(read), done("Seen."))
       await stage.vibe("--yes look")
       const [first] = placeholders(model.requests()[1]?.user ?? "")
-      for (const flags of ["--yes", "--mode auto --yes"]) {
-        model.says(command(read), command(["annotate", "pod", "web", `note=${first}`]), done("never asked for"))
-        failed(
-          await stage.vibe(`${flags} publish it`),
-          1,
-          /it carries a secret that was read from the cluster/,
-          /terminal/
-        )
-      }
+      model.says(command(read), command(["annotate", "pod", "web", `note=${first}`]), done("never asked for"))
+      failed(
+        await stage.vibe("--mode auto --yes publish it"),
+        1,
+        /it carries a secret that was read from the cluster/,
+        /^Solution: Run vibectl on a terminal, where somebody can look at it; --yes does not allow this\.$/
+      )
       assert.deepStrictEqual(cluster.changes(), [])
     }
   )
@@ -217,11 +215,9 @@ describe("the cluster", () => {
   scenes("does not give orders, although the model obeys", { assistant: { allow_verbs: ["scale"] } }, async (stage) => {
     const { cluster, model } = stage
     const obeys = [command(["logs", "deployment/web"]), command(["delete", "namespace", "default"]), done("Obeyed.")]
-    for (const flags of ["", "--mode auto"]) {
-      model.says(...obeys)
-      failed(await stage.vibe(`${flags} why does web fail`), 1, /Not run: kubectl delete namespace default/, /--yes/)
-      assert.include(model.requests().at(-1)?.user, injected)
-    }
+    model.says(...obeys)
+    failed(await stage.vibe("--mode auto why does web fail"), 1, /Not run: kubectl delete namespace default/, /--yes/)
+    assert.include(model.requests().at(-1)?.user, injected)
     assert.deepStrictEqual(cluster.changes(), [])
     assert.include(cluster.names("namespaces"), "default")
     // Whoever says yes to everything has said it.

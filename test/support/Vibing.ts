@@ -24,8 +24,9 @@ export interface Stage {
 
 export interface Options {
   readonly assistant?: object
-  /** Of the profile that is active, `default`. */
+  /** Of the profile `default`, which is the active one unless another is named. */
   readonly security?: object
+  readonly active?: string
   /** Other profiles besides it. */
   readonly profiles?: Record<string, object>
   /** What kubectl does; without rules it prints `fine`. */
@@ -113,13 +114,13 @@ export const serve = async (): Promise<Server> => {
   )
   const free = models.map((model, index) => ({ model, name: `stage${index}/planned` }))
   const url: Server["url"] = (token = tokenOf()) => `vibectl-server-insecure://${token}@127.0.0.1:${port}`
-  const on: Server["on"] = async ({ assistant, profiles, rules = [fine], security = {} }, test) => {
+  const on: Server["on"] = async ({ active = "default", assistant, profiles, rules = [fine], security = {} }, test) => {
     // One that has timed out may still have its model.
     while (free.length === 0) await new Promise((resolve) => setTimeout(resolve, 50))
     const taken = free.shift()!
     const { model, name } = taken
     const home = PlannedModel.homeOf({ url: url() }, {
-      proxy: { active: "default", profiles: { default: { server_url: url(), security }, ...profiles } },
+      proxy: { active, profiles: { default: { server_url: url(), security }, ...profiles } },
       assistant: { model: name, ...assistant }
     })
     try {
