@@ -11,6 +11,8 @@ import { isEncodedSecret, isSecret } from "./Values.js"
 export interface Mapping {
   /** The object whose `data` or `stringData` this is a part of. */
   readonly dataOf: Mapping | undefined
+  /** It is the `metadata` of an object. */
+  readonly isMetadata: boolean
   kind: string | undefined
   /** It says that it is a Kubernetes object. */
   versioned: boolean
@@ -23,6 +25,7 @@ export interface Mapping {
 /** The object that is the value of `key` in `parent`. */
 export const open = (parent: Mapping | undefined, key: string | undefined): Mapping => ({
   dataOf: parent?.dataOf ?? (key === "data" || key === "stringData" ? parent : undefined),
+  isMetadata: key === "metadata" && parent?.dataOf === undefined,
   // What the API answers with itself names the kind of a list once.
   kind: key === "items" && parent?.kind === "SecretList" ? "Secret" : undefined,
   versioned: false,
@@ -41,6 +44,7 @@ export const scalar = (
   spans: Spans
 ): void => {
   if (mapping.dataOf !== undefined) datum(mapping.dataOf, value, start, end, spans)
+  else if (mapping.isMetadata && telling.get(key)?.test(value) === true) spans.keep(start)
   switch (key) {
     case "kind":
       mapping.kind = value
@@ -88,6 +92,15 @@ export const close = (mapping: Mapping, spans: Spans): void => {
 }
 
 // -- internals ---------------------------------------------------------------
+
+/** What `metadata` tells of any object, and what it looks like. */
+const telling = new Map([
+  ["name", /^[a-z0-9][a-z0-9.-]{0,252}$/],
+  ["namespace", /^[a-z0-9][a-z0-9-]{0,62}$/],
+  ["creationTimestamp", /^[0-9TZ:.-]{20,32}$/],
+  ["resourceVersion", /^[0-9]{1,20}$/],
+  ["uid", /^[0-9a-f-]{36}$/]
+])
 
 const secretType = /^(?:Opaque$|kubernetes\.io\/|bootstrap\.kubernetes\.io\/|helm\.sh\/)/
 

@@ -29,7 +29,7 @@ export const each = (text: string, see: (start: number, end: number, kind: Kind)
 
 /** Whether a line has anything that is worth a closer look: most have not. */
 const worth =
-  /[A-Za-z0-9+/_-]{6}[.:=][A-Za-z0-9+/_-]{3}|[A-Za-z0-9+/_.-]{16}|\s-[pu]|\$[0-9a-z]{1,4}\$|passw|identified by|bearer|basic|requirepass/i
+  /[A-Za-z0-9+/_-]{6}[.:=][A-Za-z0-9+/_-]{3}|[A-Za-z0-9+/_.-]{16}|\s-[pu]|\$[0-9a-z]{1,4}\$|passw|^\s*[A-Za-z0-9+/]{6,}=+\s*$|^\s*[A-Za-z0-9+/]{12,}\s*$|identified by|bearer|basic|requirepass/i
 
 type Accept = (secret: string, text: string) => boolean
 
@@ -113,10 +113,15 @@ const shapes: ReadonlyArray<readonly [Kind, RegExp, Accept?]> = [
   ["token", /[?&](?:sig|signature|X-Amz-Signature|X-Goog-Signature|code)=([A-Za-z0-9%+/=_-]{20,})/gi],
   [
     "secret-data",
-    /^\s*([A-Za-z0-9+/]{12,}={0,2})\s*$/g,
-    (secret, text) => /=$/.test(secret) && text.length < 4096 && isEncodedSecret(secret)
+    /^\s*([A-Za-z0-9+/]{6,}={0,2})\s*$/g,
+    (secret, text) => text.length < 4096 && isEncodedSecret(secret) && (/=$/.test(secret) || isPlain(secret))
   ]
 ]
+
+/** Without padding, a word may be Base64 by chance: then it seldom says only letters, digits and signs of ASCII. */
+function isPlain(encoded: string): boolean {
+  return encoded.length <= 256 && /^[!-~]+$/.test(decodedText(encoded) ?? "")
+}
 
 function notReference(secret: string): boolean {
   return isSecret(secret, { kind: "password", when: "any" }, { ...spoken, after: "=" })

@@ -9,20 +9,23 @@
  */
 import * as Assignments from "./Assignments.js"
 import * as Json from "./Json.js"
-import type { Filter, Finding, Kind, Source } from "./Kinds.js"
+import type { Filter, Finding, Kind, Reading, Source } from "./Kinds.js"
 import * as Lines from "./Lines.js"
 import * as Patterns from "./Patterns.js"
 import * as Pem from "./Pem.js"
 import * as Placeholder from "./Placeholder.js"
 import * as Spans from "./Spans.js"
+import * as Strict from "./Strict.js"
 import type { Vault } from "./Vault.js"
 import * as Yaml from "./Yaml.js"
 
-export const make = (vault: Vault, source: Source, found: (finding: Finding) => void): Filter => {
+export const make = (vault: Vault, reading: Reading, found: (finding: Finding) => void): Filter => {
+  const source = reading === "request" ? reading : "cluster"
   const spans = Spans.make()
   const json = Json.make(spans)
   const yaml = Yaml.make(spans)
   const pem = Pem.make(spans)
+  const strict = reading === "secret" ? Strict.make() : undefined
   /** What has not been given out, and where it stands in the whole text. */
   let held = ""
   let heldAt = 0
@@ -69,6 +72,9 @@ export const make = (vault: Vault, source: Source, found: (finding: Finding) => 
     pem.take(part.text, at)
     json.take(part.text, at, part.last)
     yaml.take(part, at)
+    strict?.take(part.text, part.first && part.last, (start, end) => {
+      if (!spans.isKept(at + start)) spans.add(at + start, at + end, "secret-data")
+    })
     assignments(part, at)
     context = part.last ? "" : part.text.slice(-overlap)
     if (spans.isWaiting() && held.length >= longestHeld) spans.settleAll()

@@ -55,7 +55,7 @@ export const isOpaque = (value: string): boolean =>
 
 /** Base64 that says something which looks like a secret. */
 export const isEncodedSecret = (value: string): boolean => {
-  if (value.length < 12 || value.length % 4 !== 0) return false
+  if (value.length < 8 || value.length % 4 !== 0) return false
   const text = decodedText(value)
   return text !== undefined && (looksRandom(text) || text.includes("-----BEGIN"))
 }

@@ -72,6 +72,12 @@ describe("Redactor.redact", () => {
       ["{\"value\":\"x y\",\"name\":\"MODE\"}", "{\"value\":\"x y\",\"name\":\"MODE\"}"],
       ["create it with password hunter2, please", "create it with password ▮, please"],
       ["Zm9yZXN0LTQyLXJhaW4=", "▮"],
+      ["aHVudGVyMg==", "▮"],
+      ["  cHcxMg==\r\n", "  ▮\r\n"],
+      ["a3cxMmE=", "▮"],
+      ["aHVudGVyMjIy", "▮"],
+      ["a aHVudGVyMjIy", "a aHVudGVyMjIy"],
+      ["YWJjZA==", "YWJjZA=="],
       ["{\"data\":{\"a\":\"x y\"},\"type\":\"Opaque\"}", "{\"data\":{\"a\":\"▮\"},\"type\":\"Opaque\"}"],
       ["{\"data\":{\"a\":\"x y\"},\"type\":\"other\"}", "{\"data\":{\"a\":\"x y\"},\"type\":\"other\"}"],
       [
