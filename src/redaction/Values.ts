@@ -34,6 +34,9 @@ export const isSecret = (value: string, trait: Trait, place: Place): boolean => 
     case "header":
     case "cookie":
       return true
+    case "assigned":
+      if (place.after === ":" && !place.quoted && (/\s/.test(value) || isObjectName(value))) return false
+      break
     case "unnamed":
       if (isObjectName(value)) return false
   }
