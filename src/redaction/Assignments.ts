@@ -112,7 +112,13 @@ const at = (text: string, separator: number, quoteAt: number): Found | undefined
     (sign === ":" ? start > blank : start > blank && text.charAt(separator - 1) === " ")
   const stop = all || found.when === "cookie"
     ? lineValue(text, start)
-    : wordValue(text, start, quoteAt >= 0 && quoteAt < key.start)
+    : wordValue(
+      text,
+      start,
+      quoteAt >= 0 && quoteAt < key.start,
+      text.slice(Math.max(0, key.start - 256), key.start),
+      leads && sign === "=" && /^[A-Z][A-Z0-9_]*$/.test(key.name)
+    )
   const value = text.slice(start, stop)
   if (
     value.length < longestWord && !isSecret(value, found, { ...place, last: text.slice(stop, stop + 8).trim() === "" })
@@ -134,7 +140,7 @@ interface Key {
 /** The key that ends before `separator`, with its quotes and blanks. */
 const keyBefore = (text: string, separator: number): Key | undefined => {
   let end = separator
-  while (end > separator - 16 && (text.charAt(end - 1) === " " || text.charAt(end - 1) === "\t")) end--
+  while (end > separator - 256 && (text.charAt(end - 1) === " " || text.charAt(end - 1) === "\t")) end--
   const quoted = /["'`\]]/.test(text.charAt(end - 1))
   if (quoted) {
     end--
@@ -163,14 +169,22 @@ const lineValue = (text: string, start: number): number => {
   return start + text.slice(start, stop).trimEnd().length
 }
 
-/** A word: up to a blank or a quote, or to a separator of lists or parameters that has another key after it. */
-const wordValue = (text: string, start: number, inString: boolean): number => {
+/**
+ * A word: up to a blank or a quote, or to a separator of lists or parameters that has another key after it.
+ * After the key of an environment, quotes and separators inside of it are of the word.
+ */
+const wordValue = (text: string, start: number, inString: boolean, before: string, sole: boolean): number => {
   const stopper = /[\s"'`<,;&\\]/g
   stopper.lastIndex = start
   let stop = text.length
   for (let match = stopper.exec(text); match !== null; match = stopper.exec(text)) {
     const { 0: character, index } = match
     if (/[,;&]/.test(character) && !another.test(text.slice(index + 1, index + 66))) continue
+    if (character === "&" && sole) continue
+    if (/["'`]/.test(character) && !before.includes(character) && /^["'`]\w/.test(text.slice(index, index + 2))) {
+      continue
+    }
+    if (character === "<" && !/[<>]/.test(before) && /^<[^/\s<]/.test(text.slice(index, index + 2))) continue
     // In a string, what looks like a line end to people is one.
     if (character === "\\" && !(inString && /^\\+(?:[nrt]|["'])/.test(text.slice(index, index + 16)))) continue
     stop = index
@@ -204,7 +218,7 @@ const header = (text: string, start: number, found: Trait): Found | undefined =>
   const stop = /digest|aws4/i.test(scheme)
     ? lineValue(text, from)
     : length < 0
-    ? wordValue(text, from, true)
+    ? wordValue(text, from, true, "\"'`<", false)
     : from + value.length
   return { start: from, end: stop, kind: "authorization", open: stop >= text.length ? { until: "blank" } : undefined }
 }

@@ -8,9 +8,11 @@
  * a line's limit without a blank or a comma is a secret as a whole.
  */
 import * as Assignments from "./Assignments.js"
+import * as Flow from "./Flow.js"
 import * as Json from "./Json.js"
 import type { Filter, Finding, Kind, Reading, Source } from "./Kinds.js"
 import * as Lines from "./Lines.js"
+import * as Pairs from "./Pairs.js"
 import * as Patterns from "./Patterns.js"
 import * as Pem from "./Pem.js"
 import * as Placeholder from "./Placeholder.js"
@@ -49,9 +51,11 @@ export const make = (vault: Vault, reading: Reading, found: (finding: Finding) =
       spans.add(Math.max(at, base + secret.start), base + secret.end, secret.kind)
       if (!part.last && secret.open !== undefined) open = { kind: secret.kind, how: secret.open }
     })
-    Patterns.each(text, (start, end, kind) => {
+    const see = (start: number, end: number, kind: Kind) => {
       if (base + end > at) spans.add(Math.max(at, base + start), base + end, kind)
-    })
+    }
+    Pairs.each(text, part.first, see)
+    Patterns.each(text, see)
   }
 
   const continued = (part: Lines.Part, at: number) => {
@@ -72,6 +76,7 @@ export const make = (vault: Vault, reading: Reading, found: (finding: Finding) =
     pem.take(part.text, at)
     json.take(part.text, at, part.last)
     yaml.take(part, at)
+    Flow.each(part.text, at, spans)
     strict?.take(part.text, part.first && part.last, (start, end) => {
       if (!spans.isKept(at + start)) spans.add(at + start, at + end, "secret-data")
     })
