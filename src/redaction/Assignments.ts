@@ -80,6 +80,8 @@ const at = (text: string, separator: number, quoteAt: number): Found | undefined
   const key = keyBefore(text, separator)
   const found = key === undefined ? undefined : trait(key.name)
   if (key === undefined || found === undefined) return undefined
+  // Annotations of charts: a digest of a Secret, so that a change of it is noticed.
+  if (key.start >= 9 && text.startsWith("checksum/", key.start - 9)) return undefined
   if (sign === ">" && text.charAt(key.start - 1) !== "<") return undefined
   let start = separator + (after === "=" || (sign === "=" && after === ">") ? 2 : 1)
   const blank = start
@@ -90,6 +92,7 @@ const at = (text: string, separator: number, quoteAt: number): Found | undefined
   const open = opening.exec(text.slice(start, start + 9))
   if (open !== null) {
     const [whole = "", slashes = "", quote = ""] = open
+    if (!key.quoted && slashes === "" && isClosing(text, key.start, start, quote)) return undefined
     const depth = level(slashes.length)
     const end = closing(text, start + whole.length, quote, depth)
     const stop = end < 0 ? text.length : end
@@ -131,6 +134,11 @@ const at = (text: string, separator: number, quoteAt: number): Found | undefined
   }
 }
 
+/** Whether the quote at `at` ends a string in which the key before it stands: `"…?token=": failed`. */
+const isClosing = (text: string, key: number, at: number, quote: string): boolean =>
+  /^[:,;)\]}\s]?$/.test(text.charAt(at + 1)) &&
+  text.slice(Math.max(0, key - 512), key).split(quote).length % 2 === 0
+
 interface Key {
   readonly start: number
   readonly name: string
@@ -164,7 +172,7 @@ const opening = /^(\\{0,7})(["'`])/
 /** The rest of the line, without a comment. */
 const lineValue = (text: string, start: number): number => {
   const comment = text.indexOf(" #", start)
-  const quote = /["']/.test(text.slice(0, start)) ? text.slice(start).search(/\\*["']/) : -1
+  const quote = /["'`]/.test(text.slice(0, start)) ? text.slice(start).search(/\\*["'`]/) : -1
   const stop = Math.min(comment < 0 ? text.length : comment, quote < 0 ? text.length : start + quote)
   return start + text.slice(start, stop).trimEnd().length
 }
