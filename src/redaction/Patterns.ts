@@ -29,7 +29,7 @@ export const each = (text: string, see: (start: number, end: number, kind: Kind)
 
 /** Whether a line has anything that is worth a closer look: most have not. */
 const worth =
-  /[A-Za-z0-9+/_-]{6}[.:=][A-Za-z0-9+/_-]{3}|[A-Za-z0-9+/_.-]{16}|\s-[pu]|\$[0-9a-z]{1,4}\$|passw|identified by|bearer|basic|requirepass/i
+  /[A-Za-z0-9+/_-]{6}[.:=][A-Za-z0-9+/_-]{3}|[A-Za-z0-9+/_.-]{16}|\s-[apu]|\$[0-9a-z]{1,4}\$|passw|^\s*[A-Za-z0-9+/]{6,}=+\s*$|^\s*[A-Za-z0-9+/]{12,}\s*$|identified by|bearer|basic|requirepass/i
 
 type Accept = (secret: string, text: string) => boolean
 
@@ -99,12 +99,16 @@ const shapes: ReadonlyArray<readonly [Kind, RegExp, Accept?]> = [
   ],
   [
     "password",
-    /(?<![\w-])(?:curl|wget|http)[ \t].{0,512}?[ \t](?:-u|--user)[ =]{1,4}["']?[^\s:"']{1,128}:([^\s"']{1,512})/g,
+    /(?<![\w-])(?:curl|wget|http)(?=[ \t]).{0,512}?[ \t](?:-u|--user)[ =]{0,4}["']?[^\s:"']{1,128}:([^\s"']{1,512})/g,
     notReference
   ],
-  ["password", /(?<![\w-])(?:mysql|mysqldump|mysqladmin|mariadb)[ \t].{0,256}?[ \t]-p([^\s"']{1,512})/g, notReference],
+  [
+    "password",
+    /(?<![\w-])(?:mysql|mysqldump|mysqladmin|mariadb)(?=[ \t]).{0,256}?[ \t]-p["']?([^\s"']{1,512})/g,
+    notReference
+  ],
   ["password", /(?<![\w-])sshpass[ \t]{1,4}-p[ \t]?["']?([^\s"']{1,512})/g, notReference],
-  ["password", /(?<![\w-])redis-cli[ \t].{0,256}?[ \t]-a[ \t]{1,4}["']?([^\s"']{1,512})/g, notReference],
+  ["password", /(?<![\w-])redis-cli(?=[ \t]).{0,256}?[ \t]-a[ \t]{1,4}["']?([^\s"']{1,512})/g, notReference],
   [
     "secret-data",
     /--from-literal[= ]["']?[\w.-]{1,253}=([^\s"']{1,4096})/g,
@@ -113,10 +117,15 @@ const shapes: ReadonlyArray<readonly [Kind, RegExp, Accept?]> = [
   ["token", /[?&](?:sig|signature|X-Amz-Signature|X-Goog-Signature|code)=([A-Za-z0-9%+/=_-]{20,})/gi],
   [
     "secret-data",
-    /^\s*([A-Za-z0-9+/]{12,}={0,2})\s*$/g,
-    (secret, text) => /=$/.test(secret) && text.length < 4096 && isEncodedSecret(secret)
+    /^\s*([A-Za-z0-9+/]{6,}={0,2})\s*$/g,
+    (secret, text) => text.length < 4096 && isEncodedSecret(secret) && (/=$/.test(secret) || isPlain(secret))
   ]
 ]
+
+/** Without padding, a word may be Base64 by chance: then it seldom says only letters, digits and signs of ASCII. */
+function isPlain(encoded: string): boolean {
+  return encoded.length <= 256 && /^[!-~]+$/.test(decodedText(encoded) ?? "")
+}
 
 function notReference(secret: string): boolean {
   return isSecret(secret, { kind: "password", when: "any" }, { ...spoken, after: "=" })
