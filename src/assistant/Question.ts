@@ -62,6 +62,7 @@ export const ask = (
     const text = user.join("\n\n")
     const findings = distinct([
       ...sources.flatMap((source) => source.findings),
+      // Of a long output, not all is sent.
       ...secrets.found.filter(({ placeholder }) => text.includes(placeholder))
     ])
     yield* secrets.tell(findings)

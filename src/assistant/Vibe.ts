@@ -8,6 +8,7 @@
 import { Effect, Random } from "effect"
 import type { CallFailed, ClientError } from "../domain/ClientErrors.js"
 import type { KubectlMissing } from "../kubectl/Kubectl.js"
+import * as Text from "../kubectl/Text.js"
 import type { Finding } from "../redaction/Redactor.js"
 import { Impossible, PlanMalformed, StepsUsedUp, type VibeError } from "./Errors.js"
 import * as Excerpt from "./Excerpt.js"
@@ -30,11 +31,13 @@ export interface Options extends Question.Deps, Execute.Deps {
 export const run = (options: Options): Effect.Effect<Report, ClientError | VibeError | KubectlMissing> =>
   Effect.gen(function*() {
     const { face } = options
+    const kept = yield* remembered(options)
     const state: State = {
       steps: [],
       totals: Totals.none,
       isStructured: true,
-      memory: yield* remembered(options),
+      memory: kept,
+      kept,
       known: new Set(),
       history: Execute.history()
     }
@@ -53,9 +56,10 @@ export const run = (options: Options): Effect.Effect<Report, ClientError | VibeE
         stepsLeft: left,
         repair: undefined
       })
-      yield* remember(options, state, plan.memory)
+      take(options, state, plan.memory)
       switch (plan.action) {
         case "DONE": {
+          yield* remember(options, state)
           const done = report(shown)
           yield* face.ended(done)
           return done
@@ -63,11 +67,16 @@ export const run = (options: Options): Effect.Effect<Report, ClientError | VibeE
         case "FEEDBACK": {
           const reply = yield* face.reply(shown)
           if (reply === undefined) {
+            yield* remember(options, state)
             const asked = report(shown)
             yield* face.ended(asked)
             return asked
           }
-          state.steps.push({ _tag: "Asked", text: plan.text, reply: options.redactor.redact(reply, "request").text })
+          state.steps.push({
+            _tag: "Asked",
+            text: plan.text,
+            reply: Execute.redacted(options.redactor, state.history, reply)
+          })
           break
         }
         case "THOUGHT":
@@ -102,6 +111,8 @@ interface State {
   /** Whether the provider takes the schema of a plan. */
   isStructured: boolean
   memory: string
+  /** The memory as it is kept. */
+  readonly kept: string
   /** The placeholders the user knows of. */
   readonly known: Set<string>
   readonly history: Execute.History
@@ -163,7 +174,7 @@ const thinking = (options: Options, state: State, situation: Situation) => {
   return Effect.scoped(
     Effect.zipRight(
       options.face.busy("Thinking…"),
-      Question.ask(options, situation, { found: state.history.findings, tell })
+      Question.ask(options, situation, { found: state.history.replaced, tell })
     )
   )
 }
@@ -195,13 +206,22 @@ const remembered = ({ face, memory }: Options) =>
     ({ summary }) => Effect.as(face.note(`Warning: ${summary}`), "")
   )
 
-const remember = ({ face, memory, redactor }: Options, state: State, text: string) =>
+/** What the model wants to have remembered. */
+const take = ({ memory, veil }: Options, state: State, text: string): void => {
+  // Placeholders stay in it: a secret is never remembered.
+  const clean = veil.redact(text.trim(), "cluster").text
+  if (memory !== undefined && clean !== "") state.memory = clean
+}
+
+/** Keeps it, and tells the user, for it is theirs and speaks in all later requests; only when a run ends well. */
+const remember = ({ dryRun, face, memory }: Options, state: State) =>
   Effect.suspend(() => {
-    // Placeholders stay in it: a secret is never remembered.
-    const clean = redactor.redact(text.trim(), "cluster").text
-    if (memory === undefined || clean === "" || clean === state.memory) return Effect.void
-    state.memory = clean
-    return Effect.catchAll(memory.write(clean), ({ summary }) => face.note(`Warning: ${summary}`))
+    const text = state.memory
+    if (memory === undefined || text === state.kept || dryRun) return Effect.void
+    return Effect.matchEffect(memory.write(text), {
+      onFailure: ({ summary }) => face.note(`Warning: ${summary}`),
+      onSuccess: () => face.note(`Remembered for later requests: ${Text.shown(text)} (vibectl memory show)`)
+    })
   })
 
 const makeMark: Effect.Effect<string> = Effect.map(

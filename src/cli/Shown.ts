@@ -2,6 +2,7 @@
  * What the assistant shows, as text.
  */
 import type { Planned, Report } from "../assistant/Face.js"
+import type { Targets } from "../assistant/Targets.js"
 import type { Totals } from "../assistant/Totals.js"
 import { harmless } from "../terminal/Output.js"
 
@@ -86,14 +87,12 @@ export const toJson = ({ answer, commands, totals }: Report, planned: Planned | 
 
 // -- internals ---------------------------------------------------------------
 
-const mostHits = 20
-
-const hits = (targets: ReadonlyArray<string>): ReadonlyArray<string> => {
-  if (targets.length === 0) return ["It would hit nothing now."]
-  const more = targets.length - mostHits
+const hits = ({ count, isPartial, names }: Targets): ReadonlyArray<string> => {
+  if (count === 0) return ["It would hit nothing now."]
+  const more = count - names.length
   return [
-    `It would hit ${targets.length} ${targets.length === 1 ? "object" : "objects"}:`,
-    ...targets.slice(0, mostHits).map((target) => `  ${target}`),
+    `It would hit ${isPartial ? "at least " : ""}${count} ${count === 1 ? "object" : "objects"}:`,
+    ...names.map((name) => `  ${name}`),
     ...(more > 0 ? [`  … and ${more} more`] : [])
   ]
 }

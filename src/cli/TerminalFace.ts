@@ -68,6 +68,7 @@ export const make = (options: Options): Effect.Effect<Face, never, Output | Prom
         prompt.available
           ? Effect.map(prompt.line("> "), (line) => line === undefined || line.trim() === "" ? undefined : line)
           : Effect.succeed(undefined),
+      hasPerson: prompt.available,
       hasTerminal: prompt.available && output.isTerminal,
       ended: (report) => options.showMetrics ? note(Shown.metrics(report.totals)) : Effect.void
     }

@@ -78,7 +78,7 @@ describe("the assistant", () => {
         cluster: (args) => ({ stdout: args[0] === "get" ? "pod/web-1\n" : "pod \"web-1\" deleted\n" })
       })
       assert.strictEqual(played.asked.length, 1)
-      assert.deepStrictEqual(played.asked[0]?.targets, ["pod/web-1"])
+      assert.deepStrictEqual(played.asked[0]?.targets, { names: ["pod/web-1"], count: 1, isPartial: false })
       assert.strictEqual(played.asked[0]?.text, "because")
       assert.deepStrictEqual(played.ran.map(({ args }) => args[0]), ["get", "delete"])
       assert.strictEqual(played.answer, "Gone.")
@@ -116,6 +116,8 @@ describe("the assistant", () => {
       assert.strictEqual(failure(played)?._tag, "NotConfirmed")
       assert.include(failure(played)?.remedy, "--yes")
       assert.deepStrictEqual(played.ran, [])
+      const destroying = yield* play({ replies: [command("delete", "pod", "web-1")] })
+      assert.deepStrictEqual(destroying.ran, [], "nobody would see what it would hit")
     }))
 
   it.effect("with --yes, it asks nobody", () =>
@@ -136,6 +138,13 @@ describe("the assistant", () => {
         decisions: [yes, no]
       })
       assert.deepStrictEqual(played.ran.map(({ args }) => args), [["get", "pods"]])
+      const destroying = yield* play({
+        replies: [command("delete", "pod", "web-1")],
+        policy: { mode: "manual", allow: new Set() },
+        decisions: [no]
+      })
+      assert.deepStrictEqual(destroying.ran, [], "not even for what it would hit")
+      assert.isUndefined(destroying.asked[0]?.targets)
     }))
 
   it.effect("asks once for a verb that does not destroy, where the profile says so", () =>
@@ -279,15 +288,26 @@ describe("the assistant", () => {
     Effect.gen(function*() {
       for (
         const stderr of [
-          "E1126 memcache.go\nThe connection to the server localhost:8080 was refused - did you specify the right host or port?\n",
+          "E1126 09:00:00.1 1 memcache.go:265] couldn't get current server API group list: Unable to connect to the "
+          + "server\nThe connection to the server localhost:8080 was refused - did you specify the right host or port?\n",
           "Unable to connect to the server: dial tcp: lookup x: no such host",
-          "error: current-context is not set"
+          "error: current-context is not set",
+          "Error in configuration: context was not found for specified context: prod"
         ]
       ) {
         const played = yield* play({ replies: [command("get", "pods")], cluster: () => ({ stderr, exitCode: 1 }) })
         assert.strictEqual(failure(played)?._tag, "ClusterUnreachable")
-        assert.include(stderr, failure(played)?.summary.replace("kubectl reaches no cluster: ", "") ?? "nothing")
+        const said = failure(played)?.summary.replace("kubectl reaches no cluster: ", "") ?? "nothing"
+        assert.include(stderr.split("\n"), said)
+        assert.notMatch(said, /^E\d/)
       }
+      const refused = "E1126 09:00:00.1 1 memcache.go:265] couldn't get current server API group list: forbidden\n"
+        + "Error from server (Forbidden): unknown"
+      const played = yield* play({
+        replies: [command("get", "pods"), plan({ text: "You may not." })],
+        cluster: () => ({ stderr: refused, exitCode: 1 })
+      })
+      assert.strictEqual(played.answer, "You may not.", "it was reached")
     }))
 
   it.effect("tells the model when there is no kubectl, and a command ends the run with how to get one", () =>
@@ -333,6 +353,32 @@ describe("the assistant", () => {
       assert.include(sent(second, 0), "Prefers namespace web.")
       assert.strictEqual(second.memory, first.memory)
       assert.strictEqual((yield* play({ replies: [plan({ memory: "x" })] })).memory, "", "switched off")
+    }))
+
+  it.effect("says what was replaced, of the cluster's too, and records it with the request it was in", () =>
+    Effect.gen(function*() {
+      const played = yield* play({
+        replies: [
+          command("logs", "web"),
+          command("get", "pods"),
+          plan({ action: "FEEDBACK", text: "Which?" }),
+          plan({})
+        ],
+        cluster: ([verb]) => ({ stdout: verb === "logs" ? "password=hunter2-of-the-logs\n" : "fine\n" }),
+        words: ["password=hunter2-of-mine"]
+      })
+      assert.deepStrictEqual(
+        played.seen.filter((line) => line.startsWith("redacted")),
+        Array.from(
+          { length: 2 },
+          () => "redacted: 1 secret (password) was replaced before the request left this machine."
+        )
+      )
+      assert.notInclude(JSON.stringify(played.requests), "hunter2")
+      assert.deepStrictEqual(
+        played.audit.flatMap((entry) => entry.event === "request" ? entry.redacted.length : []),
+        [0, 1, 1, 2]
+      )
     }))
 
   it.effect("marks what is not the user's with marks that differ from run to run", () =>

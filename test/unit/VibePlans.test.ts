@@ -10,7 +10,7 @@ import * as Plans from "../support/Plans.js"
 /** Every verb there is, so that only what is `allowable` decides. */
 const everything = new Set(
   Plans.all.flatMap(({ args, stdin }) => {
-    const verdict = Safety.judge(args, { stdin: stdin === true })
+    const verdict = Safety.judge(args, Plans.given({ stdin }))
     return verdict._tag === "Refused" ? [] : [verdict.verb]
   })
 )
@@ -30,7 +30,7 @@ const played = (plan: Plans.Plan, script: Partial<Assistant.Script>) => {
     action: "COMMAND",
     text: "because",
     args: plan.args,
-    stdin: plan.stdin === true ? "kind: ConfigMap\n" : ""
+    ...Plans.given(plan)
   })
   return Assistant.play({ replies: [reply, Assistant.plan({})], ...script })
 }

@@ -14,7 +14,7 @@ import { Connector } from "../Connector.js"
 import * as Privacy from "../Privacy.js"
 import * as Target from "../Target.js"
 import * as TerminalFace from "../TerminalFace.js"
-import { output, proxy } from "./options.js"
+import { output, proxy, toggle } from "./options.js"
 
 export const vibe = Command.make("vibe", {
   request: Args.text({ name: "request" }).pipe(
@@ -33,10 +33,7 @@ export const vibe = Command.make("vibe", {
     Options.optional
   ),
   proxy,
-  showKubectl: Options.boolean("show-kubectl").pipe(
-    Options.withDescription("Show each kubectl command that runs")
-  ),
-  noShowKubectl: Options.boolean("no-show-kubectl").pipe(Options.withDescription("Show none of them")),
+  showKubectl: toggle("show-kubectl", "Show each kubectl command that runs"),
   yes: Options.boolean("yes", { aliases: ["y"] }).pipe(
     Options.withDescription("Say yes beforehand to every command that would be asked about")
   ),
@@ -48,10 +45,7 @@ export const vibe = Command.make("vibe", {
     Options.withDescription("How many steps the model may take"),
     Options.optional
   ),
-  showMetrics: Options.boolean("show-metrics").pipe(
-    Options.withDescription("Say what it took: tokens, cost, time to the first token")
-  ),
-  noShowMetrics: Options.boolean("no-show-metrics").pipe(Options.withDescription("Say nothing of it")),
+  showMetrics: toggle("show-metrics", "Say what it took: tokens, cost, time to the first token"),
   output
 }, (input) =>
   Effect.scoped(Effect.gen(function*() {
@@ -79,8 +73,8 @@ export const vibe = Command.make("vibe", {
     const client = yield* (yield* Connector).connect(options)
     const makeFace = input.output === "json" ? TerminalFace.makeJson : TerminalFace.make
     const face = yield* makeFace({
-      showKubectl: !input.noShowKubectl && (input.showKubectl || assistant.show_kubectl),
-      showMetrics: !input.noShowMetrics && (input.showMetrics || assistant.show_metrics),
+      showKubectl: Option.getOrElse(input.showKubectl, () => assistant.show_kubectl),
+      showMetrics: Option.getOrElse(input.showMetrics, () => assistant.show_metrics),
       warnSanitization: profile.security.warn_sanitization
     })
     const privacy = yield* Privacy.ofProfile(target)
