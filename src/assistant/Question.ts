@@ -45,7 +45,7 @@ export interface Secrets {
   readonly tell: (findings: ReadonlyArray<Finding>) => Effect.Effect<void>
 }
 
-/** `replaced` are the secrets that were replaced already, in what happened. Interruption cancels the call. */
+/** Interruption cancels the call. */
 export const ask = (
   deps: Deps,
   situation: Prompts.Situation,
