@@ -285,6 +285,18 @@ describe("Kubectl", () => {
       assert.strictEqual(interrupts(), 1)
     }))
 
+  it.scopedLive("kills what does not listen, and does not wait for what holds its pipes", () =>
+    Effect.gen(function*() {
+      const { directory, program } = yield* standIn(
+        "cd \"$(dirname \"$0\")\"; trap '' TERM; echo $$ > own; setsid sleep 300 & echo $! > far; wait"
+      )
+      const pid = (name: string) => Number(Fs.readFileSync(Path.join(directory, name), "utf8"))
+      yield* Effect.addFinalizer(() => Effect.sync(() => process.kill(pid("far"), "SIGKILL")))
+      const ran = yield* running(program, [], { timeout: "300 millis" })
+      assert.deepStrictEqual([ran.exitCode, ran.timedOut], [124, true])
+      yield* gone(pid("own"))
+    }))
+
   it.scopedLive("says when there is none, and how to get one", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(running("/nowhere/kubectl", ["get", "pods"]))
