@@ -224,7 +224,8 @@ const run = (deps: Deps, history: History, command: string, args: ReadonlyArray<
     const found = (finding: Finding) => void history.replaced.push(finding)
     const outputs = {
       stdout: {
-        filter: deps.redactor.redacting("cluster", found),
+        // A template gives values without their names.
+        filter: deps.redactor.redacting(Safety.printsSecretValues(args) ? "secret" : "cluster", found),
         excerpt: Excerpt.make(most.stdout)
       },
       stderr: {

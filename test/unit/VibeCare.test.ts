@@ -121,6 +121,29 @@ describe("a secret of the request", () => {
     }))
 })
 
+describe("what a Secret holds", () => {
+  it.effect("is not sent when a template prints it without its name", () =>
+    Effect.gen(function*() {
+      for (
+        const [args, stdout] of [
+          [["-o", "jsonpath={.data.password}"], "aHVudGVyMg=="],
+          [["-o", "go-template={{.data.password|base64decode}}"], "hunter2"],
+          [["--template", "{{.data.a|base64decode}}"], "hunter2 and more"],
+          [["-o", "custom-columns=D:.data"], "D\nmap[a:aHVudGVyMg== b:hunter2]"],
+          [["-o", "jsonpath={.data}"], "{\"a\":\"aHVudGVyMg==\",\"b\":\"hunter2\"}"]
+        ] as const
+      ) {
+        const played = yield* play({
+          replies: [command("get", "secret", "db", ...args), plan({ text: "{{redacted:x:00000000}}" })],
+          decisions: [yes],
+          cluster: () => ({ stdout })
+        })
+        assert.notMatch(sent(played, 1), /hunter2|aHVudGVyMg/, args.join(" "))
+        assert.include(sent(played, 1), "{{redacted:secret-data:")
+      }
+    }))
+})
+
 describe("what is confirmed is what is run", () => {
   it.effect("so that nothing is run whose standard input would be lost", () =>
     Effect.gen(function*() {
