@@ -88,7 +88,7 @@ export const run = (options: Options): Effect.Effect<Report, ClientError | VibeE
           state.steps.push({ _tag: "Waited", seconds: plan.seconds })
           break
         case "ERROR":
-          return yield* new Impossible({ summary: options.redactor.restore(plan.text) })
+          return yield* new Impossible({ summary: options.redactor.restore(plan.text).replace(/\s+/g, " ").trim() })
         case "COMMAND": {
           const outcome = yield* Execute.execute(options, state.history, plan, requestId)
           if (outcome._tag === "Shown") {

@@ -5,6 +5,7 @@ import type { Planned, Report } from "../assistant/Face.js"
 import type { Targets } from "../assistant/Targets.js"
 import type { Totals } from "../assistant/Totals.js"
 import { harmless } from "../terminal/Output.js"
+import * as Width from "../terminal/Width.js"
 
 export interface Style {
   readonly dim: (text: string) => string
@@ -41,7 +42,8 @@ export const question = (planned: Planned, { bold, dim, warn }: Style): Readonly
   const because = verdict._tag === "Confirm" ? [verdict.because] : []
   const [first, ...others] = harmless(script(planned)).split("\n")
   return [
-    ...(text.trim() === "" ? [] : [harmless(text)]),
+    // On one line, so that it cannot imitate what stands below it.
+    ...(text.trim() === "" ? [] : [Width.shorten(harmless(text.replace(/\s+/g, " ").trim()), mostReason)]),
     // Four blanks make it code, which is not wrapped and can be copied.
     `    ${bold(first ?? "")}`,
     // Those of a manifest, and of an argument that has several.
@@ -85,7 +87,19 @@ export const toJson = ({ answer, commands, totals }: Report, planned: Planned | 
   }
 })
 
+/** What is asked at last; of a long command its beginning once more, which may have been scrolled away. */
+export const last = (planned: Planned): string => {
+  const lines = script(planned).split("\n")
+  if (lines.length <= fewLines) return "Run it?"
+  return `Run ${Width.shorten(harmless(lines[0] ?? ""), mostCommand)} (${lines.length} lines)?`
+}
+
 // -- internals ---------------------------------------------------------------
+
+/** Lines that a person sees at once. */
+const fewLines = 15
+/** Columns. */
+const [mostReason, mostCommand] = [400, 60]
 
 const hits = ({ count, isPartial, names }: Targets): ReadonlyArray<string> => {
   if (count === 0) return ["It would hit nothing now."]

@@ -122,7 +122,7 @@ const onTerminal = (output: Output["Type"], text: string): string => output.isTe
 
 const ask = (prompt: Prompt["Type"], planned: Planned): Effect.Effect<Decision | undefined> =>
   Effect.gen(function*() {
-    const key = yield* prompt.choose("Run it?", [
+    const key = yield* prompt.choose(Shown.last(planned), [
       { key: "y", label: "yes" },
       { key: "n", label: "no" },
       { key: "b", label: "no, but …" }

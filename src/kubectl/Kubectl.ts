@@ -152,8 +152,8 @@ const start = (program: string, args: ReadonlyArray<string>, options: SpawnOptio
 
 /**
  * What is judged must be what is run, and a kuberc file gives commands other flags than those that were judged:
- * `get` that prints YAML, `apply` that forces. It also has aliases. The policy for credential plugins that it may have goes with it; those of the kubeconfig are
- * the user's choice, and no planned command gets another kubeconfig unasked.
+ * `get` that prints YAML, `apply` that forces. Its policy for credential plugins goes with it; they are those of the
+ * user's kubeconfig still, as no planned command gets another one unasked.
  * Source: https://kubernetes.io/docs/reference/kubectl/kuberc/#disable-kuberc
  *
  * All other variables are left as they are. `KUBECONFIG`, `KUBERNETES_MASTER`, `HTTPS_PROXY` and what credential plugins

@@ -2,7 +2,7 @@
  * How a program ends: what it says of a failure, and its exit code.
  */
 import * as ValidationError from "@effect/cli/ValidationError"
-import type { Teardown } from "@effect/platform/Runtime"
+import { makeRunMain, type Teardown } from "@effect/platform/Runtime"
 import { Cause, Console, Effect, Exit, Option } from "effect"
 import * as Failure from "./Failure.js"
 import { Output } from "./Output.js"
@@ -30,3 +30,32 @@ export const teardown = (interrupted: number): Teardown => (exit, onExit) => {
   if (ValidationError.isValidationError(failure)) return onExit(Failure.exitCodes.usage)
   return onExit(Failure.report(failure)?.exitCode ?? Failure.exitCodes.failure)
 }
+
+/**
+ * As `NodeRuntime.runMain`, for a program that somebody at a terminal has started: it is also told to stop when the
+ * terminal is closed, ends as `teardown` says, and who tells it twice does not wait for what does not stop.
+ */
+export const attended = makeRunMain(({ fiber }) => {
+  const awake = setInterval(() => {}, 2 ** 31 - 1)
+  let told: Signal | undefined
+  const interrupted = () => told === "SIGHUP" ? 129 : Failure.exitCodes.interrupted
+  const stop = (signal: Signal) => {
+    if (told !== undefined) return void setTimeout(() => process.exit(interrupted()), lastMoment)
+    told = signal
+    fiber.unsafeInterruptAsFork(fiber.id())
+  }
+  for (const signal of signals) process.on(signal, stop)
+  fiber.addObserver((exit) => {
+    clearInterval(awake)
+    teardown(interrupted())(exit, (code) => {
+      if (told !== undefined || code !== 0) process.exit(code)
+    })
+    for (const signal of signals) process.removeListener(signal, stop)
+  })
+})
+
+const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const
+type Signal = (typeof signals)[number]
+
+/** In milliseconds: enough to kill a program, and to write down that it ran. */
+const lastMoment = 500

@@ -40,14 +40,32 @@ describe("a question", () => {
     assert.isFalse(question({ verdict: { _tag: "ReadOnly", verb: "get" } }).some((line) => line.includes("hit")))
   })
 
-  it("counts what is not listed", () => {
-    const lines = question({ targets: { names: ["pod/a", "pod/b"], count: 25, isPartial: true } })
-    assert.deepStrictEqual(lines.slice(-4), [
-      "  It would hit at least 25 objects:",
-      "    pod/a",
-      "    pod/b",
-      "    … and 23 more"
-    ])
+  it("lists no more than a person reads", () => {
+    const lines = question({
+      targets: { ...targets(...Array.from({ length: 20 }, (_, index) => `pod/p${index}`)), count: 25 }
+    })
+    assert.strictEqual(lines.filter((line) => line.includes("pod/p")).length, 20)
+    assert.strictEqual(lines.at(-1), "    … and 5 more")
+  })
+
+  it("says when there may be more", () => {
+    const lines = question({ targets: { ...targets("namespace/shop"), isPartial: true } })
+    assert.deepStrictEqual(lines.slice(-2), ["  It would hit at least 1 object:", "    namespace/shop"])
+  })
+
+  it("has the model's reason on one line, which imitates nothing", () => {
+    const forged = "Listing:\n\n    kubectl get pods\n  It only reads.\u00a0\n" + "x ".repeat(500)
+    const [reason, command] = question({ text: forged })
+    assert.match(reason ?? "", /^Listing: kubectl get pods It only reads\. x x [x ]*…$/)
+    assert.isAtMost(reason?.length ?? 0, 400)
+    assert.strictEqual(command, "    kubectl delete pod x")
+  })
+
+  it("says at last what a long command begins with", () => {
+    assert.strictEqual(Shown.last(planned()), "Run it?")
+    const stdin = "a: b\n".repeat(60)
+    const command = `kubectl apply -f - ${"x".repeat(60)}`
+    assert.strictEqual(Shown.last(planned({ command, stdin })), `Run kubectl apply -f - ${"x".repeat(40)}… (62 lines)?`)
   })
 
   it("shows all lines of an argument", () => {
