@@ -75,7 +75,7 @@ describe("vibectl vibe", () => {
       stage.model.says(command(["get", "pods"]), done("Fine."))
       const ran = await stage.vibe(`${flags} how are my pods`)
       assert.strictEqual(ran.stdout, "Fine.\n")
-      return ran.stderr.replace(/\d+\.\d+ s/g, "N s")
+      return ran.stderr.replace(/\d+\.\d+\s+s/g, "N s")
     }
     assert.strictEqual(await stderr(""), took(stage.name))
     assert.strictEqual(await stderr("--show-kubectl --no-show-metrics"), "$ kubectl get pods\n")
