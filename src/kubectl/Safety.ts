@@ -60,15 +60,16 @@ export const judge = (args: ReadonlyArray<string>, options: { readonly stdin?: s
 }
 
 /**
- * Whether what it prints may be values of Secrets without anything around them that tells so, as a template picks
- * them; the whole of a Secret, in YAML or JSON, says what it is.
+ * Whether what it prints may be secret values without anything around them that tells so, as a template picks them, of
+ * Secrets, of environments or by a name that speaks; the whole of an object, in YAML or JSON, says what it is.
  */
 export const printsSecretValues = (args: ReadonlyArray<string>): boolean => {
   const { flags, operands, rest = [] } = parse(args)
-  return Reading.namesSecrets([...operands, ...rest]) &&
-    flags.some(({ name, value }) =>
-      name === "template" || (name === "output" && /^(?:jsonpath|go-template|template|custom-columns)/.test(value))
-    )
+  const ofSecrets = Reading.namesSecrets([...operands, ...rest])
+  return flags.some(({ name, value }) =>
+    (name === "template" || (name === "output" && /^(?:jsonpath|go-template|template|custom-columns)/.test(value))) &&
+    (ofSecrets || /\benv\b|passw|secret|token|api[_-]?key|credential/i.test(value))
+  )
 }
 
 export interface Policy {

@@ -144,6 +144,31 @@ describe("what a Secret holds", () => {
     }))
 })
 
+describe("what a template picks out of an environment, or by a name that speaks", () => {
+  it.effect("is not sent, though the name is not printed with it", () =>
+    Effect.gen(function*() {
+      for (
+        const args of [
+          ["deployment", "web", "-o", "jsonpath={.spec.template.spec.containers[0].env[0].value}"],
+          ["pods", "-o", "custom-columns=ENV:.spec.containers[*].env[*].value"],
+          ["configmap", "c", "-o", "jsonpath={.data.API_KEY}"]
+        ]
+      ) {
+        const played = yield* play({
+          replies: [command("get", ...args), plan({})],
+          cluster: () => ({ stdout: "hunter2" })
+        })
+        assert.notInclude(sent(played, 1), "hunter2", args.join(" "))
+      }
+      const names = ["pods", "-o", "jsonpath={.items[*].metadata.name}"]
+      const played = yield* play({
+        replies: [command("get", ...names), plan({})],
+        cluster: () => ({ stdout: "web-1" })
+      })
+      assert.include(sent(played, 1), "web-1")
+    }))
+})
+
 describe("what is confirmed is what is run", () => {
   it.effect("so that nothing is run whose standard input would be lost", () =>
     Effect.gen(function*() {
