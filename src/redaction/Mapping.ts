@@ -29,13 +29,17 @@ export const open = (parent: Mapping | undefined, key: string | undefined): Mapp
   return fresh(parent, key)
 }
 
+/** Whether the value of `key` in `parent` is the data of an object, or a part of it. */
+export const isData = (parent: Mapping, key: string | undefined): boolean =>
+  parent.dataOf !== undefined || key === "data" || key === "stringData"
+
 /** Nothing but a Secret has `stringData`. */
 export const onlySecret = (mapping: Mapping | undefined): void => {
   if (mapping !== undefined) mapping.typed = true
 }
 
 const fresh = (parent: Mapping | undefined, key: string | undefined): Mapping => ({
-  dataOf: parent?.dataOf ?? (key === "data" || key === "stringData" ? parent : undefined),
+  dataOf: parent?.dataOf ?? (parent !== undefined && isData(parent, key) ? parent : undefined),
   isMetadata: key === "metadata" && parent?.dataOf === undefined,
   // What the API answers with itself names the kind of a list once.
   kind: key === "items" && parent?.kind === "SecretList" ? "Secret" : undefined,

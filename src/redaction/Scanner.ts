@@ -7,6 +7,7 @@
  * 262 144 characters, and is then taken for a secret. A run of more than half
  * a line's limit without a blank or a comma is a secret as a whole.
  */
+import * as Announced from "./Announced.js"
 import * as Assignments from "./Assignments.js"
 import * as Flow from "./Flow.js"
 import * as Json from "./Json.js"
@@ -27,6 +28,7 @@ export const make = (vault: Vault, reading: Reading, found: (finding: Finding) =
   const json = Json.make(spans)
   const yaml = Yaml.make(spans)
   const pem = Pem.make(spans)
+  const announced = Announced.make()
   const strict = reading === "secret" ? Strict.make() : undefined
   /** What has not been given out, and where it stands in the whole text. */
   let held = ""
@@ -55,7 +57,7 @@ export const make = (vault: Vault, reading: Reading, found: (finding: Finding) =
       if (base + end > at) spans.add(Math.max(at, base + start), base + end, kind)
     }
     Pairs.each(text, part.first, see)
-    Patterns.each(text, see)
+    Patterns.each(text, reading, see)
   }
 
   const continued = (part: Lines.Part, at: number) => {
@@ -77,6 +79,8 @@ export const make = (vault: Vault, reading: Reading, found: (finding: Finding) =
     json.take(part.text, at, part.last)
     yaml.take(part, at)
     Flow.each(part.text, at, spans)
+    const [start, end] = announced.take(part) ?? [0, 0]
+    if (end > start) spans.add(at + start, at + end, "password")
     strict?.take(part.text, part.first && part.last, (start, end) => {
       if (!spans.isKept(at + start)) spans.add(at + start, at + end, "secret-data")
     })
