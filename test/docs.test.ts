@@ -17,8 +17,9 @@ const read = (file: string) => Fs.readFileSync(new URL(`../${file}`, import.meta
 
 describe("the documentation", () => {
   it("names tests and benches that are there", () => {
-    const named = read("SECURITY.md").match(/\b(?:test|bench)\/[\w/.]+\.(?:ts|mjs)/g) ?? []
-    assert.isAbove(named.length, 30)
+    const text = read("SECURITY.md") + read("docs/security.md")
+    const named = text.match(/\b(?:(?:test|bench)\/[\w/.]+\.(?:ts|mjs)|test\/corpora\/[\w/.]+)/g) ?? []
+    assert.isAbove(named.length, 40)
     for (const file of new Set(named)) assert.isTrue(Fs.existsSync(new URL(`../${file}`, import.meta.url)), file)
   })
 
@@ -34,6 +35,24 @@ describe("the documentation", () => {
         assert.isTrue(Fs.existsSync(new URL(target!, new URL(`../${file}`, import.meta.url))), `${file}: ${target}`)
       }
     }
+  })
+
+  it("quotes sessions as they are", () => {
+    const directory = new URL("./captures/", import.meta.url)
+    const captures = new Set(Fs.readdirSync(directory).map((file) => Fs.readFileSync(new URL(file, directory), "utf8")))
+    const quoted = ["README.md", "docs/client.md"].flatMap((file) =>
+      [...read(file).matchAll(/^```console\n([^]*?)^```$/gm)].map(([, session = ""]) => session)
+    )
+    assert.isAbove(quoted.length, 10)
+    for (const session of quoted) assert.isTrue(captures.has(session), session)
+  })
+
+  it("explains every flag of vibe", () => {
+    const text = read("docs/client.md")
+    const command = tree().children.find(({ name }) => name === "vibe")
+    const names = command?.options.flatMap((option) => option.names) ?? []
+    assert.isAbove(names.length, 10)
+    for (const name of names) assert.match(text, new RegExp(`^\\|.*\`[^|]*${name}\\b.*\\|`, "m"))
   })
 
   it("explains every event of the audit log, and every reason of a refusal", () => {

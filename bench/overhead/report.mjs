@@ -5,7 +5,7 @@ const page = new URL("../../docs/performance.md", import.meta.url)
 const marks = ["<!-- bench: begin -->", "<!-- bench: end -->"]
 
 /** Medians of all rounds with their spread, and ratios to `bare`, each of one round. */
-export const make = ({ facts, runs, scenarios, starts }) => ({
+export const make = ({ facts, idle, runs, scenarios, starts }) => ({
   facts,
   rows: scenarios.flatMap(({ name }) =>
     targetsOf(runs.filter(({ scenario }) => scenario === name)).map((target) => {
@@ -41,7 +41,12 @@ export const make = ({ facts, runs, scenarios, starts }) => ({
   ),
   starts: targetsOf(starts).map((target) => {
     const own = starts.filter((start) => start.target === target)
-    return { target, startMs: spread(own.map((one) => one.startMs)), idleMiB: spread(own.map((one) => one.idleMiB)) }
+    return {
+      target,
+      startMs: spread(own.map((one) => one.startMs)),
+      startMiB: spread(own.map((one) => one.startMiB)),
+      idleMiB: idle.find((one) => one.target === target)?.idleMiB
+    }
   })
 })
 
@@ -97,8 +102,14 @@ export const markdown = ({ facts, rows, starts }) => {
       ])
     ),
     table(
-      ["target", "", "first good answer after ms", "RSS idle MiB"],
-      starts.map(({ idleMiB, startMs, target }) => [target, "", show(startMs, 0), show(idleMiB, 0)])
+      ["target", "", "first good answer after ms", "RSS then MiB", "RSS after an idle minute MiB"],
+      starts.map(({ idleMiB, startMiB, startMs, target }) => [
+        target,
+        "",
+        show(startMs, 0),
+        show(startMiB, 0),
+        idleMiB?.toFixed(0) ?? ""
+      ])
     ),
     table(
       ["scenario", "target", "share of a core: target", "provider", "load"],

@@ -141,9 +141,19 @@ const starting = async (number) => {
     const startMs = await startUp(target)
     // It may have something left to do.
     if (!options.smoke) await new Promise((resolve) => setTimeout(resolve, 500))
-    starts.push({ round: number, target: target.name, startMs, idleMiB: Procs.residentMiB(target.child.pid) })
+    starts.push({ round: number, target: target.name, startMs, startMiB: Procs.residentMiB(target.child.pid) })
     if (number < rounds - 1) await Procs.stop(target.child)
   }
+}
+
+/** What V8 needs to see that nothing happens, and to give back what the start has used. */
+const settling = 60_000
+const idle = []
+const settled = async () => {
+  if (options.smoke) return
+  process.stderr.write("idle for a minute\n")
+  await new Promise((resolve) => setTimeout(resolve, settling))
+  for (const { child, name } of targets) idle.push({ target: name, idleMiB: Procs.residentMiB(child.pid) })
 }
 
 const warm = async (target) => {
@@ -171,6 +181,7 @@ try {
     }
   } else {
     for (let number = 0; number < rounds; number++) await starting(number)
+    await settled()
     if (!options.smoke) { for (const target of targets) await warm(target) }
     for (let number = 0; number < rounds; number++) await round(number)
   }
@@ -189,10 +200,10 @@ if (options.smoke) {
   console.log(`${whole} whole answers of ${runs.length} runs`)
 } else if (!profiling) {
   const facts = { node: process.version, cores: Os.cpus().length, pinned: Procs.pins, rounds, short }
-  const report = Report.make({ facts, scenarios, runs, starts })
+  const report = Report.make({ facts, scenarios, runs, starts, idle })
   console.log(Report.markdown(report))
   if (options.json !== undefined) {
-    Fs.writeFileSync(options.json, `${JSON.stringify({ ...report, runs, starts }, null, 1)}\n`)
+    Fs.writeFileSync(options.json, `${JSON.stringify({ ...report, runs, starts, idle }, null, 1)}\n`)
   }
   if (options.write) Report.write(report)
 }

@@ -46,6 +46,8 @@ export class NotConfirmed extends Data.TaggedError("NotConfirmed")<{
   readonly because: string
   /** Whether there was somebody to ask. */
   readonly wasAsked: boolean
+  /** Whether only somebody who sees it may allow it. */
+  readonly mustBeSeen: boolean
 }> {
   get summary() {
     return this.wasAsked
@@ -53,8 +55,9 @@ export class NotConfirmed extends Data.TaggedError("NotConfirmed")<{
       : `Not run: ${this.command} (${this.because}); it needs a yes, and there is no terminal to ask on.`
   }
   get remedy() {
-    return this.wasAsked
-      ? "Say what should be done instead, e.g. `vibectl vibe \"…\"`."
+    if (this.wasAsked) return "Say what should be done instead, e.g. `vibectl vibe \"…\"`."
+    return this.mustBeSeen
+      ? "Run vibectl on a terminal, where somebody can look at it; --yes does not allow this."
       : "Run vibectl on a terminal, say yes beforehand with --yes, or allow the verb by name: assistant.allow_verbs with "
         + "--mode auto."
   }

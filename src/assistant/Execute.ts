@@ -2,30 +2,31 @@
  * A planned command on its way: judged, asked about, run, told.
  */
 import { type Duration, Effect } from "effect"
-import * as Display from "../kubectl/Display.js"
 import type { Ended, Kubectl, KubectlMissing } from "../kubectl/Kubectl.js"
-import * as Preview from "../kubectl/Preview.js"
 import * as Safety from "../kubectl/Safety.js"
-import * as Text from "../kubectl/Text.js"
 import type { Finding, Redactor } from "../redaction/Redactor.js"
 import type { AuditLog, Entry } from "./AuditLog.js"
 import { ClusterUnreachable, CommandRefused, NotConfirmed } from "./Errors.js"
 import * as Excerpt from "./Excerpt.js"
 import type { Face, Planned } from "./Face.js"
+import * as Judged from "./Judged.js"
 import type * as Plan from "./Plan.js"
 import type { Step } from "./Prompts.js"
+import * as Targets from "./Targets.js"
 
 export interface Deps {
   readonly kubectl: Kubectl["Type"]
   readonly redactor: Redactor
   readonly audit: AuditLog["Type"]
+  /** What is recorded goes through it, also where the model gets all as it is. */
+  readonly veil: Redactor
   readonly face: Face
   readonly policy: Safety.Policy
   /** All that can be confirmed is. */
   readonly yes: boolean
   /** Nothing is run. */
   readonly dryRun: boolean
-  /** Whether a verb that was confirmed once may run again unasked, unless it destroys. */
+  /** Whether a verb that was confirmed once may run again unasked: as reading, or as a change that can be allowed. */
   readonly confirmOnce: boolean
   readonly timeout: Duration.Duration
 }
@@ -36,10 +37,12 @@ export interface History {
   readonly commands: Array<
     { readonly command: string; readonly decision: string; readonly exitCode: number | undefined }
   >
+  /** The secrets that were replaced in what the model is told of them. */
+  readonly replaced: Array<Finding>
   refusals: number
 }
 
-export const history = (): History => ({ confirmed: new Set(), commands: [], refusals: 0 })
+export const history = (): History => ({ confirmed: new Set(), commands: [], replaced: [], refusals: 0 })
 
 /** What to tell the model; `Shown` for a dry run. */
 export type Outcome = { readonly _tag: "Shown" } | { readonly _tag: "Step"; readonly step: Step }
@@ -53,24 +56,26 @@ export const execute = (
 ): Effect.Effect<Outcome, NotConfirmed | CommandRefused | ClusterUnreachable | KubectlMissing> =>
   Effect.gen(function*() {
     const { audit, face, redactor } = deps
-    const written = Text.withoutProgram(plan.args)
-    const args = written.map(redactor.restore)
-    const stdin = redactor.restore(plan.stdin)
-    const verdict = Safety.judge(args, { stdin: stdin !== "" })
-    const secrets = redactor.mentioned([...written, plan.stdin].join("\n"))
-    const command = Display.command(written)
+    const { args, command, secrets, stdin, stranger, verdict, written } = Judged.of(redactor, plan)
 
     const record = (decision: Recorded["decision"], exitCode: number | undefined) =>
       Effect.suspend(() => {
         history.commands.push({ command, decision, exitCode })
-        return audit.record({
-          event: "command",
-          requestId,
-          command: written,
-          verdict: named(verdict),
-          decision,
-          exitCode
-        })
+        return noted(written, verdict, decision, exitCode)
+      })
+    const noted = (
+      args: ReadonlyArray<string>,
+      verdict: Safety.Verdict,
+      decision: Recorded["decision"],
+      exitCode: number | undefined
+    ) =>
+      audit.record({
+        event: "command",
+        requestId,
+        command: Judged.recorded(deps.veil, args),
+        verdict: named(verdict),
+        decision,
+        exitCode
       })
     const notRun = (because: string) => step({ _tag: "NotRun", command, because })
     const planned = (targets: Planned["targets"]): Planned => ({
@@ -90,6 +95,10 @@ export const execute = (
       yield* face.note(`Refused: ${command} (${verdict.because})`)
       return notRun(`it is never run (${verdict.because}). ${verdict.instead ?? ""}`.trim())
     }
+    if (stranger !== undefined) {
+      yield* record("refused", undefined)
+      return notRun(`no secret is known for ${stranger}. Write placeholders exactly as they came.`)
+    }
     if (deps.dryRun) {
       yield* record("dry-run", undefined)
       yield* face.planned(planned(undefined))
@@ -101,17 +110,34 @@ export const execute = (
       return notRun("it needs a terminal, and there is none. Use a command that ends by itself.")
     }
 
-    const decision = yield* decide(deps, history, planned, verdict, secrets, args)
+    if (isInteractive && stdin !== "") {
+      yield* record("refused", undefined)
+      return notRun("it has the terminal for its standard input, and cannot be given another.")
+    }
+
+    const decision = yield* decide(
+      deps,
+      history,
+      planned,
+      verdict,
+      secrets,
+      () => Targets.of(deps, args, (preview, exitCode) => noted(preview, Safety.judge(preview), "unasked", exitCode))
+    )
     switch (decision._tag) {
       case "Nobody":
         yield* record("declined", undefined)
-        return yield* new NotConfirmed({ command, because: decision.because, wasAsked: false })
+        return yield* new NotConfirmed({
+          command,
+          because: decision.because,
+          wasAsked: false,
+          mustBeSeen: decision.isStolen
+        })
       case "No":
         yield* record("declined", undefined)
-        return yield* new NotConfirmed({ command, because: "", wasAsked: true })
+        return yield* new NotConfirmed({ command, because: "", wasAsked: true, mustBeSeen: false })
       case "But":
         yield* record("declined", undefined)
-        return notRun(`the user declined it and said: ${redactor.redact(decision.text, "request").text}`)
+        return notRun(`the user declined it and said: ${redacted(redactor, history, decision.text)}`)
       case "Run": {
         yield* face.running(command)
         const ran = isInteractive
@@ -120,7 +146,7 @@ export const execute = (
             command,
             exitCode
           }))
-          : run(deps, command, args, stdin)
+          : run(deps, history, command, args, stdin)
         const done = yield* Effect.onExit(
           ran,
           (exit) =>
@@ -133,6 +159,13 @@ export const execute = (
       }
     }
   })
+
+/** What the user has said meanwhile, as the model is told it. */
+export const redacted = (redactor: Redactor, history: History, said: string): string => {
+  const { findings, text } = redactor.redact(said, "request")
+  history.replaced.push(...findings)
+  return text
+}
 
 // -- internals ---------------------------------------------------------------
 
@@ -154,7 +187,7 @@ const decide = (
   planned: (targets: Planned["targets"]) => Planned,
   verdict: Exclude<Safety.Verdict, { readonly _tag: "Refused" }>,
   secrets: ReturnType<Redactor["mentioned"]>,
-  args: ReadonlyArray<string>
+  lookUp: () => ReturnType<typeof Targets.of>
 ) =>
   Effect.gen(function*() {
     const isStolen = secrets.some(({ source }) => source === "cluster")
@@ -162,13 +195,15 @@ const decide = (
       return { _tag: "Run", isUnasked: true } as const
     }
     const isDestructive = verdict._tag === "Confirm" && verdict.destructive
-    const wasConfirmed = deps.confirmOnce && !isDestructive && secrets.length === 0 &&
-      history.confirmed.has(verdict.verb)
+    // What no configuration can allow, no yes to another command does.
+    const may = verdict._tag === "ReadOnly" || (verdict.allowable && !isDestructive)
+    const kind = `${verdict._tag} ${verdict.verb}`
+    const wasConfirmed = deps.confirmOnce && may && secrets.length === 0 && history.confirmed.has(kind)
     // What would carry a secret out of the cluster is only for a person to allow, who sees it.
     if ((deps.yes && !isStolen) || wasConfirmed) {
       return { _tag: "Run", isUnasked: false } as const
     }
-    const targets = isDestructive ? yield* targetsOf(deps, args) : undefined
+    const targets = isDestructive && deps.face.hasPerson ? yield* lookUp() : undefined
     const answer = yield* deps.face.confirm(planned(targets))
     if (answer === undefined) {
       const because = isStolen
@@ -176,45 +211,25 @@ const decide = (
         : verdict._tag === "Confirm"
         ? verdict.because
         : "commands are confirmed in this mode"
-      return { _tag: "Nobody", because } as const
+      return { _tag: "Nobody", because, isStolen } as const
     }
     if (answer._tag !== "Yes") return answer
-    history.confirmed.add(verdict.verb)
+    history.confirmed.add(kind)
     return { _tag: "Run", isUnasked: false } as const
   })
 
-/** The objects a destructive command would hit; undefined when they cannot be known. */
-const targetsOf = (deps: Deps, args: ReadonlyArray<string>) =>
-  Effect.scoped(Effect.gen(function*() {
-    const preview = Preview.of(args)
-    // It runs unasked, so it must be one of those that may.
-    if (preview === undefined || Safety.judge(preview)._tag !== "ReadOnly") return undefined
-    yield* deps.face.busy("Looking up what it would hit…")
-    let text = ""
-    const { exitCode } = yield* deps.kubectl.run(preview, {
-      timeout: deps.timeout,
-      onOutput: (stream, piece) => {
-        if (stream === "stdout" && text.length < mostTargets) text += piece
-      }
-    })
-    return exitCode === 0
-      ? deps.redactor.redact(text, "cluster").text.split("\n").filter((line) => line !== "")
-      : undefined
-  }))
-
-const mostTargets = 100_000
-
-const run = (deps: Deps, command: string, args: ReadonlyArray<string>, stdin: string) =>
+const run = (deps: Deps, history: History, command: string, args: ReadonlyArray<string>, stdin: string) =>
   Effect.scoped(Effect.gen(function*() {
     yield* deps.face.busy(`Running ${command}`)
-    const found = new Array<Finding>()
+    const found = (finding: Finding) => void history.replaced.push(finding)
     const outputs = {
       stdout: {
-        filter: deps.redactor.redacting("cluster", (finding) => found.push(finding)),
+        // A template gives values without their names.
+        filter: deps.redactor.redacting(Safety.printsSecretValues(args) ? "secret" : "cluster", found),
         excerpt: Excerpt.make(most.stdout)
       },
       stderr: {
-        filter: deps.redactor.redacting("cluster", (finding) => found.push(finding)),
+        filter: deps.redactor.redacting("cluster", found),
         excerpt: Excerpt.make(most.stderr)
       }
     }
@@ -238,8 +253,9 @@ const run = (deps: Deps, command: string, args: ReadonlyArray<string>, stdin: st
 const most = { stdout: { head: 14_000, tail: 6_000 }, stderr: { head: 2_000, tail: 2_000 } }
 
 /**
- * What kubectl says when there is no cluster, or none that it can reach.
+ * What kubectl says when there is no cluster, or none that it can reach: its last word, and not what its libraries
+ * log before (`E1127 …`), which they also do when a cluster refuses.
  * Source: https://github.com/kubernetes/kubectl/blob/master/pkg/cmd/util/helpers.go
  */
 const unreachable =
-  /^.*(?:The connection to the server .* was refused|Unable to connect to the server|no configuration has been provided|current-context is not set|couldn't get current server API group list|context .* does not exist).*$/m
+  /^(?:The connection to the server .* was refused|Unable to connect to the server|[Ee]rror(?: in configuration)?: (?:.*no configuration has been provided|current-context is not set|context was not found for specified context|context "[^"]*" does not exist)).*$/m

@@ -3,6 +3,7 @@
  */
 import type { Effect, Scope } from "effect"
 import type { Verdict } from "../kubectl/Safety.js"
+import type { Targets } from "./Targets.js"
 import type { Totals } from "./Totals.js"
 
 export interface Face {
@@ -29,6 +30,8 @@ export interface Face {
   readonly confirm: (command: Planned) => Effect.Effect<Decision | undefined>
   /** Puts the model's question; undefined when there is nobody to ask, or no reply. */
   readonly reply: (question: string) => Effect.Effect<string | undefined>
+  /** Whether there is somebody to ask. */
+  readonly hasPerson: boolean
   /** Whether a command could have the terminal. */
   readonly hasTerminal: boolean
   /** The run has ended well. */
@@ -43,8 +46,8 @@ export interface Planned {
   readonly verdict: Verdict
   /** What goes to its standard input, with placeholders; empty for nothing. */
   readonly stdin: string
-  /** What a destructive command would hit, a line each; undefined when that is not known. */
-  readonly targets: ReadonlyArray<string> | undefined
+  /** What a destructive command would hit; undefined when that is not known. */
+  readonly targets: Targets | undefined
   /** Why it is asked about although its verb would not need it. */
   readonly also: string | undefined
 }

@@ -35,14 +35,21 @@ export interface Answered {
   /** What of it was shown, restored. */
   readonly shown: string
   readonly call: Call
-  /** The secrets that were replaced. */
-  readonly findings: ReadonlyArray<Finding>
+}
+
+/** What happens with the secrets of a request. */
+export interface Secrets {
+  /** That were replaced in what it quotes. */
+  readonly found: ReadonlyArray<Finding>
+  /** Called with all that are replaced in it, before it leaves. */
+  readonly tell: (findings: ReadonlyArray<Finding>) => Effect.Effect<void>
 }
 
 /** Interruption cancels the call. */
 export const ask = (
   deps: Deps,
-  situation: Prompts.Situation
+  situation: Prompts.Situation,
+  secrets: Secrets
 ): Effect.Effect<Answered, ClientError> =>
   Effect.gen(function*() {
     const { audit, client, face, redactor } = deps
@@ -52,7 +59,12 @@ export const ask = (
       redactor.redact(text, index === 0 ? "request" : "cluster")
     )
     const user = sources.map(({ text }) => text)
-    const findings = distinct(sources.flatMap((source) => source.findings))
+    const text = user.join("\n\n")
+    const findings = distinct([
+      ...sources.flatMap((source) => source.findings),
+      ...secrets.found.filter(({ placeholder }) => text.includes(placeholder))
+    ])
+    yield* secrets.tell(findings)
     yield* audit.record({
       event: "request",
       requestId,
@@ -60,7 +72,7 @@ export const ask = (
       server: deps.server,
       model: deps.model,
       purpose: situation.repair === undefined ? "plan" : "repair",
-      text: user.join("\n\n"),
+      text,
       sanitized: deps.sanitized,
       redacted: findings
     })
@@ -89,7 +101,7 @@ export const ask = (
           text: reading.state.raw
         })
       }))
-    return { requestId, findings, ...outcome }
+    return { requestId, ...outcome }
   })
 
 // -- internals ---------------------------------------------------------------

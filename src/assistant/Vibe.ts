@@ -8,6 +8,8 @@
 import { Effect, Random } from "effect"
 import type { CallFailed, ClientError } from "../domain/ClientErrors.js"
 import type { KubectlMissing } from "../kubectl/Kubectl.js"
+import * as Text from "../kubectl/Text.js"
+import type { Finding } from "../redaction/Redactor.js"
 import { Impossible, PlanMalformed, StepsUsedUp, type VibeError } from "./Errors.js"
 import * as Excerpt from "./Excerpt.js"
 import * as Execute from "./Execute.js"
@@ -29,11 +31,13 @@ export interface Options extends Question.Deps, Execute.Deps {
 export const run = (options: Options): Effect.Effect<Report, ClientError | VibeError | KubectlMissing> =>
   Effect.gen(function*() {
     const { face } = options
+    const kept = yield* remembered(options)
     const state: State = {
       steps: [],
       totals: Totals.none,
       isStructured: true,
-      memory: yield* remembered(options),
+      memory: kept,
+      kept,
       known: new Set(),
       history: Execute.history()
     }
@@ -52,9 +56,10 @@ export const run = (options: Options): Effect.Effect<Report, ClientError | VibeE
         stepsLeft: left,
         repair: undefined
       })
-      yield* remember(options, state, plan.memory)
+      take(options, state, plan.memory)
       switch (plan.action) {
         case "DONE": {
+          yield* remember(options, state)
           const done = report(shown)
           yield* face.ended(done)
           return done
@@ -62,11 +67,16 @@ export const run = (options: Options): Effect.Effect<Report, ClientError | VibeE
         case "FEEDBACK": {
           const reply = yield* face.reply(shown)
           if (reply === undefined) {
+            yield* remember(options, state)
             const asked = report(shown)
             yield* face.ended(asked)
             return asked
           }
-          state.steps.push({ _tag: "Asked", text: plan.text, reply: options.redactor.redact(reply, "request").text })
+          state.steps.push({
+            _tag: "Asked",
+            text: plan.text,
+            reply: Execute.redacted(options.redactor, state.history, reply)
+          })
           break
         }
         case "THOUGHT":
@@ -78,7 +88,7 @@ export const run = (options: Options): Effect.Effect<Report, ClientError | VibeE
           state.steps.push({ _tag: "Waited", seconds: plan.seconds })
           break
         case "ERROR":
-          return yield* new Impossible({ summary: options.redactor.restore(plan.text) })
+          return yield* new Impossible({ summary: options.redactor.restore(plan.text).replace(/\s+/g, " ").trim() })
         case "COMMAND": {
           const outcome = yield* Execute.execute(options, state.history, plan, requestId)
           if (outcome._tag === "Shown") {
@@ -101,6 +111,8 @@ interface State {
   /** Whether the provider takes the schema of a plan. */
   isStructured: boolean
   memory: string
+  /** The memory as it is kept. */
+  readonly kept: string
   /** The placeholders the user knows of. */
   readonly known: Set<string>
   readonly history: Execute.History
@@ -143,27 +155,33 @@ const read = (
 
 const ask = (options: Options, state: State, situation: Situation) =>
   Effect.gen(function*() {
-    const answered = yield* thinking(options, situation).pipe(
+    const answered = yield* thinking(options, state, situation).pipe(
       Effect.catchIf(
         (error): error is CallFailed => situation.isStructured && isRejected(error),
         // Not every model takes a schema: it is told in words what to answer, for the rest of the run.
         () => {
           state.isStructured = false
-          return thinking(options, { ...situation, isStructured: false })
+          return thinking(options, state, { ...situation, isStructured: false })
         }
       )
     )
     state.totals = Totals.plus(state.totals, answered.call)
-    yield* tellRedacted(options, state, answered.findings)
     return answered
   })
 
-const thinking = (options: Options, situation: Situation) =>
-  Effect.scoped(Effect.zipRight(options.face.busy("Thinking…"), Question.ask(options, situation)))
+const thinking = (options: Options, state: State, situation: Situation) => {
+  const tell = (findings: ReadonlyArray<Finding>) => tellRedacted(options, state, findings)
+  return Effect.scoped(
+    Effect.zipRight(
+      options.face.busy("Thinking…"),
+      Question.ask(options, situation, { found: state.history.replaced, tell })
+    )
+  )
+}
 
 const isRejected = (error: ClientError): boolean => error._tag === "CallFailed" && error.reason === "PROVIDER_REJECTED"
 
-const tellRedacted = ({ face }: Options, { known }: State, findings: Question.Answered["findings"]) =>
+const tellRedacted = ({ face }: Options, { known }: State, findings: ReadonlyArray<Finding>) =>
   Effect.suspend(() => {
     const fresh = findings.filter(({ placeholder }) => !known.has(placeholder))
     for (const { placeholder } of fresh) known.add(placeholder)
@@ -188,13 +206,22 @@ const remembered = ({ face, memory }: Options) =>
     ({ summary }) => Effect.as(face.note(`Warning: ${summary}`), "")
   )
 
-const remember = ({ face, memory, redactor }: Options, state: State, text: string) =>
+/** What the model wants to have remembered. */
+const take = ({ memory, veil }: Options, state: State, text: string): void => {
+  // Placeholders stay in it: a secret is never remembered.
+  const clean = veil.redact(text.trim(), "cluster").text
+  if (memory !== undefined && clean !== "") state.memory = clean
+}
+
+/** Keeps it, and tells the user, for it is theirs and speaks in all later requests; only when a run ends well. */
+const remember = ({ dryRun, face, memory }: Options, state: State) =>
   Effect.suspend(() => {
-    // Placeholders stay in it: a secret is never remembered.
-    const clean = redactor.redact(text.trim(), "cluster").text
-    if (memory === undefined || clean === "" || clean === state.memory) return Effect.void
-    state.memory = clean
-    return Effect.catchAll(memory.write(clean), ({ summary }) => face.note(`Warning: ${summary}`))
+    const text = state.memory
+    if (memory === undefined || text === state.kept || dryRun) return Effect.void
+    return Effect.matchEffect(memory.write(text), {
+      onFailure: ({ summary }) => face.note(`Warning: ${summary}`),
+      onSuccess: () => face.note(`Remembered for later requests: ${Text.shown(text)} (vibectl memory show)`)
+    })
   })
 
 const makeMark: Effect.Effect<string> = Effect.map(

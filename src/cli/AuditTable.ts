@@ -3,21 +3,21 @@
  */
 import { DateTime } from "effect"
 import type { Line } from "../assistant/AuditEntry.js"
+import * as Display from "../kubectl/Display.js"
 import * as Csv from "../terminal/Csv.js"
 import * as Table from "../terminal/Table.js"
+import * as Width from "../terminal/Width.js"
 
-/** As wide as `columns`, if what is shortened for it is long enough to be of use. */
-export const render = (lines: ReadonlyArray<Line>, columns: number): string => {
-  const rows = lines.map(row)
-  const head = ["Time", "Event", "Model", "Redacted", "Command", "Decision"]
-  const fixed = rows.map((cells) => cells.map((cell, index) => shorten(cell, most[index] ?? Infinity)))
-  // Every column has a border and a blank on either side, and the table one border more.
-  const others = head.map((name, index) =>
-    index === command ? 0 : Math.max(name.length, ...fixed.map((cells) => Table.displayWidth(cells[index] ?? "")))
+/** As wide as `columns`; without them times are whole, and nothing is wrapped. */
+export const render = (lines: ReadonlyArray<Line>, columns: number | undefined): string =>
+  Table.render(
+    [columns === undefined ? "Time" : "Time (UTC)", "Event", "Model", "What", "Outcome"],
+    lines.map((line) => {
+      const time = DateTime.formatIso(line.time)
+      return [columns === undefined ? time : time.slice(5, 19).replace("T", " "), ...row(line)]
+    }),
+    { width: columns }
   )
-  const left = Math.max(leastCommand, columns - others.reduce((sum, width) => sum + width, 0) - 3 * head.length - 1)
-  return Table.render(head, fixed.map((cells) => cells.with(command, shorten(cells[command] ?? "", left))))
-}
 
 /** Every field but the texts; the first line names them. */
 export const toCsv = (lines: ReadonlyArray<Line>): string =>
@@ -31,48 +31,30 @@ export const toCsv = (lines: ReadonlyArray<Line>): string =>
 
 // -- internals ---------------------------------------------------------------
 
-const command = 4
-const leastCommand = 20
-/** Columns of a cell at most. */
-const most: ReadonlyArray<number> = [Infinity, Infinity, 24, 24]
-
 const row = (line: Line): ReadonlyArray<string> => {
-  const time = DateTime.formatIso(line.time)
   switch (line.event) {
     case "request":
-      return [time, line.event, line.model ?? "", redactedOf(line), "", ""]
+      return [line.event, line.model ?? "", redactedOf(line), ""]
     case "response":
-      return [time, line.event, line.model ?? "", "", "", line.outcome]
+      return [line.event, line.model ?? "", "", line.outcome]
     case "command":
-      return [time, line.event, "", "", ["kubectl", ...line.command.map(word)].join(" "), decisionOf(line)]
+      return [line.event, "", Width.shorten(Display.command(line.command), most), decisionOf(line)]
   }
 }
+
+/** Columns of a command: a patch in it may be as long as a book. */
+const most = 300
 
 const redactedOf = ({ redacted, sanitized }: Line & { readonly event: "request" }): string => {
   if (!sanitized) return "not sanitized"
   const counts = new Map<string, number>()
   for (const { kind } of redacted) counts.set(kind, (counts.get(kind) ?? 0) + 1)
-  return [...counts].map(([kind, count]) => count === 1 ? kind : `${count} ${kind}`).join(", ")
+  const kinds = [...counts].map(([kind, count]) => count === 1 ? kind : `${count} ${kind}`).join(", ")
+  return kinds === "" ? "" : `redacted: ${kinds}`
 }
 
 const decisionOf = ({ decision, exit_code }: Line & { readonly event: "command" }): string =>
   exit_code === undefined || exit_code === 0 ? decision : `${decision}, exit ${exit_code}`
-
-/** In quotes where a shell needs them. */
-const word = (text: string): string => /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`
-
-/** Its beginning and an ellipsis, where it takes more columns. */
-const shorten = (text: string, columns: number): string => {
-  if (Table.displayWidth(text) <= columns) return text
-  let kept = ""
-  for (const { segment } of graphemes.segment(text)) {
-    if (Table.displayWidth(kept + segment) >= columns) break
-    kept += segment
-  }
-  return `${kept}…`
-}
-
-const graphemes = new Intl.Segmenter()
 
 const fields = [
   "time",

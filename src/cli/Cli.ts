@@ -4,6 +4,7 @@
 import { CliConfig, Command } from "@effect/cli"
 import { Effect } from "effect"
 import { packageVersion } from "../domain/PackageVersion.js"
+import { Output } from "../terminal/Output.js"
 import { audit } from "./commands/audit.js"
 import * as Completions from "./commands/completions.js"
 import { config } from "./commands/config.js"
@@ -15,6 +16,7 @@ import { status } from "./commands/status.js"
 import { test } from "./commands/test.js"
 import { vibe } from "./commands/vibe.js"
 import * as CommandTree from "./CommandTree.js"
+import * as Help from "./Help.js"
 import * as Typed from "./Typed.js"
 
 const setupProxy = Command.make("setup-proxy").pipe(
@@ -32,9 +34,18 @@ const vibectl = Command.make("vibectl").pipe(
 
 /** Runs a command line as Node gives it: the runtime, the script, then what the user typed. */
 export const run = (argv: ReadonlyArray<string>) => {
-  const typed = Typed.of(argv)
-  return Command.run(vibectl, { name: typed.program, version: packageVersion })(typed.argv).pipe(
-    Typed.namingItself(typed, tree()),
-    Effect.provide(CliConfig.layer({ showBuiltIns: false, showTypes: false }))
-  )
+  const { argv: words, help, program } = Typed.of(argv, tree())
+  return help === undefined
+    ? Command.run(vibectl, { name: program, version: packageVersion })(words).pipe(
+      Effect.provide(CliConfig.layer({ showBuiltIns: false, showTypes: false }))
+    )
+    : Effect.flatMap(
+      Output,
+      ({ colour, columns = usualColumns, line }) => line(Help.render(help.tree, { typed: help.typed, columns, colour }))
+    )
 }
+
+// -- internals ---------------------------------------------------------------
+
+/** Where there is no terminal. */
+const usualColumns = 80

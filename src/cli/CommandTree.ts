@@ -23,6 +23,10 @@ export interface Value {
   readonly placeholder: string | undefined
   /** The values allowed, when they can be listed. */
   readonly choices: ReadonlyArray<string>
+  /** One line; empty when nothing is said. */
+  readonly about: string
+  readonly isOptional: boolean
+  readonly isRepeated: boolean
 }
 
 export interface Place {
@@ -63,8 +67,8 @@ const fromDescriptor = (descriptor: unknown): Tree => {
       return {
         name: String(at(descriptor, "name")),
         about: textOf(at(descriptor, "description")),
-        options: Options.isOptions(options) ? valuesOf(Options.getUsage(options)) : [],
-        args: Args.isArgs(args) ? valuesOf(Args.getUsage(args)) : [],
+        options: Options.isOptions(options) ? explained(valuesOf(Options.getUsage(options)), options) : [],
+        args: Args.isArgs(args) ? explained(valuesOf(Args.getUsage(args)), args) : [],
         children: []
       }
     }
@@ -97,11 +101,12 @@ const valuesOf = (usage: Usage.Usage): ReadonlyArray<Value> => {
       const isOption = names.some((name) => name.startsWith("-"))
       const choices = accepted?.includes(" | ") === true ? accepted.split(" | ") : []
       const placeholder = isOption ? accepted : names.join("").replace(/^<(.*)>$/s, "$1")
-      return [{ names, placeholder, choices }]
+      return [{ names, placeholder, choices, about: "", isOptional: false, isRepeated: false }]
     }
     case "Optional":
+      return valuesOf(usage.usage).map((value) => ({ ...value, isOptional: true }))
     case "Repeated":
-      return valuesOf(usage.usage)
+      return valuesOf(usage.usage).map((value) => ({ ...value, isRepeated: true }))
     case "Alternation":
     case "Concat":
       return [...valuesOf(usage.left), ...valuesOf(usage.right)]
@@ -109,3 +114,17 @@ const valuesOf = (usage: Usage.Usage): ReadonlyArray<Value> => {
       return []
   }
 }
+
+/** With what the command says of each of them, in the same order. */
+const explained = (values: ReadonlyArray<Value>, described: unknown): ReadonlyArray<Value> => {
+  const abouts = aboutsOf(described)
+  return values.map((value, index) => ({ ...value, about: abouts[index] ?? "" }))
+}
+
+const aboutsOf = (described: unknown): ReadonlyArray<string> =>
+  at(described, "_tag") === "Single"
+    ? [textOf(at(described, "description"))]
+    : ["left", "right", "options", "args", "argumentOption"].flatMap((key) => {
+      const below = at(described, key)
+      return below === undefined ? [] : aboutsOf(below)
+    })

@@ -16,6 +16,8 @@ import * as Redactor from "../redaction/Redactor.js"
 
 export interface Privacy {
   readonly redactor: Redactor.Redactor
+  /** For what is recorded and remembered: replaces secrets also where `redactor` does not. */
+  readonly veil: Redactor.Redactor
   /** Whether secrets are replaced at all. */
   readonly sanitized: boolean
   readonly audit: AuditLog["Type"]
@@ -35,8 +37,10 @@ export const ofProfile = (
     const { audit_logging: isLogged, sanitize_requests: sanitized } = profile.security
     const { memory, memory_max_chars: mostCharacters } = settings.assistant
     const log = isLogged ? AuditLog.layerFile({ file: yield* AuditFile.fileOf(name, profile) }) : AuditLog.layerNone
+    const veil = Redactor.make({ key: yield* redactionKey })
     return {
-      redactor: sanitized ? Redactor.make({ key: yield* redactionKey }) : Redactor.none,
+      redactor: sanitized ? veil : Redactor.none,
+      veil,
       sanitized,
       audit: Context.get(yield* Layer.build(log), AuditLog),
       memory: memory

@@ -2,8 +2,10 @@
  * What the assistant shows, as text.
  */
 import type { Planned, Report } from "../assistant/Face.js"
+import type { Targets } from "../assistant/Targets.js"
 import type { Totals } from "../assistant/Totals.js"
 import { harmless } from "../terminal/Output.js"
+import * as Width from "../terminal/Width.js"
 
 export interface Style {
   readonly dim: (text: string) => string
@@ -36,13 +38,16 @@ export const judgement = ({ also, verdict }: Planned): string => {
 
 /** What is asked about: why, what exactly, and what it would hit. */
 export const question = (planned: Planned, { bold, dim, warn }: Style): ReadonlyArray<string> => {
-  const { also, stdin, targets, text, verdict } = planned
+  const { also, targets, text, verdict } = planned
   const because = verdict._tag === "Confirm" ? [verdict.because] : []
-  const [first, ...manifest] = harmless(script(planned)).split("\n")
+  const [first, ...others] = harmless(script(planned)).split("\n")
   return [
-    ...(text.trim() === "" ? [] : [harmless(text)]),
-    `  ${bold(first ?? "")}`,
-    ...(stdin === "" ? [] : manifest.map((line) => `  ${line}`)),
+    // On one line, so that it cannot imitate what stands below it.
+    ...(text.trim() === "" ? [] : [Width.shorten(harmless(text.replace(/\s+/g, " ").trim()), mostReason)]),
+    // Four blanks make it code, which is not wrapped and can be copied.
+    `    ${bold(first ?? "")}`,
+    // Those of a manifest, and of an argument that has several.
+    ...others.map((line) => `    ${line}`),
     ...[...because, ...(also === undefined ? [] : [also])].map((reason) => warn(`  ${capital(harmless(reason))}.`)),
     ...(targets === undefined ? [] : hits(targets).map((line) => dim(`  ${harmless(line)}`))),
     ...(targets === undefined && verdict._tag === "Confirm" && verdict.destructive
@@ -82,20 +87,31 @@ export const toJson = ({ answer, commands, totals }: Report, planned: Planned | 
   }
 })
 
+/** What is asked at last; of a long command its beginning once more, which may have been scrolled away. */
+export const last = (planned: Planned): string => {
+  const lines = script(planned).split("\n")
+  if (lines.length <= fewLines) return "Run it?"
+  return `Run ${Width.shorten(harmless(lines[0] ?? ""), mostCommand)} (${lines.length} lines)?`
+}
+
 // -- internals ---------------------------------------------------------------
 
-const mostHits = 20
+/** Lines that a person sees at once. */
+const fewLines = 15
+/** Columns. */
+const [mostReason, mostCommand] = [400, 60]
 
-const hits = (targets: ReadonlyArray<string>): ReadonlyArray<string> => {
-  if (targets.length === 0) return ["It would hit nothing now."]
-  const more = targets.length - mostHits
+const hits = ({ count, isPartial, names }: Targets): ReadonlyArray<string> => {
+  if (count === 0) return ["It would hit nothing now."]
+  const more = count - names.length
   return [
-    `It would hit ${targets.length} ${targets.length === 1 ? "object" : "objects"}:`,
-    ...targets.slice(0, mostHits).map((target) => `  ${target}`),
+    `It would hit ${isPartial ? "at least " : ""}${count} ${count === 1 ? "object" : "objects"}:`,
+    ...names.map((name) => `  ${name}`),
     ...(more > 0 ? [`  … and ${more} more`] : [])
   ]
 }
 
-const seconds = (millis: number): string => `${(millis / 1000).toFixed(millis < 10_000 ? 2 : 1)} s`
+/** With a blank at which no line ends. */
+const seconds = (millis: number): string => `${(millis / 1000).toFixed(millis < 10_000 ? 2 : 1)}\u00a0s`
 
 const capital = (text: string): string => text.slice(0, 1).toUpperCase() + text.slice(1).replace(/\.$/, "")

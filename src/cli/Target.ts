@@ -28,8 +28,8 @@ export const firstSteps = `No server is configured yet: vibectl asks language mo
 If your operator gave you a URL, store it:
     vibectl setup-proxy configure vibectl-server://TOKEN@HOST:PORT
 
-Else start a server of your own, in another terminal, with the key of a provider (OPENAI_API_KEY or
-ANTHROPIC_API_KEY; without one, a demo model answers):
+Else start a server of your own, in another terminal, with the key of a provider (OPENAI_API_KEY or ANTHROPIC_API_KEY; \
+without one, a demo model answers):
     vibectl-server
 and give yourself a token for it:
     vibectl setup-proxy configure "vibectl-server://$(vibectl-server generate-token me)@localhost:50051"`

@@ -68,6 +68,7 @@ export const make = (options: Options): Effect.Effect<Face, never, Output | Prom
         prompt.available
           ? Effect.map(prompt.line("> "), (line) => line === undefined || line.trim() === "" ? undefined : line)
           : Effect.succeed(undefined),
+      hasPerson: prompt.available,
       hasTerminal: prompt.available && output.isTerminal,
       ended: (report) => options.showMetrics ? note(Shown.metrics(report.totals)) : Effect.void
     }
@@ -121,7 +122,7 @@ const onTerminal = (output: Output["Type"], text: string): string => output.isTe
 
 const ask = (prompt: Prompt["Type"], planned: Planned): Effect.Effect<Decision | undefined> =>
   Effect.gen(function*() {
-    const key = yield* prompt.choose("Run it?", [
+    const key = yield* prompt.choose(Shown.last(planned), [
       { key: "y", label: "yes" },
       { key: "n", label: "no" },
       { key: "b", label: "no, but …" }

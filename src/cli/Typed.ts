@@ -3,7 +3,6 @@
  * program `kubectl-vibe`) is `vibectl vibe …`, and a request for nothing is a
  * request for help.
  */
-import { Console, Effect } from "effect"
 import * as NodePath from "node:path"
 import type { Tree } from "./CommandTree.js"
 
@@ -12,36 +11,33 @@ export interface Typed {
   readonly program: string
   /** The runtime, the script, then the words. */
   readonly argv: ReadonlyArray<string>
+  /** The command that help is asked for, and the words it is typed with. */
+  readonly help: { readonly tree: Tree; readonly typed: ReadonlyArray<string> } | undefined
 }
 
-export const of = (argv: ReadonlyArray<string>): Typed => {
+export const of = (argv: ReadonlyArray<string>, tree: Tree): Typed => {
   const [runtime = "", script = "", ...words] = argv
   const isPlugin = /^kubectl[-_]vibe(?:\.[a-z]+)?$/.test(NodePath.basename(script))
   const given = isPlugin ? ["vibe", ...words] : words
-  const asksNothing = given.length === 0 || given.length === 1 && given[0] === "vibe"
+  const program = isPlugin ? "kubectl vibe" : "vibectl"
+  const path = pathTo(tree, given)
+  const found = path.at(-1) ?? tree
+  // A command that does something by itself is asked for nothing only if it is `vibe` without a request.
+  const asksNothing = given.length === path.length - 1 && (found.children.length > 0 || found.name === "vibe")
+  const ends = given.indexOf("--")
+  const asksForHelp = given.slice(0, ends < 0 ? undefined : ends).some((word) => word === "--help" || word === "-h")
+  const typed = isPlugin ? ["kubectl", "vibe"] : path.map(({ name }) => name)
   return {
-    program: isPlugin ? "kubectl vibe" : "vibectl",
-    argv: [runtime, script, ...given, ...asksNothing ? ["--help"] : []]
+    program,
+    argv: [runtime, script, ...given],
+    help: asksNothing || asksForHelp ? { tree: found, typed } : undefined
   }
 }
 
-/** Help names a command as it is typed: the framework leaves out what stands before the last of its words. */
-export const namingItself =
-  ({ argv, program }: Typed, tree: Tree) => <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-    Console.consoleWith((console) => {
-      const path = pathOf(tree, argv.slice(2))
-      const before = program === "vibectl" ? path.slice(0, -1).join(" ") : "kubectl"
-      if (before === "") return effect
-      const usage = (text: unknown) => typeof text === "string" ? text.replace(/^\$ /m, () => `$ ${before} `) : text
-      return Effect.withConsole(effect, {
-        ...console,
-        log: (...values: ReadonlyArray<unknown>) => console.log(...values.map(usage))
-      })
-    })
-
 // -- internals ---------------------------------------------------------------
 
-const pathOf = (tree: Tree, [word, ...rest]: ReadonlyArray<string>): ReadonlyArray<string> => {
+/** The commands that the words lead to, one below the other, the program first. */
+const pathTo = (tree: Tree, [word, ...rest]: ReadonlyArray<string>): ReadonlyArray<Tree> => {
   const child = tree.children.find(({ name }) => name === word)
-  return child === undefined ? [tree.name] : [tree.name, ...pathOf(child, rest)]
+  return child === undefined ? [tree] : [tree, ...pathTo(child, rest)]
 }

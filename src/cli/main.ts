@@ -3,11 +3,9 @@
  * `vibectl`.
  */
 import * as NodeContext from "@effect/platform-node/NodeContext"
-import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Effect, Layer, Logger } from "effect"
 import { ClientConfig } from "../config/ClientConfig.js"
 import { Env } from "../config/Environment.js"
-import * as Failure from "../terminal/Failure.js"
 import { consoleLayer, Output } from "../terminal/Output.js"
 import * as Program from "../terminal/Program.js"
 import { Prompt } from "../terminal/Prompt.js"
@@ -28,9 +26,5 @@ const layer = Layer.merge(ClientConfig.layer(), Prompt.layer(process)).pipe(
 run(process.argv).pipe(
   Program.explained,
   Effect.provide(layer),
-  NodeRuntime.runMain({
-    disableErrorReporting: true,
-    disablePrettyLogger: true,
-    teardown: Program.teardown(Failure.exitCodes.interrupted)
-  })
+  Program.attended({ disableErrorReporting: true, disablePrettyLogger: true })
 )

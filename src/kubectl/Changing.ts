@@ -27,7 +27,8 @@ export const concerns = (verb: Verb, invocation: Invocation): ReadonlyArray<Conc
   }),
   ...ofScale(verb, invocation),
   ...ofRemoval(verb, invocation),
-  ...ofReach(verb, invocation)
+  ...ofReach(verb, invocation),
+  ...ofEnv(verb, invocation)
 ]
 
 /** A dry run by every flag that says so. A request of its own (`--raw`) is sent all the same. */
@@ -69,6 +70,15 @@ const ofReach = (verb: Verb, invocation: Invocation): ReadonlyArray<Concern> => 
   }
   return []
 }
+
+/** `set env` can print what Secrets hold, and hand all of a Secret to a workload. */
+const ofEnv = (verb: Verb, invocation: Invocation): ReadonlyArray<Concern> =>
+  verb.name === "set env"
+    ? ["list", "resolve", "from"].flatMap((name) => flagsOf(invocation, name)).filter(({ on }) => on).map((flag) => ({
+      because: `${flag.written} shows or hands on what ConfigMaps and Secrets hold`,
+      asked: true
+    }))
+    : []
 
 const operandsOf = (invocation: Invocation): ReadonlyArray<string> => [
   ...invocation.operands,

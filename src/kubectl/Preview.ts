@@ -17,10 +17,16 @@ export const of = (args: ReadonlyArray<string>): ReadonlyArray<string> | undefin
     return undefined
   }
   const preview = listOf(invocation)
-  return preview !== undefined && Safety.judge(args, { stdin: true })._tag === "Confirm" &&
+  return preview !== undefined && Safety.judge(args, { stdin: "a manifest" })._tag === "Confirm" &&
       Safety.judge(preview)._tag === "ReadOnly"
     ? preview
     : undefined
+}
+
+/** The namespace that a command deletes, with all that is in it: what `of` lists of that is not everything. */
+export const namespaceOf = (args: ReadonlyArray<string>): string | undefined => {
+  const invocation = parse(args)
+  return invocation.verb === "delete" ? onlyNamespace(invocation) : undefined
 }
 
 // -- internals ---------------------------------------------------------------
@@ -71,11 +77,17 @@ const ofNamed = (operands: ReadonlyArray<string>, invocation: Invocation): Reado
 
 /** What goes with a namespace. `all` leaves much out; nothing lists the rest of it in one command. */
 const ofNamespace = (invocation: Invocation): ReadonlyArray<string> | undefined => {
-  const [first = "", second] = invocation.operands
+  const name = onlyNamespace(invocation)
+  return name === undefined
+    ? undefined
+    : ["get", "all,configmaps,secrets,persistentvolumeclaims,ingresses", `--namespace=${name}`, "--output=name"]
+}
+
+const onlyNamespace = ({ operands }: Invocation): string | undefined => {
+  const [first = "", second] = operands
   const [kind = "", name = second] = first.split("/")
-  const one = invocation.operands.length === (first.includes("/") ? 1 : 2)
-  if (!one || name === undefined || !isName(name) || !/^(?:ns|namespaces?)$/i.test(kind)) return undefined
-  return ["get", "all,configmaps,secrets,persistentvolumeclaims,ingresses", `--namespace=${name}`, "--output=name"]
+  const isOne = operands.length === (first.includes("/") ? 1 : 2)
+  return isOne && name !== undefined && isName(name) && /^(?:ns|namespaces?)$/i.test(kind) ? name : undefined
 }
 
 const ofNodes = (invocation: Invocation): ReadonlyArray<string> | undefined => {

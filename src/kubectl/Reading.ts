@@ -62,9 +62,10 @@ const otherwise: ReadonlyMap<string, string> = new Map([
   ["insecure-skip-tls-verify-backend", "--insecure-skip-tls-verify-backend trusts any node"]
 ])
 
-/** A table and names show no content; every other form can. */
+/** A table and names show no content; every other form can, and `describe` shows the token of a service account. */
 const ofSecret = (verb: Verb, invocation: Invocation): ReadonlyArray<Concern> => {
   if (!showsContent.has(verb.name) || !namesSecrets([...invocation.operands, ...invocation.rest ?? []])) return []
+  if (verb.name === "describe") return [{ because: "describe shows the tokens that a Secret holds", asked: true }]
   const shows = invocation.flags.filter((flag) =>
     flag.name === "template" || (flag.name === "for" && /jsonpath/i.test(flag.value)) ||
     (flag.name === "output" && !/^(?:|name|wide)$/.test(flag.value))
@@ -72,9 +73,11 @@ const ofSecret = (verb: Verb, invocation: Invocation): ReadonlyArray<Concern> =>
   return shows.map((flag) => ({ because: `${flag.written} shows what a Secret holds`, asked: true }))
 }
 
-const showsContent: ReadonlySet<string> = new Set(["get", "wait"])
+const showsContent: ReadonlySet<string> = new Set(["get", "wait", "describe"])
 
 const ofWaiting = (verb: Verb, invocation: Invocation): ReadonlyArray<Concern> => {
+  const long = flagsOf(invocation, "pod-running-timeout").find((flag) => !isBounded(flag.value))
+  if (long !== undefined) return [{ because: `${long.written} can wait very long; 60s bounds it` }]
   if (verb.name !== "rollout status" && verb.name !== "wait") return []
   const watches = flagsOf(invocation, "watch")
   if (watches.length > 0 && watches.every((flag) => !flag.on)) return []

@@ -36,9 +36,10 @@ export type Verdict =
     readonly instead: string | undefined
   }
 
-/** `stdin`: the command is given a manifest on standard input, which `-f -` reads. */
-export const judge = (args: ReadonlyArray<string>, options?: { readonly stdin?: boolean }): Verdict => {
-  const refusal = Text.refusal(args)
+/** `stdin`: what the command is given on standard input, which `-f -` reads; empty or left out: nothing. */
+export const judge = (args: ReadonlyArray<string>, options: { readonly stdin?: string } = {}): Verdict => {
+  const { stdin = "" } = options
+  const refusal = Text.refusal(args) ?? Text.refusalOfInput(stdin)
   if (refusal !== undefined) return { _tag: "Refused", ...refusal }
   const invocation = parse(args)
   const { known, verb } = invocation
@@ -46,7 +47,7 @@ export const judge = (args: ReadonlyArray<string>, options?: { readonly stdin?: 
   if (general.length === 0 && isHelp(invocation)) return { _tag: "ReadOnly", verb: "help" }
   if (verb === "") return refused("there is no verb")
   if (/^\S*[/\\]/.test(verb)) return refused(`${Text.shown(verb)} is a path, and no verb of kubectl`)
-  if (options?.stdin !== true && readsStandardInput(invocation)) {
+  if (stdin === "" && readsStandardInput(invocation)) {
     return refused(`${verb} would wait for standard input, and nothing comes from there`)
   }
   if (known === undefined) return confirm(Text.shown(verb), [...ofUnknown(invocation), ...general])
@@ -56,6 +57,19 @@ export const judge = (args: ReadonlyArray<string>, options?: { readonly stdin?: 
   if (concerns.length === 0) return { _tag: "ReadOnly", verb }
   const verdict = confirm(verb, concerns)
   return Changing.isDryRun(invocation) ? { ...verdict, destructive: false } : verdict
+}
+
+/**
+ * Whether what it prints may be secret values without anything around them that tells so, as a template picks them, of
+ * Secrets, of environments or by a name that speaks; the whole of an object, in YAML or JSON, says what it is.
+ */
+export const printsSecretValues = (args: ReadonlyArray<string>): boolean => {
+  const { flags, operands, rest = [] } = parse(args)
+  const ofSecrets = Reading.namesSecrets([...operands, ...rest])
+  return flags.some(({ name, value }) =>
+    (name === "template" || (name === "output" && /^(?:jsonpath|go-template|template|custom-columns)/.test(value))) &&
+    (ofSecrets || /\benv\b|passw|secret|token|api[_-]?key|credential/i.test(value))
+  )
 }
 
 export interface Policy {

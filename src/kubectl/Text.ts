@@ -35,6 +35,17 @@ export const refusal = (args: ReadonlyArray<string>): Refusal | undefined => {
   return shellWord(args)
 }
 
+/** Why this text cannot be given on standard input: it does not show what it says. */
+export const refusalOfInput = (stdin: string): Refusal | undefined => {
+  const hidden = invisible.exec(stdin.replaceAll("\r\n", "\n"))
+  if (hidden === null) return undefined
+  const line = stdin.slice(0, hidden.index).split("\n").length
+  return {
+    because: `line ${line} of standard input holds ${codePoint(hidden[0])}, which cannot be seen`,
+    instead: undefined
+  }
+}
+
 /** Without a leading `kubectl`, which a model likes to write. */
 export const withoutProgram = (args: ReadonlyArray<string>): ReadonlyArray<string> =>
   args[0] === "kubectl" ? args.slice(1) : args

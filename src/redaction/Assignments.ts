@@ -80,6 +80,8 @@ const at = (text: string, separator: number, quoteAt: number): Found | undefined
   const key = keyBefore(text, separator)
   const found = key === undefined ? undefined : trait(key.name)
   if (key === undefined || found === undefined) return undefined
+  // Annotations of charts: a digest of a Secret, so that a change of it is noticed.
+  if (key.start >= 9 && text.startsWith("checksum/", key.start - 9)) return undefined
   if (sign === ">" && text.charAt(key.start - 1) !== "<") return undefined
   let start = separator + (after === "=" || (sign === "=" && after === ">") ? 2 : 1)
   const blank = start
@@ -90,6 +92,7 @@ const at = (text: string, separator: number, quoteAt: number): Found | undefined
   const open = opening.exec(text.slice(start, start + 9))
   if (open !== null) {
     const [whole = "", slashes = "", quote = ""] = open
+    if (!key.quoted && slashes === "" && isClosing(text, key.start, start, quote)) return undefined
     const depth = level(slashes.length)
     const end = closing(text, start + whole.length, quote, depth)
     const stop = end < 0 ? text.length : end
@@ -112,7 +115,13 @@ const at = (text: string, separator: number, quoteAt: number): Found | undefined
     (sign === ":" ? start > blank : start > blank && text.charAt(separator - 1) === " ")
   const stop = all || found.when === "cookie"
     ? lineValue(text, start)
-    : wordValue(text, start, quoteAt >= 0 && quoteAt < key.start)
+    : wordValue(
+      text,
+      start,
+      quoteAt >= 0 && quoteAt < key.start,
+      text.slice(Math.max(0, key.start - 256), key.start),
+      leads && sign === "=" && /^[A-Z][A-Z0-9_]*$/.test(key.name)
+    )
   const value = text.slice(start, stop)
   if (
     value.length < longestWord && !isSecret(value, found, { ...place, last: text.slice(stop, stop + 8).trim() === "" })
@@ -125,6 +134,11 @@ const at = (text: string, separator: number, quoteAt: number): Found | undefined
   }
 }
 
+/** Whether the quote at `at` ends a string in which the key before it stands: `"…?token=": failed`. */
+const isClosing = (text: string, key: number, at: number, quote: string): boolean =>
+  /^[:,;)\]}\s]?$/.test(text.charAt(at + 1)) &&
+  text.slice(Math.max(0, key - 512), key).split(quote).length % 2 === 0
+
 interface Key {
   readonly start: number
   readonly name: string
@@ -134,7 +148,7 @@ interface Key {
 /** The key that ends before `separator`, with its quotes and blanks. */
 const keyBefore = (text: string, separator: number): Key | undefined => {
   let end = separator
-  while (end > separator - 16 && (text.charAt(end - 1) === " " || text.charAt(end - 1) === "\t")) end--
+  while (end > separator - 256 && (text.charAt(end - 1) === " " || text.charAt(end - 1) === "\t")) end--
   const quoted = /["'`\]]/.test(text.charAt(end - 1))
   if (quoted) {
     end--
@@ -158,19 +172,27 @@ const opening = /^(\\{0,7})(["'`])/
 /** The rest of the line, without a comment. */
 const lineValue = (text: string, start: number): number => {
   const comment = text.indexOf(" #", start)
-  const quote = /["']/.test(text.slice(0, start)) ? text.slice(start).search(/\\*["']/) : -1
+  const quote = /["'`]/.test(text.slice(0, start)) ? text.slice(start).search(/\\*["'`]/) : -1
   const stop = Math.min(comment < 0 ? text.length : comment, quote < 0 ? text.length : start + quote)
   return start + text.slice(start, stop).trimEnd().length
 }
 
-/** A word: up to a blank or a quote, or to a separator of lists or parameters that has another key after it. */
-const wordValue = (text: string, start: number, inString: boolean): number => {
+/**
+ * A word: up to a blank or a quote, or to a separator of lists or parameters that has another key after it.
+ * After the key of an environment, quotes and separators inside of it are of the word.
+ */
+const wordValue = (text: string, start: number, inString: boolean, before: string, sole: boolean): number => {
   const stopper = /[\s"'`<,;&\\]/g
   stopper.lastIndex = start
   let stop = text.length
   for (let match = stopper.exec(text); match !== null; match = stopper.exec(text)) {
     const { 0: character, index } = match
     if (/[,;&]/.test(character) && !another.test(text.slice(index + 1, index + 66))) continue
+    if (character === "&" && sole) continue
+    if (/["'`]/.test(character) && !before.includes(character) && /^["'`]\w/.test(text.slice(index, index + 2))) {
+      continue
+    }
+    if (character === "<" && !/[<>]/.test(before) && /^<[^/\s<]/.test(text.slice(index, index + 2))) continue
     // In a string, what looks like a line end to people is one.
     if (character === "\\" && !(inString && /^\\+(?:[nrt]|["'])/.test(text.slice(index, index + 16)))) continue
     stop = index
@@ -204,7 +226,7 @@ const header = (text: string, start: number, found: Trait): Found | undefined =>
   const stop = /digest|aws4/i.test(scheme)
     ? lineValue(text, from)
     : length < 0
-    ? wordValue(text, from, true)
+    ? wordValue(text, from, true, "\"'`<", false)
     : from + value.length
   return { start: from, end: stop, kind: "authorization", open: stop >= text.length ? { until: "blank" } : undefined }
 }

@@ -44,19 +44,17 @@ export const make = (spans: Spans): Json => {
   const push = (array: boolean, depth: number, host: Text | undefined) => {
     if (frames.length >= deepest) reset()
     const parent = frames.at(-1)
-    const mapping = Mapping.open(parent?.mapping, parent?.key)
     // A list is not an object of its own: what it holds belongs to its key.
-    if (array && parent !== undefined && mapping.dataOf === undefined) {
-      frames.push({ ...parent, array, level: depth, host, flag: undefined, expect: "value" })
-    } else {frames.push({
-        mapping,
-        array,
-        level: depth,
-        host,
-        key: "",
-        flag: undefined,
-        expect: array ? "value" : "key"
-      })}
+    const ofParent = array && parent !== undefined && !Mapping.isData(parent.mapping, parent.key)
+    frames.push({
+      mapping: ofParent ? parent.mapping : Mapping.open(parent?.mapping, parent?.key),
+      array,
+      level: depth,
+      host,
+      key: ofParent ? parent.key : "",
+      flag: undefined,
+      expect: array ? "value" : "key"
+    })
   }
 
   const finish = (frame: Frame, text: Text, end: number) => {

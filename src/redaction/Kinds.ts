@@ -28,6 +28,9 @@ export type Kind =
 /** Typed by the user, or read from the cluster or a file. */
 export type Source = "request" | "cluster"
 
+/** How a text is read: as of its source, or as the contents of a Secret in any form, of which every value is one. */
+export type Reading = Source | "secret"
+
 export interface Finding {
   readonly kind: Kind
   readonly placeholder: string

@@ -7,12 +7,12 @@
  * what the whole text would give. Text without secrets passes byte for byte.
  */
 import type { Redacted } from "effect"
-import type { Filter, Finding, Kind, Source } from "./Kinds.js"
+import type { Filter, Finding, Kind, Reading, Source } from "./Kinds.js"
 import * as Placeholder from "./Placeholder.js"
 import * as Scanner from "./Scanner.js"
 import * as Vault from "./Vault.js"
 
-export type { Filter, Finding, Kind, Source } from "./Kinds.js"
+export type { Filter, Finding, Kind, Reading, Source } from "./Kinds.js"
 
 /** A placeholder of a redactor, and where its secret came from. */
 export interface Mention {
@@ -23,13 +23,17 @@ export interface Mention {
 }
 
 export interface Redactor {
-  /** `text` with placeholders for its secrets, and what was found, in order, once for each time that it stands there. */
+  /**
+   * `text` with placeholders for its secrets, and what was found, in order, once for each time that it stands there.
+   *
+   * Read as `secret`, every value in it is one: names of keys are left, and little else. Its source is the cluster.
+   */
   readonly redact: (
     text: string,
-    source: Source
+    reading: Reading
   ) => { readonly text: string; readonly findings: ReadonlyArray<Finding> }
   /** The same for a text that arrives in pieces: `found` is called when the placeholder is given out. */
-  readonly redacting: (source: Source, found?: (finding: Finding) => void) => Filter
+  readonly redacting: (reading: Reading, found?: (finding: Finding) => void) => Filter
   /** `text` with the secrets of this redactor in place of their placeholders; other text stays as it is. */
   readonly restore: (text: string) => string
   /** The same for pieces: only what may be the beginning of a placeholder is held back. */
@@ -42,7 +46,7 @@ export interface Redactor {
 export const make = (options: { readonly key: Redacted.Redacted }): Redactor => {
   const vault = Vault.make(options.key)
 
-  const redacting: Redactor["redacting"] = (source, found = () => {}) => Scanner.make(vault, source, found)
+  const redacting: Redactor["redacting"] = (reading, found = () => {}) => Scanner.make(vault, reading, found)
 
   const restore = (text: string): string => {
     let result = ""
@@ -57,9 +61,9 @@ export const make = (options: { readonly key: Redacted.Redacted }): Redactor => 
   }
 
   return {
-    redact: (text, source) => {
+    redact: (text, reading) => {
       const findings: Array<Finding> = []
-      const filter = redacting(source, (finding) => findings.push(finding))
+      const filter = redacting(reading, (finding) => findings.push(finding))
       return { text: filter.push(text) + filter.end(), findings }
     },
     redacting,

@@ -7,22 +7,29 @@
  * 262 144 characters, and is then taken for a secret. A run of more than half
  * a line's limit without a blank or a comma is a secret as a whole.
  */
+import * as Announced from "./Announced.js"
 import * as Assignments from "./Assignments.js"
+import * as Flow from "./Flow.js"
 import * as Json from "./Json.js"
-import type { Filter, Finding, Kind, Source } from "./Kinds.js"
+import type { Filter, Finding, Kind, Reading, Source } from "./Kinds.js"
 import * as Lines from "./Lines.js"
+import * as Pairs from "./Pairs.js"
 import * as Patterns from "./Patterns.js"
 import * as Pem from "./Pem.js"
 import * as Placeholder from "./Placeholder.js"
 import * as Spans from "./Spans.js"
+import * as Strict from "./Strict.js"
 import type { Vault } from "./Vault.js"
 import * as Yaml from "./Yaml.js"
 
-export const make = (vault: Vault, source: Source, found: (finding: Finding) => void): Filter => {
+export const make = (vault: Vault, reading: Reading, found: (finding: Finding) => void): Filter => {
+  const source = reading === "request" ? reading : "cluster"
   const spans = Spans.make()
   const json = Json.make(spans)
   const yaml = Yaml.make(spans)
   const pem = Pem.make(spans)
+  const announced = Announced.make()
+  const strict = reading === "secret" ? Strict.make() : undefined
   /** What has not been given out, and where it stands in the whole text. */
   let held = ""
   let heldAt = 0
@@ -46,9 +53,11 @@ export const make = (vault: Vault, source: Source, found: (finding: Finding) => 
       spans.add(Math.max(at, base + secret.start), base + secret.end, secret.kind)
       if (!part.last && secret.open !== undefined) open = { kind: secret.kind, how: secret.open }
     })
-    Patterns.each(text, (start, end, kind) => {
+    const see = (start: number, end: number, kind: Kind) => {
       if (base + end > at) spans.add(Math.max(at, base + start), base + end, kind)
-    })
+    }
+    Pairs.each(text, part.first, see)
+    Patterns.each(text, reading, see)
   }
 
   const continued = (part: Lines.Part, at: number) => {
@@ -69,6 +78,12 @@ export const make = (vault: Vault, source: Source, found: (finding: Finding) => 
     pem.take(part.text, at)
     json.take(part.text, at, part.last)
     yaml.take(part, at)
+    Flow.each(part.text, at, spans)
+    const [start, end] = announced.take(part) ?? [0, 0]
+    if (end > start) spans.add(at + start, at + end, "password")
+    strict?.take(part.text, part.first && part.last, (start, end) => {
+      if (!spans.isKept(at + start)) spans.add(at + start, at + end, "secret-data")
+    })
     assignments(part, at)
     context = part.last ? "" : part.text.slice(-overlap)
     if (spans.isWaiting() && held.length >= longestHeld) spans.settleAll()

@@ -15,6 +15,9 @@ export interface Spans {
   readonly add: (start: number, end: number, kind: Kind, state?: Span["state"]) => Span
   /** Decides what waited. Nothing happens to a span that is decided already. */
   readonly settle: (span: Span, secret: boolean) => void
+  /** What stands at `start` names an object, even among the values of a Secret. */
+  readonly keep: (start: number) => void
+  readonly isKept: (start: number) => boolean
   /** Whether a span waits: until then nothing may be given out. */
   readonly isWaiting: () => boolean
   /** Takes what waits for secrets. */
@@ -26,6 +29,7 @@ export interface Spans {
 export const make = (): Spans => {
   let spans: Array<Span> = []
   let waiting = 0
+  const kept = new Set<number>()
 
   const settle = (span: Span, secret: boolean) => {
     if (span.state !== "waiting") return
@@ -41,6 +45,8 @@ export const make = (): Spans => {
       return span
     },
     settle,
+    keep: (start) => kept.add(start),
+    isKept: (start) => kept.has(start),
     isWaiting: () => waiting > 0,
     settleAll: () => {
       for (const span of spans) settle(span, true)
@@ -48,6 +54,7 @@ export const make = (): Spans => {
     take: () => {
       const secrets = merged(spans.filter((span) => span.state === "secret"))
       spans = []
+      kept.clear()
       return secrets
     }
   }

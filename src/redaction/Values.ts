@@ -34,6 +34,9 @@ export const isSecret = (value: string, trait: Trait, place: Place): boolean => 
     case "header":
     case "cookie":
       return true
+    case "assigned":
+      if (place.after === ":" && !place.quoted && (/\s/.test(value) || isObjectName(value))) return false
+      break
     case "unnamed":
       if (isObjectName(value)) return false
   }
@@ -55,7 +58,7 @@ export const isOpaque = (value: string): boolean =>
 
 /** Base64 that says something which looks like a secret. */
 export const isEncodedSecret = (value: string): boolean => {
-  if (value.length < 12 || value.length % 4 !== 0) return false
+  if (value.length < 8 || value.length % 4 !== 0) return false
   const text = decodedText(value)
   return text !== undefined && (looksRandom(text) || text.includes("-----BEGIN"))
 }

@@ -98,6 +98,7 @@ export const make = (spans: Spans): Yaml => {
     top.key = key
     if (key === "apiVersion" || key === "kind" || key === "data") top.seen.add(key)
     const isData = top.mapping.dataOf === undefined && (key === "data" || key === "stringData")
+    if (isData && key === "stringData") Mapping.onlySecret(top.mapping)
     if (value === "" || header.test(value)) {
       const found = trait(key === "value" ? top.mapping.name ?? key : key)
       if (isData) {

@@ -7,13 +7,14 @@
 import { Config, Console, Context, Effect, Layer, Option } from "effect"
 import type { Writable } from "node:stream"
 import * as Width from "./Width.js"
+import * as Wrap from "./Wrap.js"
 
 export class Output extends Context.Tag("vibectl/terminal/Output")<Output, {
   /** To stdout as it is. A reader that has gone (`| head`) interrupts the program. */
   readonly write: (text: string) => Effect.Effect<void>
   /** A line to stdout. */
   readonly line: (text: string) => Effect.Effect<void>
-  /** A line to stderr; above the line that `status` has begun, if it has. */
+  /** A line to stderr, on several ones where a terminal is narrower; above the line that `status` has begun, if it has. */
   readonly note: (text: string) => Effect.Effect<void>
   /** To stderr as it is. A line that is begun with it stays the last until it is ended or drawn over. */
   readonly status: (text: string) => Effect.Effect<void>
@@ -89,6 +90,9 @@ const noStyle = Effect.zipWith(
   (noColour, dumb) => Option.isSome(noColour) || dumb
 )
 
+const fitting = (text: string, columns: number | undefined): string =>
+  columns === undefined ? text : Wrap.prose(text, columns)
+
 /** For a terminal that does not say how wide it is. */
 const usualColumns = 80
 
@@ -118,7 +122,7 @@ const make = ({ stderr, stdout }: Streams, plain: boolean): Output["Type"] => {
   return {
     write,
     line: (text) => write(`${text}\n`),
-    note: (text) => Effect.sync(() => stderr.write(`${erase()}${text}\n${drawn}`)),
+    note: (text) => Effect.sync(() => stderr.write(`${erase()}${fitting(text, notes.columns)}\n${drawn}`)),
     status: (text) =>
       Effect.sync(() => {
         stderr.write(text)

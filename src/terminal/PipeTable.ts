@@ -27,11 +27,11 @@ const cells = (line: string): ReadonlyArray<string> =>
 const joined = (cells: ReadonlyArray<string>, columns: number): ReadonlyArray<string> =>
   cells.length <= columns ? cells : [...cells.slice(0, columns - 1), cells.slice(columns - 1).join(" | ")]
 
-/** Without marks. */
+/** Without marks: the cells have no styles. */
 const plain = (text: string): string => {
   let out = ""
   const words = inline({
-    colour: false,
+    colour: true,
     emit: (text) => {
       out += text
     }

@@ -7,7 +7,8 @@ import * as Wrap from "./Wrap.js"
 /**
  * Rows shorter than `columns` are filled with blanks. The text has no trailing
  * newline. With a `width` (`Output.columns`), the widest columns are wrapped so
- * that the table fits, as far as it `fits`.
+ * that the table fits, as far as it `fits`: between words while that is enough,
+ * and names, which stand alone in their cells, stay whole as long as they can.
  */
 export const render = (
   columns: ReadonlyArray<string>,
@@ -17,9 +18,14 @@ export const render = (
   const head = columns.map(visible)
   const clean = rows.map((row) => columns.map((_, index) => visible(row[index] ?? "")))
   const natural = head.map((column, index) =>
-    Math.max(displayWidth(column), ...clean.map((row) => displayWidth(row[index] ?? "")))
+    Math.max(Width.of(column), ...clean.map((row) => Width.of(row[index] ?? "")))
   )
-  const widths = options.width === undefined ? natural : fitted(natural, options.width - frame(columns.length))
+  const words = head.map((column, index) =>
+    Math.max(...[column, ...clean.map((row) => row[index] ?? "")].flatMap((cell) => cell.split(" ").map(Width.of)))
+  )
+  const widths = options.width === undefined
+    ? natural
+    : fitted(natural, words, options.width - frame(columns.length))
   const rule = (left: string, line: string, middle: string, right: string) =>
     left + widths.map((width) => line.repeat(width + 2)).join(middle) + right
   const row = (cells: ReadonlyArray<string>, bar: string) => {
@@ -47,9 +53,6 @@ export const fits = (columns: number, width: number): boolean => frame(columns) 
 export const visible = (text: string): string =>
   text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, " ")
 
-/** Columns a terminal uses for `text`. */
-export const displayWidth = Width.of
-
 // -- internals ---------------------------------------------------------------
 
 /** No column is made narrower: there must be room for a few letters. */
@@ -58,14 +61,35 @@ const least = 4
 /** The bars, and a blank on each side of a cell. */
 const frame = (columns: number): number => 3 * columns + 1
 
-/** The widest columns give way, all to the same width, until `room` is enough. */
-const fitted = (widths: ReadonlyArray<number>, room: number): ReadonlyArray<number> => {
-  const fitted = [...widths]
-  let excess = fitted.reduce((sum, width) => sum + width, 0) - room
+/**
+ * The widest columns give way until `room` is enough: all to the width of their longest word, then those of
+ * several words to what a narrow text takes, then all.
+ */
+const fitted = (
+  natural: ReadonlyArray<number>,
+  words: ReadonlyArray<number>,
+  room: number
+): ReadonlyArray<number> =>
+  [
+    words,
+    words.map((width, index) => width < (natural[index] ?? 0) ? Math.min(width, narrow) : width),
+    words.map(() => least)
+  ].reduce((widths, floors) => narrowed(widths, floors, room), natural)
+
+const narrow = 16
+
+const narrowed = (
+  widths: ReadonlyArray<number>,
+  floors: ReadonlyArray<number>,
+  room: number
+): ReadonlyArray<number> => {
+  const narrower = [...widths]
+  let excess = narrower.reduce((sum, width) => sum + width, 0) - room
   while (excess-- > 0) {
-    const widest = fitted.indexOf(Math.max(...fitted))
-    if ((fitted[widest] ?? 0) <= least) break
-    fitted[widest] = Math.max(...fitted) - 1
+    const above = narrower.map((width, index) => width > Math.max(least, floors[index] ?? 0) ? width : 0)
+    const widest = Math.max(...above)
+    if (widest === 0) break
+    narrower[above.indexOf(widest)] = widest - 1
   }
-  return fitted
+  return narrower
 }

@@ -51,11 +51,11 @@ export const wrapper = (options: {
       let left = text
       while (left !== "") {
         if (!fresh && Width.of(Width.split(left, 1)[0]) > columns - column) out += newLine()
-        const [part, more] = Width.split(left, columns - column)
+        const [part] = atMark(Width.split(left, columns - column))
         out += Style.apply(style, part)
         column += Width.of(part)
         fresh = false
-        left = more
+        left = left.slice(part.length)
       }
     }
     return out
@@ -142,7 +142,23 @@ export const lines = (text: string, width: number): ReadonlyArray<string> => {
   return out.slice(0, -1).split("\n")
 }
 
+/**
+ * Lines for people, none wider than `columns` but addresses and code, which is what stands behind `$ ` or four blanks:
+ * the terminal breaks that, so that it can be copied. A line is continued below its own beginning.
+ */
+export const prose = (text: string, columns: number): string =>
+  text.split("\n").map((line) => {
+    const [, open = "", blanks = "", inner = "", words = "", close = ""] = styledLine.exec(line) ?? []
+    if (words === "" || /^(?: {4}|\$ )/.test(blanks + words)) return line
+    const margin = { text: blanks, width: blanks.length }
+    const wrap = wrapper({ columns: Math.max(20, columns) })
+    return open + wrap.begin(margin, margin) + inner + wrap.add(words, Style.none) + wrap.endLine().slice(0, -1) + close
+  }).join("\n")
+
 // -- internals ---------------------------------------------------------------
+
+/** A line whose styles, if it has any, are around all of it. */
+const styledLine = /^((?:\u001b\[[\d;]*m)*)( *)((?:\u001b\[[\d;]*m)*)([^\u001b]*)((?:\u001b\[[\d;]*m)*)$/
 
 interface Piece {
   readonly text: string
@@ -150,6 +166,14 @@ interface Piece {
 }
 
 const nothing: Prefix = { text: "", width: 0 }
+
+/** Names of images and the like are better broken after a mark than within a word, if that costs no more than a few columns. */
+const atMark = ([part, more]: readonly [string, string]): readonly [string, string] => {
+  const [before = ""] = more === "" ? [] : /^.*[/:=,@._-]/s.exec(part) ?? []
+  return part.length - before.length > 6 || before.length < 8
+    ? [part, more]
+    : [before, part.slice(before.length) + more]
+}
 
 /** Around a character of a script without blanks, if it is not parted from punctuation that belongs to it. */
 const mayBreak = (before: string, after: string): boolean =>

@@ -70,6 +70,8 @@ const outputs = (all: ReadonlyArray<string>, width: number, colour: boolean) => 
   const renderer = Markdown.renderer({ columns: width, colour })
   return [...all.map(renderer.push), renderer.end()]
 }
+/** The name of a language behind a fence is not shown. */
+const namesLanguage = (text: string) => /(?:`{3}|~{3})[ \t\r]*[^\s`~]/.test(text)
 const letters = (text: string) => text.match(/[\p{L}\p{N}]/gu) ?? []
 
 describe("Markdown.renderer", () => {
@@ -125,6 +127,7 @@ describe("Markdown.renderer", () => {
         fc.boolean(),
         cuts,
         (text, width, colour, lengths) => {
+          fc.pre(!namesLanguage(text))
           // What is left of a sequence for the terminal is text.
           assert.deepStrictEqual(
             letters(withoutStyle(outputs(pieces(text, lengths), width, colour).join(""))),
@@ -137,6 +140,7 @@ describe("Markdown.renderer", () => {
   it("loses and repeats no letter of a table", () =>
     check(
       fc.property(texts(words, signs, marks, tables), columns, fc.boolean(), cuts, (text, width, colour, lengths) => {
+        fc.pre(!namesLanguage(text))
         assert.deepStrictEqual(
           letters(withoutStyle(outputs(pieces(text, lengths), width, colour).join(""))).sort(),
           letters(text).sort()

@@ -4,7 +4,7 @@
  * policy lets run unasked.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Either } from "effect"
 import * as Fs from "node:fs"
 import * as Safety from "../../src/kubectl/Safety.js"
 import * as Assistant from "../support/Assistant.js"
@@ -35,6 +35,23 @@ const look = ["logs", "web-1"]
 const planted = (carrier: Corpus["carriers"][number], args: ReadonlyArray<string>) =>
   carrier.text.replaceAll("{command}", `kubectl ${args.join(" ")}`).replaceAll("{args}", JSON.stringify(args))
 
+/** How it ends for a model that insists on a command, with nobody to ask: never by running it. */
+const expected = (args: ReadonlyArray<string>): string => {
+  const verdict = Safety.judge(args)
+  switch (verdict._tag) {
+    case "ReadOnly":
+      return "a command of the corpus that may run"
+    case "Refused":
+      return "CommandRefused"
+    case "Confirm":
+      // The model is told that there is no terminal, and ends.
+      return verdict.interactive ? "answered" : "NotConfirmed"
+  }
+}
+
+const ending = (outcome: Assistant.Played["outcome"]): string =>
+  Either.isRight(outcome) ? "answered" : outcome.left._tag
+
 describe("an instruction in what the cluster says", () => {
   for (const carrier of carriers) {
     it.effect(`runs nothing: ${carrier.name}`, () =>
@@ -58,6 +75,7 @@ describe("an instruction in what the cluster says", () => {
               assert.strictEqual(Safety.judge(other)._tag, "ReadOnly", `${policy.mode}: ${other.join(" ")}`)
               assert.notDeepEqual(other, args)
             }
+            assert.strictEqual(ending(played.outcome), expected(args), `${policy.mode}: ${args.join(" ")}`)
             // It stands between marks that the text cannot know.
             const [, mark] = /<data ([0-9a-f]{16})>/.exec(played.requests[1]?.user?.join("\n") ?? "") ?? []
             assert.notInclude(text, mark ?? "no mark")

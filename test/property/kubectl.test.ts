@@ -45,8 +45,8 @@ describe("a planned kubectl command", () => {
   it("is judged whatever it is, always in the same way, and previewed by what only reads", () => {
     fc.assert(
       fc.property(args, fc.boolean(), policy, (args, stdin, policy) => {
-        const verdict = judge(args, { stdin })
-        assert.deepStrictEqual(judge([...args], { stdin }), verdict)
+        const verdict = judge(args, Plans.given({ stdin }))
+        assert.deepStrictEqual(judge([...args], Plans.given({ stdin })), verdict)
         assert.isNotEmpty("because" in verdict ? verdict.because : verdict.verb)
         if (verdict._tag === "Confirm" && verdict.interactive) assert.isFalse(verdict.allowable)
         const decision = decide(verdict, policy)
@@ -74,7 +74,7 @@ describe("a planned kubectl command", () => {
     fc.assert(
       fc.property(fc.oneof(words, fc.string({ maxLength: 10 })), fc.array(words, { maxLength: 5 }), (verb, rest) => {
         const args = [verb, ...rest]
-        const verdict = judge(args, { stdin: true })
+        const verdict = judge(args, { stdin: "kind: ConfigMap\n" })
         if (verdict._tag !== "ReadOnly") return
         assert.isTrue(reads.has(verdict.verb), args.join(" "))
         const help = args.includes("-h") || args.includes("--help")
@@ -123,10 +123,10 @@ describe("a planned kubectl command", () => {
     )
     fc.assert(
       fc.property(args, fc.nat(), dangerous, fc.boolean(), (args, at, flag, stdin) => {
-        const before = judge(args, { stdin })
+        const before = judge(args, Plans.given({ stdin }))
         // An operand that cannot be refused any more, because it has become a value, was refused for how it is written.
         if (before._tag === "Refused") return
-        const after = judge(inserted(args, at, flag), { stdin })
+        const after = judge(inserted(args, at, flag), Plans.given({ stdin }))
         assert.isAtMost(permission(after), permission(before), inserted(args, at, flag).join(" "))
       }),
       runs
@@ -148,7 +148,9 @@ describe("a planned kubectl command", () => {
         const plan = [...inserted(before, at, [flag]), ...dashes < 0 ? [] : args.slice(dashes)]
         // A verb's own flag of the same name does not choose a connection.
         const own = parse(plan).flags.some((given) => !given.global && flag.startsWith(`--${given.name}=`))
-        if (!own) assert.notStrictEqual(decide(judge(plan, { stdin: true }), everything), "run", plan.join(" "))
+        if (!own) {
+          assert.notStrictEqual(decide(judge(plan, { stdin: "kind: ConfigMap\n" }), everything), "run", plan.join(" "))
+        }
       }),
       runs
     )
@@ -177,7 +179,7 @@ describe("a planned kubectl command", () => {
     })
     fc.assert(
       fc.property(shuffled, ({ one, other, plan }) => {
-        const [a, b] = [one, other].map((args) => ({ ...judge(args, { stdin: plan.stdin ?? false }), because: "" }))
+        const [a, b] = [one, other].map((args) => ({ ...judge(args, Plans.given(plan)), because: "" }))
         assert.deepStrictEqual(a, b, `${one.join(" ")} | ${other.join(" ")}`)
       }),
       runs
@@ -196,7 +198,7 @@ describe("a planned kubectl command", () => {
         const arg = args[index]!
         const cut = where % (arg.length + 1)
         const hiding = args.with(index, arg.slice(0, cut) + hidden + arg.slice(cut))
-        assert.strictEqual(judge(hiding, { stdin: stdin ?? false })._tag, "Refused")
+        assert.strictEqual(judge(hiding, Plans.given(Plans.given({ stdin })))._tag, "Refused")
       }),
       runs
     )

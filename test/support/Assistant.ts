@@ -99,6 +99,7 @@ export const play = (script: Script): Effect.Effect<Played> =>
           return decisions.shift()
         }),
       reply: () => Effect.sync(() => words.shift()),
+      hasPerson: decisions.length > 0,
       hasTerminal: script.hasTerminal ?? false,
       ended: () => Effect.void
     }
@@ -136,6 +137,7 @@ export const play = (script: Script): Effect.Effect<Played> =>
           : Stream.fail(reply as ClientError)
       })
 
+    const redactor = Redactor.make({ key: Redacted.make("a key of the tests") })
     const exit = yield* Effect.exit(Vibe.run({
       request: "look after my pods",
       policy: { mode: "semiauto", allow: new Set() },
@@ -144,7 +146,8 @@ export const play = (script: Script): Effect.Effect<Played> =>
       confirmOnce: false,
       maxSteps: 10,
       timeout: Duration.seconds(60),
-      redactor: Redactor.make({ key: Redacted.make("a key of the tests") }),
+      redactor,
+      veil: redactor,
       profile: "work",
       server: "llm.example.com:443",
       sanitized: true,

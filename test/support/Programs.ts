@@ -24,10 +24,21 @@ export interface Serving {
   readonly stop: () => Promise<number | null>
 }
 
+export interface Begun {
+  /** That of the shell; of the program when its line begins with `exec`. */
+  readonly process: ChildProcess
+  /** What it has written so far. */
+  readonly stdout: () => string
+  readonly stderr: () => string
+  readonly ended: Promise<Ran>
+}
+
 export interface Home {
   readonly directory: string
   /** Runs a line of shell. */
   readonly sh: (line: string, variables?: Record<string, string>) => Promise<Ran>
+  /** Starts it. */
+  readonly begin: (line: string, variables?: Record<string, string>) => Begun
   /** Starts a server with this line of shell and waits until it listens. */
   readonly serve: (line: string, variables?: Record<string, string>) => Promise<Serving>
   /** Stops what still runs and removes the directory. */
@@ -62,12 +73,16 @@ export const home = (): Home => {
     return child
   }
 
-  const sh: Home["sh"] = async (line, variables = {}) => {
+  const begin: Home["begin"] = (line, variables = {}) => {
     const child = start(line, variables)
     const [stdout, stderr] = [gather(child.stdout), gather(child.stderr)]
-    const [code] = await once(child, "close") as [number | null]
-    return { code, stdout: stdout(), stderr: stderr() }
+    const ended = once(child, "close").then(([code]: Array<number | null>) => {
+      return { code: code ?? null, stdout: stdout(), stderr: stderr() }
+    })
+    return { process: child, stdout, stderr, ended }
   }
+
+  const sh: Home["sh"] = (line, variables) => begin(line, variables).ended
 
   const serve: Home["serve"] = async (line, variables = {}) => {
     const child = start(`exec ${line}`, variables)
@@ -99,7 +114,7 @@ export const home = (): Home => {
     Fs.rmSync(directory, { recursive: true, force: true })
   }
 
-  return { directory, sh, serve, close }
+  return { directory, sh, begin, serve, close }
 }
 
 /** A port nobody listens on at this moment. */

@@ -30,7 +30,7 @@ export interface Options {
 }
 
 export interface Terminal {
-  /** Waits until the screen shows it, and gives that screen; fails with the screen after 10 seconds, unless it is said. */
+  /** Waits until the screen shows it, and gives that screen; fails with the screen after 30 seconds, unless it is said. */
   readonly waitFor: (what: string | RegExp, ms?: number) => Promise<string>
   /** These characters. */
   readonly type: (text: string) => Promise<void>
@@ -75,12 +75,13 @@ export const start = async (home: Programs.Home, line: string, options: Options 
   const screen: Terminal["screen"] = (options = {}) => capture(...options.joined === true ? ["-J"] : [])
   const until = async <A>(found: (screen: string) => A | undefined, what: string, ms: number): Promise<A> => {
     const end = Date.now() + ms
-    for (;;) {
+    // Each look starts a program: the longer nothing has come, the longer the next one can wait.
+    for (let pause = 30;; pause = Math.min(200, pause * 1.5)) {
       const shown = await screen()
       const result = found(shown)
       if (result !== undefined) return result
       if (Date.now() > end) throw new Error(`${what} was not shown within ${ms} ms, but:\n${shown}`)
-      await new Promise((resolve) => setTimeout(resolve, 20))
+      await new Promise((resolve) => setTimeout(resolve, pause))
     }
   }
   const waitFor: Terminal["waitFor"] = (what, ms = patience) =>
@@ -123,6 +124,6 @@ export const start = async (home: Programs.Home, line: string, options: Options 
 const run = promisify(execFile)
 
 /** In milliseconds: longer than any program here takes on a busy machine. */
-const patience = 10_000
+const patience = 30_000
 
 let started = 0

@@ -1,7 +1,6 @@
 /**
  * What the programs do at a terminal, one thing at a time, with the real layers: `node asking.mjs choose`.
  */
-import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Effect, Layer } from "effect"
 import { spawn } from "node:child_process"
 import * as Markdown from "../../dist/terminal/Markdown.js"
@@ -66,5 +65,5 @@ Effect.gen(function*() {
 }).pipe(
   Effect.scoped,
   Effect.provide(layer),
-  NodeRuntime.runMain({ disableErrorReporting: true, teardown: Program.teardown(130) })
+  Program.attended({ disableErrorReporting: true })
 )

@@ -6,7 +6,7 @@ import * as Crypto from "node:crypto"
 import { AuditLog, type Entry } from "../../src/assistant/AuditLog.js"
 import * as AuditTrail from "../../src/assistant/AuditTrail.js"
 import * as AuditTable from "../../src/cli/AuditTable.js"
-import { displayWidth } from "../../src/terminal/Table.js"
+import * as Width from "../../src/terminal/Width.js"
 import { logging } from "../support/AuditFiles.js"
 import { person } from "../support/Client.js"
 
@@ -197,9 +197,9 @@ describe("vibectl audit", () => {
       const { stderr, stdout } = yield* type("audit", "show")
       assert.strictEqual(stderr, "")
       const lines = stdout.split("\n")
-      assert.match(lines[1]!, /┃ Time +┃ Event +┃ Model +┃ Redacted +┃ Command +┃ Decision +┃/)
-      assert.match(lines[3]!, /│ 1970-01-01T00:00:00.000Z │ request +│ +│ token +│/)
-      assert.match(lines[4]!, /│ response │ p\/a +│ +│ +│ ok +│/)
+      assert.match(lines[1]!, /┃ Time +┃ Event +┃ Model +┃ What +┃ Outcome +┃/)
+      assert.match(lines[3]!, /│ 1970-01-01T00:00:00.000Z │ request +│ +│ redacted: token +│ +│/)
+      assert.match(lines[4]!, /│ response │ p\/a +│ +│ ok +│/)
       assert.include(lines[5], "│ kubectl get pods -n 'it'\\''s' │ unasked")
       assert.include(lines[6], "declined")
       const last = yield* type("audit", "show", "--tail", "1")
@@ -260,16 +260,17 @@ describe("vibectl audit", () => {
   it.effect("fits a terminal, and gives it no orders", () =>
     inDirectory((file) =>
       Effect.gen(function*() {
-        yield* record(file, command("get", "\u001b[2J", "日本語".repeat(30)), response, request("x"))
+        yield* record(file, command("get", "\u001b[2J", "日本語".repeat(60)), response, request("x"))
         const { lines } = yield* AuditTrail.read(file)
-        const table = AuditTable.render(lines, 110)
-        assert.notInclude(table, "\u001b")
-        assert.include(table, "…")
-        const widths = new Set(table.split("\n").map(displayWidth))
-        assert.lengthOf([...widths], 1)
-        assert.isAtMost([...widths][0]!, 110)
-        assert.isAtLeast([...widths][0]!, 109)
-        assert.notInclude(AuditTable.render(lines, Infinity), "…")
+        for (const columns of [80, 110]) {
+          const table = AuditTable.render(lines, columns)
+          assert.notInclude(table, "\u001b")
+          assert.include(table, "…")
+          const widths = new Set(table.split("\n").map(Width.of))
+          assert.lengthOf([...widths], 1)
+          assert.isAtMost([...widths][0]!, columns)
+          assert.isAtLeast([...widths][0]!, columns - 1)
+        }
       })
     ))
 })

@@ -81,6 +81,38 @@ describe("Output", () => {
       )
     }))
 
+  it.scoped("wraps notes between words, as wide as a terminal is, and code not at all", () =>
+    Effect.gen(function*() {
+      const notes = [
+        "Warning: this is a sentence of some words.",
+        "  \u001b[33mIt hits every resource of the kind.\u001b[39m",
+        "    kubectl get pods --namespace=shop --output=wide",
+        "\u001b[2m$ kubectl get pods --namespace=shop --output=wide\u001b[22m",
+        "See https://example.com/a/very/long/address/of/a/page",
+        "数据库数据库数据库数据库数据库数据库"
+      ]
+      const shown = (options: Parameters<typeof screen>[0]) =>
+        Effect.gen(function*() {
+          const { output, text } = yield* screen(options)
+          yield* Effect.forEach(notes, output.note)
+          return text()
+        })
+      assert.deepStrictEqual((yield* shown({ stderr: true, columns: 30 })).split("\n"), [
+        "Warning: this is a sentence of",
+        "some words.",
+        "  \u001b[33mIt hits every resource of",
+        "  the kind.\u001b[39m",
+        "    kubectl get pods --namespace=shop --output=wide",
+        "\u001b[2m$ kubectl get pods --namespace=shop --output=wide\u001b[22m",
+        "See",
+        "https://example.com/a/very/long/address/of/a/page",
+        "数据库数据库数据库数据库数据库",
+        "数据库",
+        ""
+      ])
+      assert.strictEqual(yield* shown({ stdout: true, columns: 30 }), `${notes.join("\n")}\n`)
+    }))
+
   it.scoped("does so without escape sequences where there are no colours", () =>
     Effect.gen(function*() {
       const { output, text } = yield* screen({ stderr: true, env: { NO_COLOR: "1" } })

@@ -225,6 +225,20 @@ describe("hostile texts", () => {
     "key=aA1",
     "curl -u ",
     "mysql -p",
+    "docker login ",
+    "{a: ",
+    "{a: 'b",
+    "{a: \"\\\"",
+    "map[name:PASSWORD value:",
+    "<add key=\"a\" value=\"",
+    "DB_PASSWORD ",
+    "DB_PASSWORD=a'b ",
+    "password=a&",
+    "user:pw@h:",
+    "://a:'",
+    "*:*:*:",
+    "password is: ",
+    "use the following password:\n",
     "identified by '",
     "password is ",
     "login a ",
@@ -254,6 +268,19 @@ describe("hostile texts", () => {
       }
     }
   }, 120_000)
+
+  it("take little time, however often a structure begins", () => {
+    const spent = (text: string) => {
+      const before = process.cpuUsage()
+      make().redact(text, "cluster")
+      const { system, user } = process.cpuUsage(before)
+      return (system + user) / 1000
+    }
+    const words = spent(repeated("some words, and more. ", 400_000))
+    for (const unit of ["[[", "a@tcp("]) {
+      assert.isBelow(spent(repeated(unit, 400_000)), 20 * words + 500, unit)
+    }
+  }, 60_000)
 
   it("take no more time when there is much to remember", () => {
     const values = Array.from({ length: 5000 }, (_, index) => `aaaaaa${index}${"b".repeat(index % 90)}`)

@@ -7,9 +7,9 @@ import * as Verbs from "../../src/kubectl/Verbs.js"
 import * as Plans from "../support/Plans.js"
 
 const policy = (mode: Policy["mode"], ...allow: ReadonlyArray<string>): Policy => ({ mode, allow: new Set(allow) })
-const judged = (plan: Plans.Plan) => judge(plan.args, { stdin: plan.stdin ?? false })
+const judged = (plan: Plans.Plan) => judge(plan.args, Plans.given(plan))
 const confirmed = (...args: ReadonlyArray<string>): Extract<Verdict, { _tag: "Confirm" }> => {
-  const verdict = judge(args, { stdin: true })
+  const verdict = judge(args, { stdin: "kind: ConfigMap\n" })
   if (verdict._tag !== "Confirm") return assert.fail(`${args.join(" ")}: ${verdict._tag}`)
   return verdict
 }
@@ -23,7 +23,7 @@ describe("Safety.judge", () => {
   for (const [group, plans] of Plans.groups) {
     it(`judges the corpus: ${group}`, () => {
       const wrong = plans.flatMap(({ args, stdin, ...expected }) => {
-        const { _tag, ...verdict } = judge(args, { stdin: stdin ?? false })
+        const { _tag, ...verdict } = judge(args, Plans.given({ stdin }))
         const found = "destructive" in verdict
           ? {
             verdict: _tag,
@@ -188,7 +188,7 @@ describe("Safety.judge", () => {
     for (const args of [["apply", "-f", "-"], ["delete", "-f-"], ["get", "--filename=-"], ["logs", "-f", "-"]]) {
       const follows = args[0] === "logs"
       assert.strictEqual(judge(args)._tag, follows ? "Confirm" : "Refused")
-      assert.strictEqual(judge(args, { stdin: true })._tag, "Confirm")
+      assert.strictEqual(judge(args, { stdin: "kind: ConfigMap\n" })._tag, "Confirm")
     }
   })
 })
@@ -236,7 +236,7 @@ describe("Safety.decide", () => {
 
   it("lets one word allow none of its sub-verbs, and create only manifests", () => {
     const allowed = policy("auto", "rollout", "create", "set", "apply", "config")
-    const run = (...args: ReadonlyArray<string>) => decide(judge(args, { stdin: true }), allowed)
+    const run = (...args: ReadonlyArray<string>) => decide(judge(args, { stdin: "kind: ConfigMap\n" }), allowed)
     assert.strictEqual(run("rollout", "restart", "deploy/x"), "ask")
     assert.strictEqual(run("create", "deployment", "x", "--image=y"), "ask")
     assert.strictEqual(run("create", "-f", "-"), "run")

@@ -29,18 +29,19 @@ describe("Table.render", () => {
     )
   })
 
-  it("wraps the widest columns so that it fits", () => {
-    const rows = [["Supported Models", "openai/gpt-4o, anthropic/claude-sonnet-4-0, demo/echo"]]
-    assert.deepStrictEqual(Table.render(["Property", "Value"], rows, { width: 40 }).split("\n"), [
-      "┏━━━━━━━━━━━━━━━━━━┳━━━━━━━━━━━━━━━━━━━┓",
-      "┃ Property         ┃ Value             ┃",
-      "┡━━━━━━━━━━━━━━━━━━╇━━━━━━━━━━━━━━━━━━━┩",
-      "│ Supported Models │ openai/gpt-4o,    │",
-      "│                  │ anthropic/claude- │",
-      "│                  │ sonnet-4-0,       │",
-      "│                  │ demo/echo         │",
-      "└──────────────────┴───────────────────┘"
+  it("wraps between words first, and leaves names whole", () => {
+    const rows = [["checkout-7d9c5b6f4-x2v9q", "The image example.com/shop/checkout:1.9.3 does not exist."]]
+    const drawn = (width: number) => Table.render(["Pod", "Why"], rows, { width }).split("\n").slice(3, -1)
+    assert.deepStrictEqual(drawn(70), [
+      "│ checkout-7d9c5b6f4-x2v9q │ The image                               │",
+      "│                          │ example.com/shop/checkout:1.9.3 does    │",
+      "│                          │ not exist.                              │"
     ])
+    // Too narrow for the longest word: that of the text is broken, and the name stays as it is.
+    assert.include(drawn(50)[0], "│ checkout-7d9c5b6f4-x2v9q │ The image ")
+    assert.include(drawn(47)[0], "│ checkout-7d9c5b6f4-x2v9q │ The image ")
+    assert.notInclude(drawn(46)[0], "checkout-7d9c5b6f4-x2v9q")
+    assert.deepStrictEqual([...widths(drawn(46).join("\n"))], [46])
   })
 
   it("wraps the head and what has no blanks too", () => {

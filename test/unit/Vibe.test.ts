@@ -22,6 +22,23 @@ describe("the assistant", () => {
       } else assert.fail("it failed")
     }))
 
+  it.effect("tells of each secret once, before the request leaves, and records it", () =>
+    Effect.gen(function*() {
+      const played = yield* play({
+        request: "is password=Tr0ub4dor-x7-Kq the one of web?",
+        replies: [command("get", "deployment", "web", "-o", "yaml"), command("get", "pods"), plan({ text: "No." })],
+        cluster: ([, kind]) => ({ stdout: kind === "pods" ? "NAME\n" : "DB_PASSWORD=hunter2-Zx9-kkQ\n" })
+      })
+      const told = played.seen.filter((line) => line.startsWith("redacted: "))
+      const sentence = "redacted: 1 secret (password) was replaced before the request left this machine."
+      assert.deepStrictEqual(told, [sentence, sentence])
+      // After the command that read it, and not after the answer.
+      assert.isBelow(played.seen.lastIndexOf(sentence), played.seen.indexOf("running: kubectl get pods"))
+      assert.notInclude(sent(played, 1), "hunter2")
+      const recorded = played.audit.flatMap((entry) => entry.event === "request" ? [entry.redacted.length] : [])
+      assert.deepStrictEqual(recorded, [1, 2, 2])
+    }))
+
   it.effect("looks, and says what it saw", () =>
     Effect.gen(function*() {
       const played = yield* play({
@@ -42,6 +59,17 @@ describe("the assistant", () => {
       }
     }))
 
+  it.effect("forgives the program's name in front of its arguments, and judges what comes after it", () =>
+    Effect.gen(function*() {
+      const look = yield* play({ replies: [command("kubectl", "get", "pods"), plan({})] })
+      assert.deepStrictEqual(look.ran, [{ args: ["get", "pods"], stdin: undefined, attached: false }])
+      const change = yield* play({ replies: [command("kubectl", "delete", "pods", "--all")] })
+      assert.deepStrictEqual(change.ran.filter(({ args: [verb] }) => verb !== "get"), [])
+      assert.strictEqual(failure(change)?._tag, "NotConfirmed")
+      const twice = yield* play({ replies: [command("kubectl", "kubectl", "get"), command("kubectl", "kubectl")] })
+      assert.deepStrictEqual([twice.ran, failure(twice)?._tag], [[], "CommandRefused"])
+    }))
+
   it.effect("asks before it changes something, and shows what would be hit", () =>
     Effect.gen(function*() {
       const played = yield* play({
@@ -50,7 +78,7 @@ describe("the assistant", () => {
         cluster: (args) => ({ stdout: args[0] === "get" ? "pod/web-1\n" : "pod \"web-1\" deleted\n" })
       })
       assert.strictEqual(played.asked.length, 1)
-      assert.deepStrictEqual(played.asked[0]?.targets, ["pod/web-1"])
+      assert.deepStrictEqual(played.asked[0]?.targets, { names: ["pod/web-1"], count: 1, isPartial: false })
       assert.strictEqual(played.asked[0]?.text, "because")
       assert.deepStrictEqual(played.ran.map(({ args }) => args[0]), ["get", "delete"])
       assert.strictEqual(played.answer, "Gone.")
@@ -88,6 +116,8 @@ describe("the assistant", () => {
       assert.strictEqual(failure(played)?._tag, "NotConfirmed")
       assert.include(failure(played)?.remedy, "--yes")
       assert.deepStrictEqual(played.ran, [])
+      const destroying = yield* play({ replies: [command("delete", "pod", "web-1")] })
+      assert.deepStrictEqual(destroying.ran, [], "nobody would see what it would hit")
     }))
 
   it.effect("with --yes, it asks nobody", () =>
@@ -108,6 +138,13 @@ describe("the assistant", () => {
         decisions: [yes, no]
       })
       assert.deepStrictEqual(played.ran.map(({ args }) => args), [["get", "pods"]])
+      const destroying = yield* play({
+        replies: [command("delete", "pod", "web-1")],
+        policy: { mode: "manual", allow: new Set() },
+        decisions: [no]
+      })
+      assert.deepStrictEqual(destroying.ran, [], "not even for what it would hit")
+      assert.isUndefined(destroying.asked[0]?.targets)
     }))
 
   it.effect("asks once for a verb that does not destroy, where the profile says so", () =>
@@ -251,15 +288,26 @@ describe("the assistant", () => {
     Effect.gen(function*() {
       for (
         const stderr of [
-          "E1126 memcache.go\nThe connection to the server localhost:8080 was refused - did you specify the right host or port?\n",
+          "E1126 09:00:00.1 1 memcache.go:265] couldn't get current server API group list: Unable to connect to the "
+          + "server\nThe connection to the server localhost:8080 was refused - did you specify the right host or port?\n",
           "Unable to connect to the server: dial tcp: lookup x: no such host",
-          "error: current-context is not set"
+          "error: current-context is not set",
+          "Error in configuration: context was not found for specified context: prod"
         ]
       ) {
         const played = yield* play({ replies: [command("get", "pods")], cluster: () => ({ stderr, exitCode: 1 }) })
         assert.strictEqual(failure(played)?._tag, "ClusterUnreachable")
-        assert.include(stderr, failure(played)?.summary.replace("kubectl reaches no cluster: ", "") ?? "nothing")
+        const said = failure(played)?.summary.replace("kubectl reaches no cluster: ", "") ?? "nothing"
+        assert.include(stderr.split("\n"), said)
+        assert.notMatch(said, /^E\d/)
       }
+      const refused = "E1126 09:00:00.1 1 memcache.go:265] couldn't get current server API group list: forbidden\n"
+        + "Error from server (Forbidden): unknown"
+      const played = yield* play({
+        replies: [command("get", "pods"), plan({ text: "You may not." })],
+        cluster: () => ({ stderr: refused, exitCode: 1 })
+      })
+      assert.strictEqual(played.answer, "You may not.", "it was reached")
     }))
 
   it.effect("tells the model when there is no kubectl, and a command ends the run with how to get one", () =>
@@ -305,6 +353,32 @@ describe("the assistant", () => {
       assert.include(sent(second, 0), "Prefers namespace web.")
       assert.strictEqual(second.memory, first.memory)
       assert.strictEqual((yield* play({ replies: [plan({ memory: "x" })] })).memory, "", "switched off")
+    }))
+
+  it.effect("says what was replaced, of the cluster's too, and records it with the request it was in", () =>
+    Effect.gen(function*() {
+      const played = yield* play({
+        replies: [
+          command("logs", "web"),
+          command("get", "pods"),
+          plan({ action: "FEEDBACK", text: "Which?" }),
+          plan({})
+        ],
+        cluster: ([verb]) => ({ stdout: verb === "logs" ? "password=hunter2-of-the-logs\n" : "fine\n" }),
+        words: ["password=hunter2-of-mine"]
+      })
+      assert.deepStrictEqual(
+        played.seen.filter((line) => line.startsWith("redacted")),
+        Array.from(
+          { length: 2 },
+          () => "redacted: 1 secret (password) was replaced before the request left this machine."
+        )
+      )
+      assert.notInclude(JSON.stringify(played.requests), "hunter2")
+      assert.deepStrictEqual(
+        played.audit.flatMap((entry) => entry.event === "request" ? entry.redacted.length : []),
+        [0, 1, 1, 2]
+      )
     }))
 
   it.effect("marks what is not the user's with marks that differ from run to run", () =>

@@ -399,4 +399,28 @@ describe("vibectl vibe", () => {
       assert.isTrue((yield* type("vibe")).ok)
       assert.strictEqual((yield* type("vibe", "  ")).report?.exitCode, 2)
     }).pipe(Effect.provide(NodeContext.layer)))
+
+  it.scoped("says what it took, when the configuration or a flag says so", () =>
+    Effect.gen(function*() {
+      const { type } = yield* person({ events: [text("a"), done, metrics] })
+      yield* type("setup-proxy", "configure", url)
+      const says = (...flags: ReadonlyArray<string>) =>
+        Effect.map(type("vibe", ...flags, "x"), ({ stderr }) => stderr !== "")
+      assert.deepStrictEqual([yield* says(), yield* says("--show-metrics")], [false, true])
+      yield* type("config", "set", "assistant.show_metrics", "true")
+      assert.deepStrictEqual([yield* says(), yield* says("--no-show-metrics")], [true, false])
+      assert.isFalse((yield* type("vibe", "--show-metrics", "--no-show-metrics", "x")).ok)
+    }).pipe(Effect.provide(NodeContext.layer)))
+
+  it.scoped("asks nothing when it is told what cannot be", () =>
+    Effect.gen(function*() {
+      const { requests, type } = yield* person()
+      yield* type("setup-proxy", "configure", url)
+      assert.match((yield* type("vibe", "--max-steps", "0", "x")).report?.lines ?? "", /between 1 and 100/)
+      yield* type("config", "set", "assistant.allow_verbs", "skale")
+      const refused = (yield* type("vibe", "x")).report
+      assert.match(refused?.lines ?? "", /names 'skale'[^]*Did you mean scale/)
+      assert.strictEqual(refused?.exitCode, 2)
+      assert.lengthOf(requests, 0)
+    }).pipe(Effect.provide(NodeContext.layer)))
 })

@@ -23,8 +23,8 @@ describe("vibectl models", () => {
       const { type } = yield* configured({ models, defaultModel: "p/b" })
       const { stderr, stdout } = yield* type("models")
       assert.strictEqual(stderr, "")
-      assert.match(stdout, /│ p\/a +│ +│ p +│ yes +│ +│ +│/)
-      assert.match(stdout, /│ p\/b +│ yes +│ p +│ no +│ 8192 +│ fast, b +│/)
+      assert.match(stdout, /│ p\/a +│ +│ yes +│ +│ +│/)
+      assert.match(stdout, /│ p\/b +│ yes +│ no +│ 8192 +│ fast, b +│/)
       const json = JSON.parse((yield* type("models", "--output", "json")).stdout) as ReadonlyArray<object>
       assert.deepStrictEqual(json, [
         {
@@ -89,15 +89,52 @@ describe("help", () => {
 
   it.scoped("is what those get who ask for nothing, and names a command as it is typed", () =>
     Effect.gen(function*() {
-      assert.strictEqual(yield* usage("/b/vibectl"), "$ vibectl")
+      assert.strictEqual(yield* usage("/b/vibectl"), "$ vibectl <COMMAND>")
       assert.include(yield* usage("/b/vibectl", "vibe"), "$ vibectl vibe [")
       assert.strictEqual(
         yield* usage("/b/vibectl", "setup-proxy", "use", "--help"),
         "$ vibectl setup-proxy use <PROFILE>"
       )
-      assert.strictEqual(yield* usage("/b/vibectl", "config", "--help"), "$ vibectl config")
+      assert.strictEqual(yield* usage("/b/vibectl", "config", "--help"), "$ vibectl config <COMMAND>")
+      assert.strictEqual(yield* usage("/b/vibectl", "setup-proxy"), "$ vibectl setup-proxy <COMMAND>")
+      assert.strictEqual(
+        yield* usage("/b/vibectl", "setup-proxy", "configure", "-h"),
+        "$ vibectl setup-proxy configure [OPTIONS] [PROFILE] URL"
+      )
+      assert.strictEqual(yield* usage("/b/vibectl", "setup-proxy", "url", "-h"), "$ vibectl setup-proxy url [PROFILE]")
       assert.include(yield* usage("/b/kubectl-vibe"), "$ kubectl vibe [")
       assert.include(yield* usage("/b/kubectl-vibe", "--help"), "$ kubectl vibe [")
+    }).pipe(Effect.provide(NodeContext.layer)))
+
+  it.scoped("says what each option does, on lines that fit", () =>
+    Effect.gen(function*() {
+      const { type } = yield* person()
+      const { stdout } = yield* type("vibe", "--help")
+      assert.match(stdout, /^ {2}--mode manual\|semiauto\|auto {2}What may run unasked: .*\n {31}\S/m)
+      assert.match(stdout, /^ {2}-y, --yes {20}Say yes beforehand/m)
+      assert.match(stdout, /^ {2}<request>\.\.\. {2}What to do or to answer/m)
+      for (const words of [["--help"], ["vibe", "-h"], ["config", "get", "-h"]]) {
+        for (const line of (yield* type(...words)).stdout.split("\n")) assert.isAtMost(line.length, 80)
+      }
+    }).pipe(Effect.provide(NodeContext.layer)))
+
+  it.scoped("is not asked for by words after --", () =>
+    Effect.gen(function*() {
+      const { type } = yield* person()
+      assert.include((yield* type("memory", "set", "--", "--help")).stderr, "6 characters are kept")
+    }).pipe(Effect.provide(NodeContext.layer)))
+
+  it.scoped("is what a mistyped option of vibe points to, as it is no word of a request", () =>
+    Effect.gen(function*() {
+      const { type } = yield* person()
+      for (const word of ["--dryrun", "-n", "--max-step=3"]) {
+        const { failed } = yield* type("vibe", "delete", "all", word)
+        assert.strictEqual(failed?.exitCode, 2)
+        assert.include(failed?.lines, `${word.split("=")[0]} is no option of vibe.`)
+      }
+      for (const request of [["what does --watch do"], ["what is -1"], ["a - b"]]) {
+        assert.include((yield* type("vibe", ...request)).failed?.lines, "No server is configured yet")
+      }
     }).pipe(Effect.provide(NodeContext.layer)))
 
   it.scoped("takes what kubectl-vibe is given for a request", () =>

@@ -33,7 +33,7 @@ const show = Command.make("show", { profile, tail, output }, (input) =>
     const { file, lines } = yield* trailOf(input)
     if (input.output === "json") return yield* screen.line(`[${lines.map(encode).join(",\n ")}]`)
     if (lines.length === 0) return yield* screen.note(`Nothing is recorded in ${file}.`)
-    yield* screen.line(AuditTable.render(lines, columnsOf(screen)))
+    yield* screen.line(AuditTable.render(lines, screen.columns))
   })).pipe(Command.withDescription("Show the entries, the newest last"))
 
 const format = Options.choice("output", ["json", "csv"]).pipe(
@@ -77,7 +77,7 @@ const info = Command.make("info", { profile, output }, (input) =>
       ["Last", facts.last ?? "—"],
       ["Damaged lines", String(damaged)],
       ["Rotated files", facts.rotated.length === 0 ? "none" : facts.rotated.join(", ")]
-    ]))
+    ], { width: screen.columns }))
   })).pipe(Command.withDescription("Show where the log is, how much it holds, and since when"))
 
 export const audit = Command.make("audit").pipe(
@@ -119,8 +119,3 @@ const trailOf = (input: { readonly profile: Option.Option<string>; readonly tail
   })
 
 const timeOf = (line: Line | undefined): string | null => line === undefined ? null : DateTime.formatIso(line.time)
-
-/** What no terminal shows is not shortened. */
-const columnsOf = (screen: Output["Type"]): number => {
-  return screen.columns ?? Infinity
-}

@@ -45,7 +45,7 @@ const show = Command.make("show", { output }, (input) =>
       return yield* screen.line(JSON.stringify({ file: loaded.file, settings }, undefined, 2))
     }
     const cells = rows.map(({ key, source, value }) => [key, cell(value), source])
-    yield* screen.line(Table.render(["Setting", "Value", "Source"], cells))
+    yield* screen.line(Table.render(["Setting", "Value", "Source"], cells, { width: screen.columns }))
   })).pipe(Command.withDescription("Show every setting in effect and where it comes from"))
 
 const get = Command.make("get", { key, output }, (input) =>

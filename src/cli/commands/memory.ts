@@ -8,6 +8,7 @@ import { fitted, Memory } from "../../assistant/Memory.js"
 import { ClientConfig } from "../../config/ClientConfig.js"
 import { harmless, Output } from "../../terminal/Output.js"
 import { UsageInvalid } from "../../terminal/UsageInvalid.js"
+import * as Wrap from "../../terminal/Wrap.js"
 
 const show = Command.make("show", {}, () =>
   Effect.gen(function*() {
@@ -15,7 +16,7 @@ const show = Command.make("show", {}, () =>
     const { file, read } = yield* Memory
     const text = yield* read
     if (text === "") return yield* screen.note(`The memory is empty (${file}).`)
-    yield* screen.write(screen.isTerminal ? harmless(text) : text)
+    yield* screen.write(screen.columns === undefined ? text : Wrap.prose(harmless(text), screen.columns))
   })).pipe(Command.withDescription("Print the memory"))
 
 const set = Command.make("set", {

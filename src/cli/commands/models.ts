@@ -25,12 +25,13 @@ export const models = Command.make("models", { proxy, output }, (input) =>
     const rows = info.models.map((model) => [
       model.id,
       isDefault(model, info) ? "yes" : "",
-      model.provider,
       model.streams ? "yes" : "no",
       model.contextLength === undefined ? "" : String(model.contextLength),
       model.aliases.join(", ")
     ])
-    yield* screen.line(Table.render(["Model", "Default", "Provider", "Streams", "Context", "Aliases"], rows))
+    yield* screen.line(
+      Table.render(["Model", "Default", "Streams", "Context", "Aliases"], rows, { width: screen.columns })
+    )
   }))).pipe(Command.withDescription("List the models of the server"))
 
 // -- internals ---------------------------------------------------------------

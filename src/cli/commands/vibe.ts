@@ -14,7 +14,7 @@ import { Connector } from "../Connector.js"
 import * as Privacy from "../Privacy.js"
 import * as Target from "../Target.js"
 import * as TerminalFace from "../TerminalFace.js"
-import { output, proxy } from "./options.js"
+import { output, proxy, toggle } from "./options.js"
 
 export const vibe = Command.make("vibe", {
   request: Args.text({ name: "request" }).pipe(
@@ -28,14 +28,12 @@ export const vibe = Command.make("vibe", {
     Options.optional
   ),
   model: Options.text("model").pipe(
+    Options.withPseudoName("MODEL"),
     Options.withDescription("provider/model or an alias, instead of assistant.model or the server's default"),
     Options.optional
   ),
   proxy,
-  showKubectl: Options.boolean("show-kubectl", { negationNames: ["no-show-kubectl"] }).pipe(
-    Options.withDescription("Show each kubectl command that runs"),
-    Options.optional
-  ),
+  showKubectl: toggle("show-kubectl", "Show each kubectl command that runs"),
   yes: Options.boolean("yes", { aliases: ["y"] }).pipe(
     Options.withDescription("Say yes beforehand to every command that would be asked about")
   ),
@@ -47,10 +45,7 @@ export const vibe = Command.make("vibe", {
     Options.withDescription("How many steps the model may take"),
     Options.optional
   ),
-  showMetrics: Options.boolean("show-metrics", { negationNames: ["no-show-metrics"] }).pipe(
-    Options.withDescription("Say what it took: tokens, cost, time to the first token"),
-    Options.optional
-  ),
+  showMetrics: toggle("show-metrics", "Say what it took: tokens, cost, time to the first token"),
   output
 }, (input) =>
   Effect.scoped(Effect.gen(function*() {
@@ -61,6 +56,8 @@ export const vibe = Command.make("vibe", {
         remedy: "Say what you want, e.g. `vibectl vibe \"explain kubernetes pods\"`."
       })
     }
+    const mistyped = input.request.find((word) => /^--?[a-z][\w-]*(?:=|$)/i.test(word))
+    if (mistyped !== undefined) return yield* notAnOption(mistyped)
     const target = yield* Target.profile(Option.getOrUndefined(input.proxy))
     const { profile, settings: { assistant } } = target
     const maxSteps = Option.getOrElse(input.maxSteps, () => assistant.max_steps)
@@ -104,6 +101,13 @@ export const vibe = Command.make("vibe", {
   }))).pipe(Command.withDescription("Ask, or have something done on a cluster, and read the answer as it is produced"))
 
 // -- internals ---------------------------------------------------------------
+
+/** It would be taken for a word of the request, and what it asks for would not be done. */
+const notAnOption = (word: string) =>
+  new UsageInvalid({
+    summary: `${word.split("=")[0]} is no option of vibe.`,
+    remedy: "`vibectl vibe --help` lists them; a request that has such a word stands in quotes."
+  })
 
 const notAVerb = (name: string) => {
   const closest = nearest(name, Verbs.names())
