@@ -2,7 +2,7 @@
  * What callers may use, enforced: a call is let in when all of its bounds let it
  * pass, and booked with what it used, however it ends.
  */
-import { Clock, Context, Effect, Either, Layer, Random, type Scope } from "effect"
+import { Clock, Context, Effect, Either, FiberRef, Layer, LogLevel, Random, type Scope } from "effect"
 import type { LimitsSection } from "../config/ServerSettings.js"
 import type { Caller } from "../domain/Answer.js"
 import * as Cost from "../domain/Cost.js"
@@ -79,52 +79,65 @@ export const make = (options: Options, store: Store["Type"]): Effect.Effect<Limi
     const inform = options.inform ?? Inform.make()
     const warning = yield* rarely(Effect.logWarning("calls pass without limits: their store cannot be used"))
 
-    /** The reservation that is taken, whose settlement is sure. */
-    const take = (ask: Ask, until: number, call: Call, booked: boolean) => {
+    // Servers that share a store must not make the same one.
+    const server = yield* randomId
+    let calls = 0
+
+    /** The reservation that is taken, whose settlement is sure; with what `also` begins and ends. */
+    const take = (ask: Ask, until: number, call: Call, booked: boolean, also: During = nothing) => {
       const settle = (taken: Ask) =>
-        Effect.suspend(() =>
-          store.settle(taken, Spending.settlement(taken, booked ? accountOf(taken, call) : undefined, call.spending()))
-        ).pipe(Effect.zipRight(Effect.sync(() => line.freed(taken))))
+        Effect.suspend(() => {
+          const account = booked ? accountOf(taken, call) : undefined
+          return Effect.flatMap(store.settle(taken, Spending.settlement(taken, account, call.spending())), () => {
+            line.freed(taken)
+            return also.end
+          })
+        })
       const taking = Effect.matchEffect(line.pass(ask, until), {
-        onSuccess: Either.match({
-          onLeft: (refusal): Effect.Effect<Ask, LimitExceeded | LimitsUnavailable> => exceeded(refusal),
-          onRight: (taken) => Effect.succeed(taken)
-        }),
+        onSuccess: (found): Effect.Effect<Ask, LimitExceeded | LimitsUnavailable> =>
+          Either.isRight(found) ? Effect.succeed(found.right) : exceeded(found.left),
         onFailure: (failure) => unavailable(options.onUnavailable, failure, warning, ask)
       })
-      return Effect.uninterruptible(Effect.tap(taking, (taken) => Effect.addFinalizer(() => settle(taken))))
+      return Effect.uninterruptible(
+        Effect.tap(taking, (taken) => Effect.zipRight(also.begin, Effect.addFinalizer(() => settle(taken))))
+      )
     }
 
-    const askFor = (call: Call, model: string, price: Price | undefined, bounds: ReadonlyArray<Bound>) =>
-      Effect.gen(function*() {
-        const usage = { inputTokens: call.inputTokens, outputTokens: options.reserveOutputTokens }
-        const { access, subject } = call.caller
-        return {
-          id: yield* randomId,
-          at: yield* Clock.currentTimeMillis,
-          bounds,
-          tokens: usage.inputTokens + usage.outputTokens,
-          cost: price === undefined ? 0 : Cost.ofUsage(price, usage),
-          account: { subject, tenant: access.tenant ?? "", model }
-        }
-      })
+    const askFor = (
+      call: Call,
+      model: string,
+      price: Price | undefined,
+      bounds: ReadonlyArray<Bound>,
+      at: number
+    ): Ask => {
+      const usage = { inputTokens: call.inputTokens, outputTokens: options.reserveOutputTokens }
+      const { access, subject } = call.caller
+      return {
+        id: `${server}.${(calls++).toString(36)}`,
+        at,
+        bounds,
+        tokens: usage.inputTokens + usage.outputTokens,
+        cost: price === undefined ? 0 : Cost.ofUsage(price, usage),
+        account: { subject, tenant: access.tenant ?? "", model }
+      }
+    }
 
-    const admit = (call: Call) =>
-      Effect.gen(function*() {
+    const admit = (call: Call, sub: string) =>
+      Effect.clockWith((clock): Effect.Effect<number, Refused, Scope.Scope> => {
         const { caller, length, model, price } = call
         const most = Bounds.ofRequest(caller.access, models, model, "maxInputLength")
-        if (most !== undefined && length > most) return yield* tooLong(length, most)
+        if (most !== undefined && length > most) return tooLong(length, most)
         const bounds = [...Bounds.ofCaller(caller), ...Bounds.ofModel(models, model)]
         const unpriced = price === undefined ? Bounds.countsDollars(bounds) : undefined
-        if (unpriced !== undefined) return yield* notPriced(unpriced, model, caller)
-        const ask = yield* askFor(call, model, price, bounds)
+        if (unpriced !== undefined) return notPriced(unpriced, model, caller)
+        const ask = askFor(call, model, price, bounds, clock.unsafeCurrentTimeMillis())
         const seconds = Bounds.ofRequest(caller.access, models, model, "requestTimeoutSeconds") ?? Infinity
         const until = Math.min(ask.at + Math.min(max_wait_seconds, seconds) * 1000, caller.deadline)
-        const taken = yield* take(ask, until, call, true)
-        yield* Effect.logDebug("the call was let in").pipe(
-          Effect.annotateLogs({ bounds: bounds.map(({ key }) => key), reservedTokens: ask.tokens })
+        const during = { begin: Metrics.inFlight([sub], 1), end: Metrics.inFlight([sub], -1) }
+        return Effect.flatMap(
+          take(ask, until, call, true, during),
+          (taken) => Effect.as(debugging(ask), taken.at - ask.at)
         )
-        return taken.at - ask.at
       })
 
     const admitModel = (call: Call, model: string, price: Price | undefined) =>
@@ -132,16 +145,15 @@ export const make = (options: Options, store: Store["Type"]): Effect.Effect<Limi
         const held = new Set(Bounds.ofModel(models, call.model).map(({ key }) => key))
         const bounds = Bounds.ofModel(models, model).filter(({ key }) => !held.has(key))
         if (bounds.length === 0) return
-        yield* take(yield* askFor(call, model, price, bounds), 0, call, false)
+        yield* take(askFor(call, model, price, bounds, yield* Clock.currentTimeMillis), 0, call, false)
       })
 
     return {
       admit: (call) => {
         const sub = Metrics.subjects.of(call.caller.subject)
         return Metrics.requests([sub]).pipe(
-          Effect.zipRight(admit(call)),
-          Effect.tapErrorTag("LimitExceeded", ({ type }) => Metrics.limited([sub, type])),
-          Effect.zipLeft(Effect.acquireRelease(Metrics.inFlight([sub], 1), () => Metrics.inFlight([sub], -1)))
+          Effect.zipRight(admit(call, sub)),
+          Effect.tapErrorTag("LimitExceeded", ({ type }) => Metrics.limited([sub, type]))
         )
       },
       admitModel,
@@ -167,11 +179,28 @@ export const make = (options: Options, store: Store["Type"]): Effect.Effect<Limi
 const accountOf = ({ account }: Ask, { listed, spending }: Call): Account =>
   listed || spending().attempts.length > 0 ? account : { ...account, model: Spending.unlisted(account.model) }
 
-/** Servers that share a store must not make the same one. */
 const randomId = Effect.map(
   Effect.all([Random.nextIntBetween(0, 2 ** 48), Random.nextIntBetween(0, 2 ** 48)]),
   ([one, other]) => one.toString(36) + other.toString(36)
 )
+
+/** What goes on while a call does. */
+interface During {
+  readonly begin: Effect.Effect<void>
+  readonly end: Effect.Effect<void>
+}
+
+const nothing: During = { begin: Effect.void, end: Effect.void }
+
+/** Most servers do not tell it, and then it should cost nothing. */
+const debugging = ({ bounds, tokens }: Ask): Effect.Effect<void> =>
+  Effect.flatMap(FiberRef.get(FiberRef.currentMinimumLogLevel), (least) =>
+    LogLevel.greaterThan(least, LogLevel.Debug)
+      ? Effect.void
+      : Effect.annotateLogs(Effect.logDebug("the call was let in"), {
+        bounds: bounds.map(({ key }) => key),
+        reservedTokens: tokens
+      }))
 
 const unavailable = (
   choice: Options["onUnavailable"],
