@@ -120,7 +120,7 @@ const at = (text: string, separator: number, quoteAt: number): Found | undefined
       start,
       quoteAt >= 0 && quoteAt < key.start,
       text.slice(Math.max(0, key.start - 256), key.start),
-      leads && sign === "=" && /^[A-Z][A-Z0-9_]*$/.test(key.name)
+      leads && sign === "=" && !key.quoted && start === separator + 1
     )
   const value = text.slice(start, stop)
   if (
@@ -188,11 +188,13 @@ const wordValue = (text: string, start: number, inString: boolean, before: strin
   for (let match = stopper.exec(text); match !== null; match = stopper.exec(text)) {
     const { 0: character, index } = match
     if (/[,;&]/.test(character) && !another.test(text.slice(index + 1, index + 66))) continue
-    if (character === "&" && sole) continue
-    if (/["'`]/.test(character) && !before.includes(character) && /^["'`]\w/.test(text.slice(index, index + 2))) {
+    if (character === "&" && sole && /[A-Z]=$/.test(text.slice(start - 2, start))) continue
+    if (
+      /["'`]/.test(character) && sole && !before.includes(character) && /^["'`]\w/.test(text.slice(index, index + 2))
+    ) {
       continue
     }
-    if (character === "<" && !/[<>]/.test(before) && /^<[^/\s<]/.test(text.slice(index, index + 2))) continue
+    if (character === "<" && sole && !/[<>]/.test(before) && /^<[^/\s<]/.test(text.slice(index, index + 2))) continue
     // In a string, what looks like a line end to people is one.
     if (character === "\\" && !(inString && /^\\+(?:[nrt]|["'])/.test(text.slice(index, index + 16)))) continue
     stop = index

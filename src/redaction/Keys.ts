@@ -144,6 +144,7 @@ const telling = new Set(
     "iterations bits bytes cache storage host hostname port addr address ip tcp udp proto protocol location index column input output " +
     "generator generation exchange handler parser validator verifier operator agent sidecar proxy sync cookie secure samesite resource " +
     "resources selector list map set exists found missing needed optional auth authentication authorization policies rule rules config " +
+    "malformed untrusted trusted revoked invalid verified rejected denied rotated renewed issued refreshed mismatch " +
     "configuration settings options option lifetime expire expired expires window leeway skew manually automatically")
     .split(" ")
 )

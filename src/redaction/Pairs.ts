@@ -65,6 +65,8 @@ const columns = (text: string, see: See): void => {
   const value = text.slice(start).split(/\t| {2}/, 1)[0]?.trimEnd() ?? ""
   // Of a table these are the headings.
   if (found === undefined || found.when === "opaque" || /^[A-Z][A-Z -]*$/.test(text.slice(start).trim())) return
+  // A sentence goes on after the name of a variable, too.
+  if (/^[a-z]+(?: [^ ]+){3}/.test(value)) return
   if (isSecret(value, found, { ...place, after: ":" })) see(start, start + value.length, found.kind)
 }
 

@@ -23,7 +23,9 @@ export interface Place {
 
 export const isSecret = (value: string, trait: Trait, place: Place): boolean => {
   if (value === "" || Placeholder.is(value) || stands.test(value) || isOrdinary(value)) return false
-  if (place.after !== "name" && !place.quoted && (call.test(value) || attribute.test(value))) return false
+  if (place.after !== "name" && !place.quoted && (call.test(value) || attribute.test(value) || type.test(value))) {
+    return false
+  }
   switch (trait.when) {
     case "opaque":
       return isOpaque(value)
@@ -84,6 +86,7 @@ const stands = new RegExp(`^(?:${
 const call = /^[A-Za-z_][\w.]*(?:\(|\[["'\w])/
 const attribute =
   /^(?:self|this|os|env|config|cfg|settings|args|opts|options|process|request|req|var|local|data|module)\.[A-Za-z_.]+$/
+const type = /^(?:new [A-Z][A-Za-z.]*\(.*|[A-Z][A-Za-z]+(?:\.[A-Z][A-Za-z]+)+[,;)]?)$/
 const number = /^[\d.,_]+$/
 const measure = /^\d+(?:\.\d+)?(?:ms|s|m|h|d|w|y|%|[KMGT]i?B?)$/
 const version = /^v?\d+(?:\.\d+)*(?:-[\w.]+)?$/

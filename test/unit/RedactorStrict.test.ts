@@ -30,6 +30,7 @@ const rows: ReadonlyArray<readonly [text: string, expected: string]> = [
   ["[abc def", "▮"],
   ["HUNTERTWO", "▮"],
   ["MYTOKEN", "▮"],
+  ["abcd\nSOME TOKEN", "▮\n▮ ▮"],
   ["x9Kq7:abcdefg", "▮"],
   ["abcdef==", "▮"],
   ["one a=abcd", "▮"],
