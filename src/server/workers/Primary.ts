@@ -57,7 +57,7 @@ export const run = (given: Config.Options, terminal: Effect.Effect<boolean>) =>
       )
     })
 
-    yield* Effect.scoped(serving).pipe(
+    return yield* Effect.scoped(serving).pipe(
       Effect.provide(
         Audit.layer.pipe(
           Layer.provideMerge(State.store),
