@@ -48,6 +48,7 @@ describe("Ahead", () => {
         yield* store.reserve(first)
         yield* store.reserve(second)
         yield* store.settle(first, used(first, { tokens: 7, cost: 3 }))
+        yield* store.settle(first, used(first, { tokens: 50, cost: 50 }))
         assert.strictEqual(yield* other.outstanding, 0)
         yield* TestClock.adjust("50 millis")
         assert.strictEqual(yield* other.outstanding, 1)
@@ -84,6 +85,22 @@ describe("Ahead", () => {
       assert.isBelow(looks, 50)
       ahead.free(true)
       assert.strictEqual(totalOf(db, "subject alice"), taken)
+    }))
+
+  it.effect("gives back what it has set aside and nobody has touched for a while", () =>
+    Effect.gen(function*() {
+      const { ahead, db } = yield* alone
+      const bounds = [bound({ maxTokensPerDay: 100_000 })]
+      const total = () => totalOf(db, "subject alice")
+      ahead.reserve(ask(bounds), noon)
+      assert.strictEqual(total(), 170)
+      ahead.free()
+      assert.isTrue(ahead.take(ask(bounds), noon))
+      ahead.free()
+      assert.strictEqual(total(), 170)
+      ahead.free()
+      assert.strictEqual(total(), 20)
+      assert.isFalse(ahead.take(ask(bounds), noon))
     }))
 
   it.effect("goes to the file for another limit of the same, and for the last of each", () =>
