@@ -104,7 +104,7 @@ describe("precedence", () => {
 
 describe("unknown keys", () => {
   const server =
-    "host, port, enable_auth, log_level, log_format, jwt_secret, jwt_secret_file, jwt_previous_secret_files, default_model, drain_seconds, heartbeat_seconds, max_message_bytes, max_streams_per_connection, allow_open_access, metrics_port, metrics_host, limits"
+    "host, port, workers, enable_auth, log_level, log_format, jwt_secret, jwt_secret_file, jwt_previous_secret_files, default_model, drain_seconds, heartbeat_seconds, max_message_bytes, max_streams_per_connection, allow_open_access, metrics_port, metrics_host, limits"
   says(
     "at every level, all at once, with the nearest",
     {
