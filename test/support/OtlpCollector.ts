@@ -48,7 +48,7 @@ export interface OtlpCollector {
   readonly requests: ReadonlyArray<Received>
   readonly spans: () => ReadonlyArray<Span>
   readonly metrics: () => ReadonlyArray<Metric>
-  /** The status of further answers, and how long they take. */
+  /** The status of answers to further requests, and how long they take. */
   readonly answer: (status: number, millis?: number) => void
 }
 
@@ -64,7 +64,9 @@ export const make = Effect.map(
           const text = Buffer.concat(chunks).toString()
           const body = request.headers["content-type"] === "application/json" ? JSON.parse(text) as Body : undefined
           requests.push({ path: request.url ?? "", headers: request.headers, body })
-          setTimeout(() => response.writeHead(answering.status).end("{}"), answering.millis)
+          // As it was when the request came: who waits for that changes it for the next one.
+          const { millis, status } = answering
+          setTimeout(() => response.writeHead(status).end("{}"), millis)
         })
       })
       const bodies = () => requests.flatMap(({ body }) => body ?? [])
