@@ -95,15 +95,15 @@ export const decide = (verdict: Verdict, policy: Policy): "run" | "ask" | "refus
 const refused = (because: string): Verdict => ({ _tag: "Refused", because, instead: undefined })
 
 const confirm = (verb: string, concerns: ReadonlyArray<Concern.Concern>) => {
-  const any = (holds: (concern: Concern.Concern) => boolean | undefined) =>
+  const some = (holds: (concern: Concern.Concern) => boolean | undefined) =>
     concerns.some((concern) => holds(concern) === true)
   return {
     _tag: "Confirm" as const,
     verb,
     because: clauses(concerns.map((concern) => concern.because)),
-    destructive: any((concern) => concern.destructive),
-    interactive: any((concern) => concern.interactive),
-    allowable: !any((concern) => concern.asked)
+    destructive: some((concern) => concern.destructive),
+    interactive: some((concern) => concern.interactive),
+    allowable: !some((concern) => concern.asked)
   }
 }
 

@@ -157,12 +157,13 @@ const elsewhere = (request: Request, status: number, location: unknown): Request
   if (!again && (status < 301 || status > 303) || typeof location !== "string" || request.hops >= 20) return undefined
   if (!URL.canParse(location, request.url)) return undefined
   const url = new URL(location, request.url)
-  const headers = { ...request.headers }
-  if (url.origin !== new URL(request.url).origin) {
-    delete headers["authorization"]
-    delete headers["x-api-key"]
-  }
-  if (!again) delete headers["content-type"]
+  const isElsewhere = url.origin !== new URL(request.url).origin
+  // However they are written: not every caller writes them as the SDKs do.
+  const headers = Object.fromEntries(
+    Object.entries(request.headers).filter(([name]) =>
+      !(isElsewhere && secrets.has(name.toLowerCase())) && (again || name.toLowerCase() !== "content-type")
+    )
+  )
   return {
     ...request,
     ...again ? {} : { method: "GET", body: null },
@@ -171,6 +172,8 @@ const elsewhere = (request: Request, status: number, location: unknown): Request
     hops: request.hops + 1
   }
 }
+
+const secrets: ReadonlySet<string> = new Set(["authorization", "x-api-key", "api-key", "cookie"])
 
 const pools = (connect: number): Agent =>
   new Agent({

@@ -39,7 +39,9 @@ export const make: Effect.Effect<Deadlines, never, Scope.Scope> = Effect.map(Eff
     Effect.flatMap(look, (pause) => pause === Infinity ? wake.await : Effect.raceFirst(wake.await, Effect.sleep(pause)))
   )
   const start = Effect.map(Effect.forkIn(watch, scope), (started) => {
-    fiber = started
+    // Another call may have come first, or this one be over already.
+    if (fiber === undefined && lines.size > 0) fiber = started
+    else started.unsafeInterruptAsFork(FiberId.none)
   })
 
   const remove = (millis: number, waiting: Waiting): void => {

@@ -89,11 +89,11 @@ describe("Transport", () => {
       holder.abort()
     }))
 
-  const post = (transport: Transport.Transport, url: string) =>
+  const post = (transport: Transport.Transport, url: string, name = "authorization") =>
     Effect.promise(() =>
       transport.fetch(url, {
         method: "POST",
-        headers: { authorization: "Bearer key" },
+        headers: { [name]: "Bearer key" },
         body: "words",
         dispatcher: transport.pool(5000)
       }).then(async (response) => [response.status, await response.text()])
@@ -122,6 +122,12 @@ describe("Transport", () => {
       for (const status of [301, 302, 303]) {
         assert.deepStrictEqual(yield* moved(status, `${home}/x`), ["GET", "", "Bearer key"])
       }
+      const written = yield* post(
+        transport,
+        `${home}/moved/307?to=${encodeURIComponent(`${abroad}/x`)}`,
+        "Authorization"
+      )
+      assert.deepStrictEqual(written, [200, JSON.stringify(["POST", "words", null])], "in whatever case it is written")
       assert.deepStrictEqual(yield* post(transport, `${home}/moved/304?to=x`), [304, ""])
     }))
 
