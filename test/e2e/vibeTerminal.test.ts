@@ -168,7 +168,10 @@ const scenes = {
     kubectl: scaling,
     says: [look, scale(4), scale(3), done("`web` in `shop` has **3 replicas** now; it had 2.")],
     play: async (terminal) => {
-      await answers("x", "b")(terminal)
+      await answers("x")(terminal)
+      // Two keys at once would be taken for something pasted, and answer nothing.
+      await terminal.waitFor(/Please press one of .*\n.*Run it\?.*…$/m)
+      await answers("b")(terminal)
       await terminal.waitFor("Instead of")
       await terminal.type("three are enough")
       await terminal.press("Enter")
