@@ -10,31 +10,48 @@ import { Data, Either } from "effect"
 export interface ServerSentEvent {
   /** `message` when the stream names none. */
   readonly event: string
-  /** The `data` lines, joined by a line feed. */
-  readonly data: string
+  /** The `data` lines, joined by a line feed, as {@link Raw}. */
+  readonly raw: Raw
 }
+
+/**
+ * UTF-8 that was not decoded: a code unit for each of its bytes. Most of an event is never looked at, and what has a
+ * meaning in the stream or in JSON is ASCII, which is the same either way.
+ */
+export type Raw = string
+
+/** As text. */
+export const decode = (raw: Raw): string => notAscii.test(raw) ? Buffer.from(raw, "latin1").toString("utf8") : raw
+
+/** From text. */
+export const encode = (text: string): Raw => notAscii.test(text) ? Buffer.from(text, "utf8").toString("latin1") : text
 
 export interface Decoder {
   /** The events that `bytes` completes, in order. After a failure the decoder must not be used again. */
   readonly push: (bytes: Uint8Array) => Either.Either<ReadonlyArray<ServerSentEvent>, EventTooLarge>
 }
 
-/** One event, or one line, is longer than `limit` UTF-16 code units. */
+/** One event, or one line, is longer than `limit` bytes. */
 export class EventTooLarge extends Data.TaggedError("EventTooLarge")<{ readonly limit: number }> {}
 
-/** `limit` in UTF-16 code units: what one event may hold in memory. */
+/** `limit` in bytes: what one event may hold in memory. */
 export const make = (limit: number = defaultLimit): Decoder => {
-  const text = new TextDecoder()
   /** The line that is not finished yet. */
-  let line = ""
+  let line: Raw = ""
+  let isFirst = true
   let event = defaultEvent
-  let data: string | undefined
+  let data: Raw | undefined
   /** A carriage return ended the last bytes, so a line feed at the start of the next ones belongs to it. */
   let skipLineFeed = false
 
-  const take = (line: string): ServerSentEvent | undefined => {
+  const take = (given: Raw): ServerSentEvent | undefined => {
+    let line = given
+    if (isFirst) {
+      isFirst = false
+      if (line.startsWith(byteOrderMark)) line = line.slice(byteOrderMark.length)
+    }
     if (line === "") {
-      const complete = data === undefined ? undefined : { event, data }
+      const complete = data === undefined ? undefined : { event, raw: data }
       event = defaultEvent
       data = undefined
       return complete
@@ -44,13 +61,13 @@ export const make = (limit: number = defaultLimit): Decoder => {
     const field = colon < 0 ? line : line.slice(0, colon)
     const value = colon < 0 ? "" : line.slice(line.charCodeAt(colon + 1) === space ? colon + 2 : colon + 1)
     if (field === "data") data = data === undefined ? value : `${data}\n${value}`
-    else if (field === "event") event = value === "" ? defaultEvent : value
+    else if (field === "event") event = value === "" ? defaultEvent : decode(value)
     return undefined
   }
 
   return {
     push: (bytes) => {
-      let fresh = text.decode(bytes, { stream: true })
+      let fresh = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1")
       if (skipLineFeed && fresh !== "") {
         skipLineFeed = false
         if (fresh.startsWith("\n")) fresh = fresh.slice(1)
@@ -76,9 +93,14 @@ export const make = (limit: number = defaultLimit): Decoder => {
 
 // -- internals ---------------------------------------------------------------
 
-/** 16 Mi code units: far above any vendor's event, far below what would hurt the process. */
+/** 16 MiB: far above any vendor's event, far below what would hurt the process. */
 const defaultLimit = 16 * 1024 * 1024
 
 const defaultEvent = "message"
 
 const space = 0x20
+
+/** As {@link Raw}. */
+const byteOrderMark = "\u00ef\u00bb\u00bf"
+
+const notAscii = /[^\u0000-\u007f]/

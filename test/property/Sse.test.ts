@@ -6,10 +6,12 @@ import * as Sse from "../../src/models/Sse.js"
 const decode = (text: string, sizes: ReadonlyArray<number> = [Infinity]) => {
   const bytes = new TextEncoder().encode(text)
   const decoder = Sse.make()
-  const events: Array<Sse.ServerSentEvent> = []
+  const events: Array<{ readonly event: string; readonly data: string }> = []
   for (let at = 0, turn = 0; at < bytes.length; turn++) {
     const size = sizes[turn % sizes.length] ?? 1
-    events.push(...Either.getOrThrow(decoder.push(bytes.subarray(at, at + size))))
+    for (const { event, raw } of Either.getOrThrow(decoder.push(bytes.subarray(at, at + size)))) {
+      events.push({ event, data: Sse.decode(raw) })
+    }
     at += size
   }
   return events
