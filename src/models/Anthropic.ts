@@ -1,9 +1,9 @@
 /**
  * Anthropic through its own SDK.
  *
- * The SDK makes the requests, so that URLs, headers and typed errors are its
- * own; its retries, its log, its tracing and its view of the environment are
- * off. Streams are decoded here, as for OpenAI.
+ * URLs, headers and typed errors are the SDK's own; its retries, its log, its
+ * tracing and its view of the environment are off. Streams are decoded here, as
+ * for OpenAI.
  * Source: Messages, https://docs.claude.com/en/api/messages and …/messages-streaming
  */
 import Anthropic from "@anthropic-ai/sdk"
@@ -12,12 +12,15 @@ import type { MessageCreateParamsNonStreaming } from "@anthropic-ai/sdk/resource
 import { Effect, type Scope } from "effect"
 import type { Completion } from "../domain/Answer.js"
 import type { ProviderFailure } from "../domain/Errors.js"
-import { type Calls, type Endpoint, keyOf, ownHeaders, requestOptions, silent } from "./Endpoint.js"
+import { type Calls, type Endpoint, keyOf, silent } from "./Endpoint.js"
 import * as EventPieces from "./EventPieces.js"
 import * as HttpBody from "./HttpBody.js"
 import * as Json from "./Json.js"
 import type { Pieces, ProviderRequest } from "./Provider.js"
+import * as Requests from "./Requests.js"
 import type { ResponseSchema } from "./ResponseSchema.js"
+import * as Sse from "./Sse.js"
+import * as TextShape from "./TextShape.js"
 import type { Timeouts } from "./Timeouts.js"
 import * as VendorFailure from "./VendorFailure.js"
 import * as VendorUsage from "./VendorUsage.js"
@@ -26,11 +29,15 @@ import * as VendorUsage from "./VendorUsage.js"
 export const home = "https://api.anthropic.com"
 
 export const make = (endpoint: Endpoint): Calls => {
+  const requests = Requests.make(endpoint, {
+    ofStatus: (status, body, message, headers) => Anthropic.APIError.generate(status, body, message, headers),
+    ofConnection: (cause) => new Anthropic.APIConnectionError({ cause })
+  })
   const client = new Anthropic({
     apiKey: keyOf(endpoint),
     baseURL: endpoint.baseUrl ?? home,
     maxRetries: 0,
-    fetch: ownHeaders(endpoint),
+    fetch: requests.fetch,
     logLevel: "off",
     logger: silent,
     // These, and with no key a chain of files too, are otherwise read from the environment.
@@ -46,32 +53,31 @@ export const make = (endpoint: Endpoint): Calls => {
   const failed = EventPieces.failed(source)
 
   // Not `client.messages.create`: for some models it writes a warning to the console, on every call.
-  const post = (request: ProviderRequest, stream: boolean, timeouts: Timeouts) =>
-    HttpBody.open((signal) =>
-      client.post<unknown>("/v1/messages", {
-        body: { ...toBody(endpoint, request), stream },
-        stream,
-        ...requestOptions(endpoint, timeouts, signal, request.trace)
-      }).asResponse(), { millis: timeouts[stream ? "firstToken" : "total"], limit: stream ? "firstToken" : "total" })
-      .pipe(
-        Effect.catchAll(failed)
+  const post = (request: ProviderRequest, stream: boolean, timeouts: Timeouts) => {
+    const body = { ...toBody(endpoint, request), stream }
+    return (signal: AbortSignal) =>
+      requests.send(
+        { body, stream, timeouts, signal, trace: request.trace },
+        (options) => client.post<unknown>("/v1/messages", { body, stream, ...options }).asResponse()
       )
+  }
 
   const complete = (request: ProviderRequest): Effect.Effect<Completion, ProviderFailure> => {
     const timeouts = endpoint.timeouts(request.model)
-    return post(request, false, timeouts).pipe(
-      Effect.flatMap((body) => Effect.catchAll(body.text(timeouts.total), failed)),
-      Effect.flatMap((text) => fromAnswer(source, Json.parse(text), request)),
-      Effect.scoped
-    )
+    const text = HttpBody.whole(post(request, false, timeouts), { millis: timeouts.total, limit: "total" })
+    return Effect.matchEffect(text, {
+      onFailure: failed,
+      onSuccess: (text) => fromAnswer(source, Json.parse(text), request)
+    })
   }
 
   const stream = (request: ProviderRequest): Effect.Effect<Pieces, ProviderFailure, Scope.Scope> => {
     const timeouts = endpoint.timeouts(request.model)
-    return Effect.map(
-      post(request, true, timeouts),
-      (body) => EventPieces.make(source, body, reader(source, request), timeouts)
-    )
+    const patience = { millis: timeouts.firstToken, limit: "firstToken" } as const
+    return Effect.matchEffect(HttpBody.open(post(request, true, timeouts), patience), {
+      onFailure: failed,
+      onSuccess: (body) => Effect.succeed(EventPieces.make(source, body, reader(source, request), timeouts))
+    })
   }
 
   return { complete, stream }
@@ -149,15 +155,21 @@ const reader = (source: VendorFailure.Source, { onUsage }: ProviderRequest): Eve
     const usage = VendorUsage.ofAnthropic(counts)
     if (usage !== undefined) onUsage?.(usage)
   }
+  const shape = TextShape.make(onlyText)
   return {
-    take: ({ data, event }) => {
-      const parsed = Json.parse(data)
+    take: ({ event, raw }) => {
+      const known = event === "content_block_delta" ? shape.read(raw) : undefined
+      if (known !== undefined) return known
+      const parsed = Json.parse(Sse.decode(raw))
       if (parsed === undefined) return VendorFailure.broken(source, "invalid event")
       const { delta, error, message, type, usage: latest } = Json.object(parsed) ?? {}
       switch (type ?? event) {
         case "content_block_delta": {
           const content = Json.object(delta) ?? {}
-          return content["type"] === "thinking_delta" ? EventPieces.Thought : textOf(content)
+          if (content["type"] === "thinking_delta") return EventPieces.Thought
+          const text = textOf(content)
+          if (type === event) shape.learn(raw, text)
+          return text
         }
         case "message_start":
           // All of the input; of the output only a beginning.
@@ -177,6 +189,12 @@ const reader = (source: VendorFailure.Source, { onUsage }: ProviderRequest): Eve
     },
     bodyEnded: () => VendorFailure.broken(source, "stream ended early")
   }
+}
+
+/** Of an event that means nothing else. */
+const onlyText = (raw: Sse.Raw): string | undefined => {
+  const { delta, type } = Json.object(Json.parse(Sse.decode(raw))) ?? {}
+  return type === "content_block_delta" ? textOf(Json.object(delta) ?? {}) : undefined
 }
 
 /** Thinking, signatures and citations are not the answer; the input of a forced tool is. */

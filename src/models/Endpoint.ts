@@ -34,7 +34,7 @@ export const requestOptions = (
   signal,
   timeout: total,
   fetchOptions: { dispatcher: transport.pool(connect) },
-  ...trace && { headers: headersOf(trace) }
+  headers: trace === undefined ? {} : headersOf(trace)
 })
 
 /** The SDKs refuse to work without a key; this one is sent to endpoints that want none. */
@@ -44,27 +44,6 @@ export const keyOf = (endpoint: Endpoint): string =>
 /** The SDKs log requests, and the variable `…_LOG` may turn it on: this leaves them nowhere to write. */
 export const silent = { error: () => {}, warn: () => {}, info: () => {}, debug: () => {} }
 
-/**
- * A `fetch` that sends the SDK's own headers and no others, with our key.
- *
- * Both SDKs add the headers of `OPENAI_CUSTOM_HEADERS` and
- * `ANTHROPIC_CUSTOM_HEADERS` to every request, and have no option against it;
- * they would replace our key, and reach endpoints they are not meant for.
- */
-export const ownHeaders = (endpoint: Endpoint): typeof fetch => (input, init) => {
-  const headers: Record<string, string> = {}
-  for (const [name, value] of init?.headers instanceof Headers ? init.headers : new Headers(init?.headers)) {
-    if (ours.has(name) || name.startsWith("x-stainless-")) headers[name] = value
-  }
-  headers["authorization"] = `Bearer ${keyOf(endpoint)}`
-  // Nothing that comes in small pieces is compressed well.
-  headers["accept-encoding"] = "identity"
-  return endpoint.transport.fetch(input, { ...init, headers })
-}
-
-// -- internals ---------------------------------------------------------------
-
-const ours = new Set(["accept", "content-type", "user-agent", "anthropic-version", "traceparent", "tracestate"])
-
-const headersOf = ({ traceparent, tracestate }: Trace): Record<string, string> =>
+/** As the vendor is told of the trace. */
+export const headersOf = ({ traceparent, tracestate }: Trace): Record<string, string> =>
   tracestate === undefined ? { traceparent } : { traceparent, tracestate }

@@ -124,6 +124,31 @@ export const open = (
     )
   })
 
+/** The whole body as UTF-8, which must be there within `patience`. */
+export const whole = (
+  request: (signal: AbortSignal) => Promise<Response>,
+  { limit, millis }: Patience
+): Effect.Effect<string, BodyFailed> =>
+  Effect.async((resume) => {
+    const controller = new AbortController()
+    const fail = (cause: unknown) => {
+      clearTimeout(timer)
+      resume(new BodyFailed({ cause }))
+      controller.abort()
+    }
+    const timer = setTimeout(() => fail(new TooLate({ limit })), millis)
+    void request(controller.signal)
+      .then((response) => Reply.of(response).text())
+      .then((text) => {
+        clearTimeout(timer)
+        resume(Effect.succeed(text))
+      }, fail)
+    return Effect.sync(() => {
+      clearTimeout(timer)
+      controller.abort()
+    })
+  })
+
 // -- internals ---------------------------------------------------------------
 
 /** How long the last bytes of a finished answer may take, in milliseconds. */

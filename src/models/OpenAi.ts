@@ -1,9 +1,9 @@
 /**
  * OpenAI, and every endpoint that speaks its protocol (Ollama, vLLM, Groq …).
  *
- * The SDK makes the requests, so that URLs, headers and typed errors are its
- * own; its retries, its log and its view of the environment are off. Streams
- * are decoded here, because the SDK's decoder is three times as expensive.
+ * URLs, headers and typed errors are the SDK's own; its retries, its log and
+ * its view of the environment are off. Streams are decoded here, because the
+ * SDK's decoder is three times as expensive.
  * Source: Chat Completions, https://platform.openai.com/docs/api-reference/chat
  */
 import { Effect, type Scope } from "effect"
@@ -14,13 +14,16 @@ import type {
 } from "openai/resources/chat/completions"
 import type { Completion, Usage } from "../domain/Answer.js"
 import type { ProviderFailure } from "../domain/Errors.js"
-import { type Calls, type Endpoint, keyOf, ownHeaders, requestOptions, silent } from "./Endpoint.js"
+import { type Calls, type Endpoint, keyOf, silent } from "./Endpoint.js"
 import * as EventPieces from "./EventPieces.js"
 import * as HttpBody from "./HttpBody.js"
 import * as Json from "./Json.js"
 import { type Pieces, type ProviderRequest, StreamingUnsupported } from "./Provider.js"
 import type { Reply } from "./Reply.js"
+import * as Requests from "./Requests.js"
 import { isStrict } from "./ResponseSchema.js"
+import * as Sse from "./Sse.js"
+import * as TextShape from "./TextShape.js"
 import type { Timeouts } from "./Timeouts.js"
 import * as VendorFailure from "./VendorFailure.js"
 import * as VendorUsage from "./VendorUsage.js"
@@ -29,11 +32,15 @@ import * as VendorUsage from "./VendorUsage.js"
 export const home = "https://api.openai.com/v1"
 
 export const make = (endpoint: Endpoint): Calls => {
+  const requests = Requests.make(endpoint, {
+    ofStatus: (status, body, message, headers) => OpenAI.APIError.generate(status, body, message, headers),
+    ofConnection: (cause) => new OpenAI.APIConnectionError({ cause })
+  })
   const client = new OpenAI({
     apiKey: keyOf(endpoint),
     baseURL: endpoint.baseUrl ?? home,
     maxRetries: 0,
-    fetch: ownHeaders(endpoint),
+    fetch: requests.fetch,
     logLevel: "off",
     logger: silent,
     // Each of these is otherwise read from the environment.
@@ -51,45 +58,45 @@ export const make = (endpoint: Endpoint): Calls => {
 
   const complete = (request: ProviderRequest): Effect.Effect<Completion, ProviderFailure> => {
     const timeouts = endpoint.timeouts(request.model)
-    return HttpBody.open(
+    const body = toBody(endpoint, request)
+    const text = HttpBody.whole(
       (signal) =>
-        client.chat.completions.create(
-          toBody(endpoint, request),
-          requestOptions(endpoint, timeouts, signal, request.trace)
-        )
-          .asResponse(),
+        requests.send(
+          { body, stream: false, timeouts, signal, trace: request.trace },
+          (options) => client.chat.completions.create(body, options).asResponse()
+        ),
       { millis: timeouts.total, limit: "total" }
-    ).pipe(
-      Effect.catchAll(failed),
-      Effect.flatMap((body) => wholeAnswer(source, body, timeouts, request)),
-      Effect.scoped
     )
+    return Effect.matchEffect(text, {
+      onFailure: failed,
+      onSuccess: (text) => fromAnswer(source, Json.parse(text), request)
+    })
   }
 
   const stream = (
     request: ProviderRequest
   ): Effect.Effect<Pieces, ProviderFailure | StreamingUnsupported, Scope.Scope> => {
     const timeouts = endpoint.timeouts(request.model)
-    return HttpBody.open(
+    const body = { ...toBody(endpoint, request), stream: true as const, stream_options: { include_usage: true } }
+    const opened = HttpBody.open(
       (signal) =>
-        client.chat.completions.create(
-          { ...toBody(endpoint, request), stream: true, stream_options: { include_usage: true } },
-          requestOptions(endpoint, timeouts, signal, request.trace)
-        ).asResponse(),
+        requests.send(
+          { body, stream: true, timeouts, signal, trace: request.trace },
+          (options) => client.chat.completions.create(body, options).asResponse()
+        ),
       { millis: timeouts.firstToken, limit: "firstToken" }
-    ).pipe(
-      Effect.catchAll((failure): Effect.Effect<never, ProviderFailure | StreamingUnsupported> =>
+    )
+    return Effect.matchEffect(opened, {
+      onFailure: (failure): Effect.Effect<never, ProviderFailure | StreamingUnsupported> =>
         refusesStreaming(failure.cause)
           ? new StreamingUnsupported({ provider: endpoint.name, answer: undefined })
-          : failed(failure)
-      ),
-      Effect.flatMap((body) =>
+          : failed(failure),
+      onSuccess: (body): Effect.Effect<Pieces, ProviderFailure | StreamingUnsupported> =>
         isJson(body.reply)
           ? Effect.flatMap(wholeAnswer(source, body, timeouts, request), (answer) =>
             new StreamingUnsupported({ provider: endpoint.name, answer }))
           : Effect.succeed(EventPieces.make(source, body, reader(source, request), timeouts))
-      )
-    )
+    })
   }
 
   return { complete, stream }
@@ -159,10 +166,13 @@ const isJson = (reply: Reply): boolean => /^application\/json\b/i.test(reply.hea
 const reader = (source: VendorFailure.Source, { onUsage }: ProviderRequest): EventPieces.Reader => {
   let usage: Usage | undefined
   let finished = false
+  const shape = TextShape.make(onlyText)
   return {
-    take: ({ data, event }) => {
-      if (data === "[DONE]") return { _tag: "End", usage }
-      const parsed = Json.parse(data)
+    take: ({ event, raw }) => {
+      const known = event === "message" ? shape.read(raw) : undefined
+      if (known !== undefined) return known
+      if (raw === "[DONE]") return { _tag: "End", usage }
+      const parsed = Json.parse(Sse.decode(raw))
       if (parsed === undefined) return VendorFailure.broken(source, "invalid event")
       const chunk = Json.object(parsed)
       if (chunk === undefined) return ""
@@ -181,11 +191,29 @@ const reader = (source: VendorFailure.Source, { onUsage }: ProviderRequest): Eve
       const delta = Json.object(choice["delta"])
       if (delta === undefined) return ""
       const text = textOf(delta)
-      return text === "" && thinks(delta) ? EventPieces.Thought : text
+      if (text === "") return thinks(delta) ? EventPieces.Thought : ""
+      if (event === "message" && isOnlyText(chunk, choice)) shape.learn(raw, text)
+      return text
     },
     bodyEnded: () => finished ? { _tag: "End", usage } : VendorFailure.broken(source, "stream ended early")
   }
 }
+
+/** Of an event that means nothing else. */
+const onlyText = (raw: Sse.Raw): string | undefined => {
+  const chunk = Json.object(Json.parse(Sse.decode(raw)))
+  const choice = Json.object(Json.array(chunk?.["choices"])[0])
+  const delta = Json.object(choice?.["delta"])
+  return chunk !== undefined && choice !== undefined && delta !== undefined && isOnlyText(chunk, choice)
+    ? textOf(delta)
+    : undefined
+}
+
+const isOnlyText = (chunk: Json.JsonObject, choice: Json.JsonObject): boolean =>
+  isNothing(chunk["error"]) && isNothing(chunk["usage"]) && isNothing(chunk["x_groq"]) &&
+  isNothing(choice["finish_reason"])
+
+const isNothing = (value: unknown): boolean => value === undefined || value === null
 
 /** A refusal is the model's answer. */
 const textOf = (message: Json.JsonObject): string =>

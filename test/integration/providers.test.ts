@@ -5,6 +5,7 @@ import type { Usage } from "../../src/domain/Answer.js"
 import { ProviderFailure } from "../../src/domain/Errors.js"
 import * as Kinds from "../../src/models/Kinds.js"
 import type { Provider, ProviderRequest } from "../../src/models/Provider.js"
+import type { VendorError } from "../../src/models/VendorFailure.js"
 import * as FakeVendor from "../../src/testing/FakeVendor.js"
 
 const canary = "sk-canary-0123456789abcdef"
@@ -194,6 +195,61 @@ for (const kind of kinds) {
           })
       )
     }
+
+    test(
+      "sends what follows as the SDK sent the first, whole and streamed",
+      (vendor, provider) =>
+        Effect.gen(function*() {
+          const trace = (digit: string) => ({
+            traceparent: `00-${digit.repeat(32)}-${digit.repeat(16)}-01`,
+            tracestate: digit === "1" ? "a=1" : undefined
+          })
+          const prompts = [{ ...request, trace: trace("1") }, request, { ...request, trace: trace("2") }]
+          for (const prompt of prompts) yield* provider.complete(prompt)
+          for (const prompt of prompts) yield* drain(provider, prompt)
+          const sent = vendor.requests.map((
+            { body, headers: { traceparent, tracestate, ...headers }, method, path }
+          ) => [
+            { body, headers, method, path },
+            { traceparent, tracestate }
+          ])
+          for (const [index, [around, traces]] of sent.entries()) {
+            assert.deepStrictEqual(around, sent[index < 3 ? 0 : 3]![0])
+            const { traceparent, tracestate } = prompts[index % 3]!.trace ?? {}
+            assert.deepStrictEqual(traces, { traceparent, tracestate })
+          }
+          assert.notProperty(vendor.requests[0]!.headers, "x-vibectl-kind")
+          assert.property(vendor.requests[5]!.headers, "x-stainless-timeout")
+        })
+    )
+
+    test("says of a later request that fails what it says of the first", (vendor, later) =>
+      Effect.gen(function*() {
+        yield* later.complete(request)
+        yield* drain(later)
+        const of = ({ cause, detail, maybeBilled, reason, retryAfter }: ProviderFailure) => {
+          const { message, ...error } = cause as VendorError
+          return { detail, maybeBilled, reason, retryAfter, ...error, message: Redacted.value(message) }
+        }
+        for (
+          const behaviour of [
+            { status: 400, error: "some_code" },
+            { status: 401 },
+            { status: 429, error: "rate_limit", retryAfter: "7" },
+            { status: 500 },
+            { fault: { after: "request", how: "reset" } }
+          ] as const
+        ) {
+          vendor.otherwise(behaviour)
+          const first = yield* provider(kind, vendor)
+          assert.deepStrictEqual(
+            of(yield* Effect.flip(later.complete(request))),
+            of(yield* Effect.flip(first.complete(request)))
+          )
+          const [one, other] = [yield* drain(later), yield* drain(yield* provider(kind, vendor))]
+          assert.deepStrictEqual(of(one.failure as ProviderFailure), of(other.failure as ProviderFailure))
+        }
+      }))
 
     test("reads Retry-After as a date", (vendor, provider) =>
       Effect.gen(function*() {
