@@ -17,6 +17,8 @@ export { AuditUnusable } from "./LogFile.js"
 export class Audit extends Context.Tag("vibectl/audit/Audit")<Audit, {
   /** Adds the event to the log, with the time it has now. A log that cannot be written stops nobody. */
   readonly record: (event: Event) => Effect.Effect<void>
+  /** The same at once, with the time in milliseconds since the epoch; a log without it is only told by effects. */
+  readonly recordAt?: (event: Event, millis: number) => void
 }>() {
   /** Fails when the file cannot be written at the start. */
   static readonly layerFile = (
@@ -26,7 +28,7 @@ export class Audit extends Context.Tag("vibectl/audit/Audit")<Audit, {
       this,
       Effect.gen(function*() {
         const file = yield* LogFile.open(options)
-        return { record: yield* Writer.make({ name: options.file, ...file }) }
+        return yield* Writer.make({ name: options.file, ...file })
       })
     )
 
@@ -35,7 +37,10 @@ export class Audit extends Context.Tag("vibectl/audit/Audit")<Audit, {
   static readonly layerStderr: Layer.Layer<Audit> = Layer.scoped(this, printing("stderr", Console.error))
 
   /** Records nothing. */
-  static readonly layerNone: Layer.Layer<Audit> = Layer.succeed(this, { record: () => Effect.void })
+  static readonly layerNone: Layer.Layer<Audit> = Layer.succeed(this, {
+    record: () => Effect.void,
+    recordAt: () => {}
+  })
 
   /** As the section `audit` of the configuration says: for the server. */
   static readonly layer: Layer.Layer<Audit, LogFile.AuditUnusable, ServerConfig | FileSystem.FileSystem> = Layer
@@ -76,18 +81,15 @@ const configured = (stdout: Layer.Layer<Audit>) =>
  * it too.
  */
 function printing(name: string, print: (text: string) => Effect.Effect<void>) {
-  return Effect.map(
-    Writer.make({
-      name,
-      append: (lines) => {
-        const end = lines.lastIndexOf(newline, mostAtOnce - 1)
-        const taken = lines.subarray(0, (end < 0 ? lines.indexOf(newline) : end) + 1)
-        return Effect.as(print(new TextDecoder().decode(taken.subarray(0, -1))), taken.length)
-      },
-      sync: Effect.void
-    }),
-    (record) => ({ record })
-  )
+  return Writer.make({
+    name,
+    append: (lines) => {
+      const end = lines.lastIndexOf(newline, mostAtOnce - 1)
+      const taken = lines.subarray(0, (end < 0 ? lines.indexOf(newline) : end) + 1)
+      return Effect.as(print(new TextDecoder().decode(taken.subarray(0, -1))), taken.length)
+    },
+    sync: Effect.void
+  })
 }
 
 const newline = 10

@@ -18,6 +18,12 @@ export interface Sink {
   readonly sync: Effect.Effect<void, PlatformError>
 }
 
+export interface Recorder {
+  readonly record: (event: Event) => Effect.Effect<void>
+  /** At a moment in milliseconds since the epoch. */
+  readonly recordAt: (event: Event, millis: number) => void
+}
+
 /** About 10,000 events: seconds of a busy server. */
 export const mostWaiting = 4 * 1024 * 1024
 
@@ -25,7 +31,7 @@ export const mostWaiting = 4 * 1024 * 1024
 export const make = (
   sink: Sink,
   most: number = mostWaiting
-): Effect.Effect<(event: Event) => Effect.Effect<void>, never, Scope.Scope> =>
+): Effect.Effect<Recorder, never, Scope.Scope> =>
   Effect.gen(function*() {
     const recorded = yield* Effect.makeLatch()
     const waiting = { lines: new Array<string>(), characters: 0, lost: 0 }
@@ -95,7 +101,7 @@ export const make = (
       )
     )
     yield* Effect.forkScoped(run)
-    return (event) => Effect.map(Clock.currentTimeMillis, (millis) => add(event, millis))
+    return { record: (event) => Effect.map(Clock.currentTimeMillis, (millis) => add(event, millis)), recordAt: add }
   })
 
 // -- internals ---------------------------------------------------------------

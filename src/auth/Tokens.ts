@@ -61,6 +61,13 @@ export class Tokens extends Context.Tag("vibectl/auth/Tokens")<Tokens, {
   ) => Effect.Effect<Claims.Claims, Unauthenticated | IdentityUnavailable>
   /** Fails when what was verified is trusted no longer: revoked, or its key retired. Expiry does not count. */
   readonly recheck: (claims: Claims.Claims) => Effect.Effect<void, Unauthenticated>
+  /** A faster way, for what needs no waiting; without it every call goes the other one. */
+  readonly atOnce?: {
+    /** What `verify` would answer now, where it knows; `now` in milliseconds since the epoch. */
+    readonly verify: (token: Redacted.Redacted, now: number) => Claims.Claims | undefined
+    /** What `recheck` would fail with. */
+    readonly recheck: (claims: Claims.Claims) => Unauthenticated | undefined
+  }
   /** An element after every change of what is trusted: time to recheck whoever is being served. */
   readonly changes: Stream.Stream<void>
 }>() {
@@ -93,11 +100,20 @@ export const trusting = (trust: Trust.Trust): Tokens["Type"] => {
   const verified = VerifiedTokens.make<Claims.Claims>()
   let generation = trust.generation()
 
+  const refused = (claims: Claims.Claims): Unauthenticated | undefined => {
+    const refusal = trust.revocations().refusal(claims) ?? retirement(claims, trust.keyring())
+    return refusal === undefined ? undefined : Claims.refused(refusal, claims)
+  }
   const recheck = (claims: Claims.Claims): Effect.Effect<void, Unauthenticated> =>
-    Effect.suspend(() => {
-      const refusal = trust.revocations().refusal(claims) ?? retirement(claims, trust.keyring())
-      return refusal === undefined ? Effect.void : Claims.refused(refusal, claims)
-    })
+    Effect.suspend(() => refused(claims) ?? Effect.void)
+
+  const known = (token: string, now: number): Claims.Claims | undefined => {
+    if (generation !== trust.generation()) {
+      generation = trust.generation()
+      verified.clear()
+    }
+    return verified.get(token, now)
+  }
 
   const withKey = (token: string, key: Keyring.Key, now: number) =>
     Effect.map(
@@ -167,16 +183,19 @@ export const trusting = (trust: Trust.Trust): Tokens["Type"] => {
 
     verify: (token) =>
       Effect.flatMap(seconds, (now) => {
-        if (generation !== trust.generation()) {
-          generation = trust.generation()
-          verified.clear()
-        }
         const text = Redacted.value(token)
-        const known = verified.get(text, now)
-        return known === undefined ? check(text, now) : Effect.as(recheck(known), known)
+        const claims = known(text, now)
+        return claims === undefined ? check(text, now) : Effect.as(recheck(claims), claims)
       }),
 
     recheck,
+    atOnce: {
+      verify: (token, now) => {
+        const claims = known(Redacted.value(token), Math.floor(now / 1000))
+        return claims !== undefined && refused(claims) === undefined ? claims : undefined
+      },
+      recheck: refused
+    },
     changes: trust.changes
   }
 }

@@ -16,6 +16,8 @@ export interface Admitted {
   readonly span: Tracer.AnySpan | undefined
   /** Fails when the caller is trusted no longer. */
   readonly recheck: Effect.Effect<void, Unauthenticated>
+  /** What it would fail with, where that can be said at once. */
+  readonly refusal: (() => Unauthenticated | undefined) | undefined
   /** Ends the call now. Whoever runs the call puts a way of its own here, to say goodbye properly. */
   cut: (error: Unauthenticated) => void
 }

@@ -6,7 +6,7 @@
  * {@link callerOf}, which knows only calls that passed.
  */
 import * as Grpc from "@grpc/grpc-js"
-import { Effect, Stream, type Tracer } from "effect"
+import { Cause, Effect, Stream, type Tracer } from "effect"
 import type { Audit } from "../audit/Audit.js"
 import * as Claims from "../auth/Claims.js"
 import type { Caller } from "../domain/Answer.js"
@@ -44,6 +44,11 @@ export const make = (bridge: Bridge, options: Options): Authentication => {
       Effect.zipRight(Metrics.calls([methodOf(rpc), outcome]))
     )
 
+  /** Without a fiber, which costs several times what there is to do; whatever is not usual goes the long way. */
+  const atOnce = (metadata: Grpc.Metadata): Identify.Identified | undefined => {
+    return audit.recordAt && Identify.identifyAtOnce(metadata, options, bridge.clock.unsafeCurrentTimeMillis())
+  }
+
   const interceptor: Grpc.ServerInterceptor = ({ path: rpc }, call) => {
     // Later the connection may be gone, and its address with it.
     const peer = call.getPeer()
@@ -61,6 +66,37 @@ export const make = (bridge: Bridge, options: Options): Authentication => {
             const told = { rpc, peer }
             const span = watch.begin(metadata)
             let arrivedAt = 0
+            const admit = ({ caller, holder, recheck, refusal }: Identify.Identified) => {
+              const cut = (error: Unauthenticated) => call.sendStatus(Status.fromError(error))
+              admitted = metadata
+              running.add(metadata, { caller: { ...caller, arrivedAt }, rpc, peer, span, recheck, refusal, cut })
+              if (left) running.remove(metadata)
+              if (holder !== undefined) Metrics.authentications.unsafe(["accepted"])
+            }
+            const pass = () => faults.admit() || next(metadata)
+            // Whatever goes wrong here, nobody is let in, and nobody is left waiting.
+            const failed = (cause: Cause.Cause<never>) =>
+              Effect.logError("call failed by a defect", cause).pipe(
+                Effect.annotateLogs({ rpc, peer, outcome: "INTERNAL" }),
+                Effect.zipRight(Metrics.calls([methodOf(rpc), "INTERNAL"])),
+                Effect.zipRight(Effect.sync(() => call.sendStatus(Status.fromCause(cause).status)))
+              )
+            try {
+              const known = span?._tag === "Span" ? undefined : atOnce(metadata)
+              if (known !== undefined) {
+                arrivedAt = CallTimes.now(bridge.clock)
+                admit(known)
+                if (known.holder !== undefined) {
+                  const event = { event: "token_accepted", ...known.holder, ...told } as const
+                  audit.recordAt?.(event, bridge.clock.unsafeCurrentTimeMillis())
+                }
+                pass()
+                return
+              }
+            } catch (defect) {
+              bridge.fork(failed(Cause.die(defect)))
+              return
+            }
             const identifying = Effect.flatMap(Effect.clock, (clock) => {
               arrivedAt = CallTimes.now(clock)
               return Identify.identify(metadata, certificateOf(call), options)
@@ -68,17 +104,13 @@ export const make = (bridge: Bridge, options: Options): Authentication => {
             const settled = Effect.matchEffect(inSpan(identifying, span), {
               onSuccess: (identified) =>
                 Effect.suspend(() => {
-                  const { recheck } = identified
-                  const caller = { ...identified.caller, arrivedAt }
-                  const cut = (error: Unauthenticated) => call.sendStatus(Status.fromError(error))
-                  admitted = metadata
-                  running.add(metadata, { caller, rpc, peer, span, recheck, cut })
-                  if (left) running.remove(metadata)
-                  if (identified.holder !== undefined) Metrics.authentications.unsafe(["accepted"])
-                  const pass = Effect.sync(() => faults.admit() || next(metadata))
+                  admit(identified)
                   return identified.holder === undefined
-                    ? pass
-                    : Effect.zipRight(audit.record({ event: "token_accepted", ...identified.holder, ...told }), pass)
+                    ? Effect.sync(pass)
+                    : Effect.zipRight(
+                      audit.record({ event: "token_accepted", ...identified.holder, ...told }),
+                      Effect.sync(pass)
+                    )
                 }),
               onFailure: ({ error, holder }) => {
                 const refusal = Identify.refusalOf(error)
@@ -95,13 +127,7 @@ export const make = (bridge: Bridge, options: Options): Authentication => {
                 )
               }
             })
-            // Whatever goes wrong here, nobody is let in, and nobody is left waiting.
-            bridge.fork(Effect.catchAllCause(settled, (cause) =>
-              Effect.logError("call failed by a defect", cause).pipe(
-                Effect.annotateLogs({ rpc, peer, outcome: "INTERNAL" }),
-                Effect.zipRight(Metrics.calls([methodOf(rpc), "INTERNAL"])),
-                Effect.zipRight(Effect.sync(() => call.sendStatus(Status.fromCause(cause).status)))
-              )))
+            bridge.fork(Effect.catchAllCause(settled, failed))
           },
           onCancel: () => {
             left = true
@@ -135,7 +161,10 @@ export const make = (bridge: Bridge, options: Options): Authentication => {
 export const callerOf = (metadata: Grpc.Metadata): Effect.Effect<Caller, Unauthenticated> =>
   Effect.suspend(() => {
     const admitted = Admission.of(metadata)
-    return admitted === undefined ? Claims.refused("no_token") : Effect.as(admitted.recheck, admitted.caller)
+    if (admitted === undefined) return Claims.refused("no_token")
+    return admitted.refusal === undefined
+      ? Effect.as(admitted.recheck, admitted.caller)
+      : admitted.refusal() ?? Effect.succeed(admitted.caller)
   })
 
 // -- internals ---------------------------------------------------------------

@@ -3,7 +3,7 @@
  * anybody where the server asks for neither.
  */
 import type * as Grpc from "@grpc/grpc-js"
-import { Effect } from "effect"
+import { Effect, Either } from "effect"
 import * as AccessRules from "../auth/AccessRules.js"
 import * as Bearer from "../auth/Bearer.js"
 import * as Claims from "../auth/Claims.js"
@@ -36,6 +36,8 @@ export interface Identified {
   readonly holder: Holder | undefined
   /** Fails when the caller is trusted no longer. */
   readonly recheck: Effect.Effect<void, Unauthenticated>
+  /** What it would fail with, where that can be said at once. */
+  readonly refusal: (() => Unauthenticated | undefined) | undefined
 }
 
 /** In the words of the audit log. */
@@ -66,28 +68,27 @@ export const identify = (
       error,
       ..."holder" in error && error.holder !== undefined ? { holder: holderOf(error.holder) } : {}
     }))
-    const caller = {
-      subject: claims?.subject ?? anonymous.subject,
-      tokenId: claims?.tokenId,
-      access: options.access(claims ?? anonymous),
-      features: declared(text(metadata, featuresKey)),
-      deadline: Infinity
+    const error = incompatibility(metadata)
+    if (error !== undefined) {
+      const holder = holderBy(claims, certificate)
+      return yield* Effect.fail({ error, ...holder === undefined ? {} : { holder } })
     }
-    const holder = claims === undefined ? undefined : { ...holderOf(caller), ...keyOf(claims), ...named(certificate) }
-    const version = text(metadata, clientVersionKey)
-    if (version !== undefined) {
-      const verdict = Compatibility.compare(version, packageVersion)
-      if (verdict._tag === "Incompatible") {
-        return yield* Effect.fail({ error: verdict.error, ...holder === undefined ? {} : { holder } })
-      }
-    }
-    const { tokens } = options
-    return {
-      caller,
-      holder,
-      recheck: claims === undefined || tokens === undefined ? Effect.void : recheck(tokens, claims)
-    }
+    return identified(metadata, claims, certificate, options)
   })
+
+/**
+ * The same at once, for a caller whose token was verified before, and where nobody is asked for one; undefined says
+ * nothing. `now` in milliseconds since the epoch.
+ */
+export const identifyAtOnce = (metadata: Grpc.Metadata, options: Options, now: number): Identified | undefined => {
+  const { authenticate, clientIdentity, tokens } = options
+  if (clientIdentity !== "none" || incompatibility(metadata) !== undefined) return undefined
+  if (tokens === undefined || !authenticate) return identified(metadata, undefined, undefined, options)
+  if (tokens.atOnce === undefined) return undefined
+  const token = Bearer.parse(text(metadata, "authorization"))
+  const claims = Either.isRight(token) ? tokens.atOnce.verify(token.right, now) : undefined
+  return claims && identified(metadata, claims, undefined, options)
+}
 
 /** What an error that refused a call is called in the audit log. */
 export const refusalOf = (error: Refused) =>
@@ -103,6 +104,43 @@ export const holderOf = (
 ): Holder => tokenId === undefined ? { subject } : { subject, token_id: tokenId }
 
 // -- internals ---------------------------------------------------------------
+
+const identified = (
+  metadata: Grpc.Metadata,
+  claims: Known | undefined,
+  certificate: string | undefined,
+  { access, tokens }: Options
+): Identified => {
+  const caller = {
+    subject: claims?.subject ?? anonymous.subject,
+    tokenId: claims?.tokenId,
+    access: access(claims ?? anonymous),
+    features: declared(text(metadata, featuresKey)),
+    deadline: Infinity
+  }
+  if (claims === undefined || tokens === undefined) {
+    return { caller, holder: holderBy(claims, certificate), recheck: Effect.void, refusal: trusted }
+  }
+  const { atOnce } = tokens
+  return {
+    caller,
+    holder: holderBy(claims, certificate),
+    recheck: recheck(tokens, claims),
+    refusal: atOnce && (() => atOnce.recheck(withId(claims)))
+  }
+}
+
+const trusted = () => undefined
+
+const holderBy = (claims: Known | undefined, certificate: string | undefined): Holder | undefined =>
+  claims && { ...holderOf(claims), ...keyOf(claims), ...named(certificate) }
+
+const incompatibility = (metadata: Grpc.Metadata): VersionIncompatible | undefined => {
+  const version = text(metadata, clientVersionKey)
+  if (version === undefined || version === packageVersion) return undefined
+  const verdict = Compatibility.compare(version, packageVersion)
+  return verdict._tag === "Incompatible" ? verdict.error : undefined
+}
 
 type Known = Omit<Claims.Claims, "tokenId"> & { readonly tokenId: string | undefined }
 
@@ -139,7 +177,9 @@ const ofCertificate = (subject: string): Known => ({
   grants: noGrants
 })
 
-const recheck = (tokens: Tokens["Type"], claims: Known) => tokens.recheck({ ...claims, tokenId: claims.tokenId ?? "" })
+const recheck = (tokens: Tokens["Type"], claims: Known) => tokens.recheck(withId(claims))
+
+const withId = (claims: Known): Claims.Claims => ({ ...claims, tokenId: claims.tokenId ?? "" })
 
 const keyOf = ({ issuer, keyId }: Known) => ({
   ...keyId === undefined ? {} : { key_id: keyId },
@@ -157,6 +197,9 @@ const text = (metadata: Grpc.Metadata, key: string): string | undefined => {
 }
 
 const declared = (header: string | undefined): ReadonlySet<Feature> => {
-  const names = header?.split(",").map((name) => name.trim()) ?? []
+  if (header === undefined) return none
+  const names = header.split(",").map((name) => name.trim())
   return new Set(features.filter((feature) => names.includes(feature)))
 }
+
+const none: ReadonlySet<Feature> = new Set()

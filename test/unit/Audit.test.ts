@@ -302,7 +302,7 @@ describe("a disk that fails", () => {
         const { layer, state } = yield* Support.fragile()
         const log = yield* LogFile.open(options(file)).pipe(Effect.provide(layer))
         const { length } = toLine(accepted("0"), 0)
-        const record = yield* Writer.make({ name: file, ...log }, length * 5)
+        const { record } = yield* Writer.make({ name: file, ...log }, length * 5)
         state.broken = "write"
         for (let index = 0; index < 9; index++) {
           yield* record(accepted(String(index)))
