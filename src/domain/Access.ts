@@ -52,7 +52,9 @@ export const effective = ({ limits, tenantLimits, tokenLimits }: Access): Limits
 
 /** No regular expression: a pattern from a token must not be able to make the match slow. */
 export const matches = (pattern: ModelPattern, name: string): boolean => {
-  if (!pattern.includes("*")) return pattern === name
+  const star = pattern.indexOf("*")
+  if (star < 0) return pattern === name
+  if (star === pattern.length - 1) return name.startsWith(pattern.slice(0, star))
   const [first = "", ...rest] = pattern.split("*")
   const last = rest.pop() ?? ""
   if (!name.startsWith(first)) return false

@@ -18,7 +18,53 @@ export const modelLimits = (section: LimitsSection["models"]): ReadonlyArray<Mod
   Object.entries(section).map(([pattern, limits]) => ({ pattern, limits: Limits.fromKeys(limits) }))
 
 /** Of the caller, most particular first; a subject and a tenant are always counted, also without limits. */
-export const ofCaller = ({ access, subject, tokenId }: Caller): ReadonlyArray<Bound> => [
+export const ofCaller = (caller: Caller): ReadonlyArray<Bound> => {
+  // Calls with the same token have the same access.
+  const known = ofAccess.get(caller.access)
+  if (known?.subject === caller.subject && known.tokenId === caller.tokenId) return known.bounds
+  const { subject, tokenId } = caller
+  const bounds = boundsOf(caller)
+  ofAccess.set(caller.access, { subject, tokenId, bounds })
+  return bounds
+}
+
+/** Every pattern that names the model counts. */
+export const ofModel = (models: ReadonlyArray<ModelLimits>, fullName: string): ReadonlyArray<Bound> =>
+  models.filter(({ pattern }) => matches(pattern, fullName)).map(({ limits, pattern }) => ({
+    scope: "model",
+    name: pattern,
+    key: `model ${pattern}`,
+    limits
+  }))
+
+/** The strictest of all that one request must keep by itself, such as its length. */
+export const ofRequest = (
+  access: Access,
+  models: ReadonlyArray<ModelLimits>,
+  fullName: string,
+  name: "maxInputLength" | "requestTimeoutSeconds"
+): number | undefined => {
+  let least = Math.min(
+    access.limits[name] ?? Infinity,
+    access.tokenLimits?.[name] ?? Infinity,
+    access.tenantLimits?.[name] ?? Infinity
+  )
+  for (const { limits, pattern } of models) {
+    const limit = limits[name]
+    if (limit !== undefined && limit < least && matches(pattern, fullName)) least = limit
+  }
+  return least === Infinity ? undefined : least
+}
+
+/** Whether dollars are counted, so that every model needs a price. */
+export const countsDollars = (bounds: ReadonlyArray<Bound>): Bound | undefined =>
+  bounds.find(({ limits }) => limits.maxUsdPerDay !== undefined || limits.maxUsdPerMonth !== undefined)
+
+// -- internals ---------------------------------------------------------------
+
+const ofAccess = new WeakMap<Access, Pick<Caller, "subject" | "tokenId"> & { readonly bounds: ReadonlyArray<Bound> }>()
+
+const boundsOf = ({ access, subject, tokenId }: Caller): ReadonlyArray<Bound> => [
   ...access.tokenLimits === undefined
     ? []
     : [{
@@ -37,33 +83,3 @@ export const ofCaller = ({ access, subject, tokenId }: Caller): ReadonlyArray<Bo
       limits: access.tenantLimits ?? Limits.unlimited
     }]
 ]
-
-/** Every pattern that names the model counts. */
-export const ofModel = (models: ReadonlyArray<ModelLimits>, fullName: string): ReadonlyArray<Bound> =>
-  models.filter(({ pattern }) => matches(pattern, fullName)).map(({ limits, pattern }) => ({
-    scope: "model",
-    name: pattern,
-    key: `model ${pattern}`,
-    limits
-  }))
-
-/** The strictest of all that one request must keep by itself, such as its length. */
-export const ofRequest = (
-  access: Access,
-  models: ReadonlyArray<ModelLimits>,
-  fullName: string,
-  name: "maxInputLength" | "requestTimeoutSeconds"
-): number | undefined => {
-  const all = [
-    access.limits,
-    access.tokenLimits,
-    access.tenantLimits,
-    ...models.flatMap(({ limits, pattern }) => matches(pattern, fullName) ? [limits] : [])
-  ]
-  const set = all.flatMap((limits) => limits?.[name] ?? [])
-  return set.length === 0 ? undefined : Math.min(...set)
-}
-
-/** Whether dollars are counted, so that every model needs a price. */
-export const countsDollars = (bounds: ReadonlyArray<Bound>): Bound | undefined =>
-  bounds.find(({ limits }) => limits.maxUsdPerDay !== undefined || limits.maxUsdPerMonth !== undefined)

@@ -147,23 +147,18 @@ const counting = (db: LedgerFile.Connection, { file, keepDays }: Options) =>
 
     const store = Store.of({
       reserve: (ask) =>
-        Effect.clockWith((clock) =>
-          Effect.suspend(() => {
-            const taken = isResting(clock.unsafeCurrentTimeMillis())
-              ? undefined
-              : reserveAhead(ask, clock.unsafeCurrentTimeMillis())
-            return taken === undefined ? reserveInFile(ask) : Effect.succeed(taken.refusal)
-          })
-        ),
+        Effect.clockWith((clock) => {
+          const now = clock.unsafeCurrentTimeMillis()
+          const taken = isResting(now) ? undefined : reserveAhead(ask, now)
+          return taken === undefined ? reserveInFile(ask) : Effect.succeed(taken.refusal)
+        }),
       settle: (ask, settlement) =>
-        Effect.clockWith((clock) =>
-          Effect.suspend(() => {
-            rates.settle(ask, settlement.charges, clock.unsafeCurrentTimeMillis())
-            ahead.settle({ ask, settlement })
-            waits.unsafeOpen()
-            return ahead.waiting() < together ? Effect.void : flush
-          })
-        ).pipe(Effect.uninterruptible),
+        Effect.clockWith((clock) => {
+          rates.settle(ask, settlement.charges, clock.unsafeCurrentTimeMillis())
+          ahead.settle({ ask, settlement })
+          waits.unsafeOpen()
+          return ahead.waiting() < together ? Effect.void : Effect.uninterruptible(flush)
+        }),
       usage: ({ from, to }) => Effect.zipRight(flush, use(() => ledger.usage(from, to))),
       outstanding: Effect.zipRight(flush, use(ledger.outstanding)),
       ready: use(ledger.renew)

@@ -2,7 +2,7 @@
  * What callers may use, enforced: a call is let in when all of its bounds let it
  * pass, and booked with what it used, however it ends.
  */
-import { Clock, Context, Effect, Either, FiberRef, Layer, LogLevel, Random, type Scope } from "effect"
+import { Clock, Context, Effect, Either, FiberRef, Layer, LogLevel, Random, Scope } from "effect"
 import type { LimitsSection } from "../config/ServerSettings.js"
 import type { Caller } from "../domain/Answer.js"
 import * as Cost from "../domain/Cost.js"
@@ -40,7 +40,7 @@ export class Limits extends Context.Tag("vibectl/limits/Limits")<Limits, {
    * Lets the call in until the scope closes, and yields the milliseconds that it waited in line. Interrupting it while
    * it waits leaves nothing behind.
    */
-  readonly admit: (call: Call) => Effect.Effect<number, Refused, Scope.Scope>
+  readonly admit: (call: Call, scope: Scope.Scope) => Effect.Effect<number, Refused>
   /** Whether the caller may try a model of this price: where dollars are limited, only one whose price is known. */
   readonly mayPay: (caller: Caller, model: string, price: Price | undefined) => boolean
   /**
@@ -50,8 +50,9 @@ export class Limits extends Context.Tag("vibectl/limits/Limits")<Limits, {
   readonly admitModel: (
     call: Call,
     model: string,
-    price: Price | undefined
-  ) => Effect.Effect<void, Refused, Scope.Scope>
+    price: Price | undefined,
+    scope: Scope.Scope
+  ) => Effect.Effect<void, Refused>
   /** Lets a caller ask for something that costs no model: within its requests per minute, which are counted apart here. */
   readonly inform: (caller: Caller) => Effect.Effect<void, LimitExceeded>
   /** How long one answer of the model may take, in seconds. */
@@ -84,23 +85,32 @@ export const make = (options: Options, store: Store["Type"]): Effect.Effect<Limi
     let calls = 0
 
     /** The reservation that is taken, whose settlement is sure; with what `also` begins and ends. */
-    const take = (ask: Ask, until: number, call: Call, booked: boolean, also: During = nothing) => {
+    const take = (
+      ask: Ask,
+      until: number,
+      call: Call,
+      scope: Scope.Scope,
+      booked: boolean,
+      also: During = nothing
+    ): Effect.Effect<Ask, LimitExceeded | LimitsUnavailable> => {
       const settle = (taken: Ask) =>
         Effect.suspend(() => {
           const account = booked ? accountOf(taken, call) : undefined
-          return Effect.flatMap(store.settle(taken, Spending.settlement(taken, account, call.spending())), () => {
+          return Effect.map(store.settle(taken, Spending.settlement(taken, account, call.spending())), () => {
             line.freed(taken)
-            return also.end
+            also.end()
           })
         })
-      const taking = Effect.matchEffect(line.pass(ask, until), {
+      const taken = (taken: Ask) =>
+        Effect.suspend(() => {
+          also.begin()
+          return Effect.as(Scope.addFinalizerExit(scope, () => settle(taken)), taken)
+        })
+      return Effect.uninterruptible(Effect.matchEffect(line.pass(ask, until), {
         onSuccess: (found): Effect.Effect<Ask, LimitExceeded | LimitsUnavailable> =>
-          Either.isRight(found) ? Effect.succeed(found.right) : exceeded(found.left),
-        onFailure: (failure) => unavailable(options.onUnavailable, failure, warning, ask)
-      })
-      return Effect.uninterruptible(
-        Effect.tap(taking, (taken) => Effect.zipRight(also.begin, Effect.addFinalizer(() => settle(taken))))
-      )
+          Either.isRight(found) ? taken(found.right) : exceeded(found.left),
+        onFailure: (failure) => Effect.flatMap(unavailable(options.onUnavailable, failure, warning, ask), taken)
+      }))
     }
 
     const askFor = (
@@ -122,8 +132,9 @@ export const make = (options: Options, store: Store["Type"]): Effect.Effect<Limi
       }
     }
 
-    const admit = (call: Call, sub: string) =>
-      Effect.clockWith((clock): Effect.Effect<number, Refused, Scope.Scope> => {
+    const admit = (call: Call, scope: Scope.Scope, sub: string) =>
+      Effect.clockWith((clock): Effect.Effect<number, Refused> => {
+        Metrics.requests.unsafe([sub])
         const { caller, length, model, price } = call
         const most = Bounds.ofRequest(caller.access, models, model, "maxInputLength")
         if (most !== undefined && length > most) return tooLong(length, most)
@@ -133,27 +144,31 @@ export const make = (options: Options, store: Store["Type"]): Effect.Effect<Limi
         const ask = askFor(call, model, price, bounds, clock.unsafeCurrentTimeMillis())
         const seconds = Bounds.ofRequest(caller.access, models, model, "requestTimeoutSeconds") ?? Infinity
         const until = Math.min(ask.at + Math.min(max_wait_seconds, seconds) * 1000, caller.deadline)
-        const during = { begin: Metrics.inFlight([sub], 1), end: Metrics.inFlight([sub], -1) }
+        const during = {
+          begin: () => Metrics.inFlight.unsafe([sub], 1),
+          end: () => Metrics.inFlight.unsafe([sub], -1)
+        }
         return Effect.flatMap(
-          take(ask, until, call, true, during),
-          (taken) => Effect.as(debugging(ask), taken.at - ask.at)
+          take(ask, until, call, scope, true, during),
+          (taken) => debugging(ask, taken.at - ask.at)
         )
       })
 
-    const admitModel = (call: Call, model: string, price: Price | undefined) =>
+    const admitModel = (call: Call, model: string, price: Price | undefined, scope: Scope.Scope) =>
       Effect.gen(function*() {
         const held = new Set(Bounds.ofModel(models, call.model).map(({ key }) => key))
         const bounds = Bounds.ofModel(models, model).filter(({ key }) => !held.has(key))
         if (bounds.length === 0) return
-        yield* take(askFor(call, model, price, bounds, yield* Clock.currentTimeMillis), 0, call, false)
+        yield* take(askFor(call, model, price, bounds, yield* Clock.currentTimeMillis), 0, call, scope, false)
       })
 
     return {
-      admit: (call) => {
+      admit: (call, scope) => {
         const sub = Metrics.subjects.of(call.caller.subject)
-        return Metrics.requests([sub]).pipe(
-          Effect.zipRight(admit(call, sub)),
-          Effect.tapErrorTag("LimitExceeded", ({ type }) => Metrics.limited([sub, type]))
+        return Effect.catchAll(
+          admit(call, scope, sub),
+          (refused): Effect.Effect<never, Refused> =>
+            refused._tag === "LimitExceeded" ? Effect.zipRight(Metrics.limited([sub, refused.type]), refused) : refused
         )
       },
       admitModel,
@@ -186,21 +201,25 @@ const randomId = Effect.map(
 
 /** What goes on while a call does. */
 interface During {
-  readonly begin: Effect.Effect<void>
-  readonly end: Effect.Effect<void>
+  readonly begin: () => void
+  readonly end: () => void
 }
 
-const nothing: During = { begin: Effect.void, end: Effect.void }
+const nothing: During = { begin: () => {}, end: () => {} }
 
 /** Most servers do not tell it, and then it should cost nothing. */
-const debugging = ({ bounds, tokens }: Ask): Effect.Effect<void> =>
-  Effect.flatMap(FiberRef.get(FiberRef.currentMinimumLogLevel), (least) =>
-    LogLevel.greaterThan(least, LogLevel.Debug)
-      ? Effect.void
-      : Effect.annotateLogs(Effect.logDebug("the call was let in"), {
-        bounds: bounds.map(({ key }) => key),
-        reservedTokens: tokens
-      }))
+const debugging = <A>({ bounds, tokens }: Ask, result: A): Effect.Effect<A> =>
+  Effect.withFiberRuntime((fiber) =>
+    LogLevel.greaterThan(fiber.getFiberRef(FiberRef.currentMinimumLogLevel), LogLevel.Debug)
+      ? Effect.succeed(result)
+      : Effect.as(
+        Effect.annotateLogs(Effect.logDebug("the call was let in"), {
+          bounds: bounds.map(({ key }) => key),
+          reservedTokens: tokens
+        }),
+        result
+      )
+  )
 
 const unavailable = (
   choice: Options["onUnavailable"],

@@ -179,8 +179,11 @@ export const make = (store: Store["Type"], most: number): Effect.Effect<Line, ne
       freed,
       // What was taken reaches the caller: only the waiting can be interrupted.
       pass: (ask, until) =>
-        Effect.uninterruptible(Effect.flatMap(Clock.currentTimeMillis, (now) => {
-          const blocked = ask.bounds.map(({ key }) => lanes.get(key)).find((lane) => lane !== undefined)
+        Effect.uninterruptible(Effect.clockWith((clock) => {
+          const now = clock.unsafeCurrentTimeMillis()
+          const blocked = lanes.size === 0 ? undefined : ask.bounds
+            .map(({ key }) => lanes.get(key))
+            .find((lane) => lane !== undefined)
           if (blocked !== undefined) {
             const still = stillOf(blocked, ask, now)
             return isWorthWaiting(still, now, until) ? wait(ask, still, until, now) : Effect.succeed(Either.left(still))

@@ -31,46 +31,52 @@ export const nothing: Spending = { attempts: [], succeeded: false }
 
 /** The bounds of a model are charged its own attempts, all others every attempt. */
 export const charges = (bounds: Ask["bounds"], { attempts }: Spending): ReadonlyArray<Charge> =>
-  bounds.map(({ name, scope }) =>
-    attempts
-      .filter(({ model }) => scope !== "model" || matches(name, model))
-      .reduce<Charge>((sum, { cost, usage }) => ({
-        tokens: sum.tokens + usage.inputTokens + usage.outputTokens,
-        cost: sum.cost + (cost ?? 0)
-      }), { tokens: 0, cost: 0 })
-  )
+  bounds.map(({ name, scope }) => {
+    let [tokens, total] = [0, 0]
+    for (const { cost, model, usage } of attempts) {
+      if (scope === "model" && !matches(name, model)) continue
+      tokens += usage.inputTokens + usage.outputTokens
+      total += cost ?? 0
+    }
+    return { tokens, cost: total }
+  })
 
 /** The request itself counts for the model that was tried last. */
 export const rows = (account: Account, { attempts, succeeded }: Spending): ReadonlyArray<Booking> => {
   const asked = attempts.at(-1)?.model ?? account.model
-  const models = new Set([asked, ...attempts.map(({ model }) => model)])
-  return [...models].map((model) => {
-    const own = attempts.filter((attempt) => attempt.model === model)
-    const sum = (of: (usage: Usage) => number | undefined) =>
-      own.reduce((total, { usage }) => total + (of(usage) ?? 0), 0)
+  const estimated = attempts.some(({ estimated }) => estimated)
+  const row = (model: string): Booking => {
     const counted = model === asked ? 1 : 0
-    return {
+    const sum = {
       ...noCounts,
       ...account,
       model,
       requests: counted,
       failures: succeeded ? 0 : counted,
-      estimated: attempts.some(({ estimated }) => estimated) ? counted : 0,
-      inputTokens: sum((usage) => usage.inputTokens),
-      outputTokens: sum((usage) => usage.outputTokens),
-      cachedInputTokens: sum((usage) => usage.cachedInputTokens),
-      cacheWriteTokens: sum((usage) => usage.cacheWriteTokens),
-      reasoningTokens: sum((usage) => usage.reasoningTokens),
-      cost: own.reduce((total, { cost }) => total + (cost ?? 0), 0),
-      unpricedTokens: own.reduce(
-        (total, { cost, usage }) => total + (cost === undefined ? usage.inputTokens + usage.outputTokens : 0),
-        0
-      )
+      estimated: estimated ? counted : 0
     }
-  })
+    for (const attempt of attempts) if (attempt.model === model) add(sum, attempt)
+    return sum
+  }
+  if (attempts.every(({ model }) => model === asked)) return [row(asked)]
+  return [...new Set([asked, ...attempts.map(({ model }) => model)])].map(row)
 }
 
 export const settlement = (ask: Ask, account: Account | undefined, spending: Spending): Settlement => ({
   charges: charges(ask.bounds, spending),
   rows: account === undefined ? [] : rows(account, spending)
 })
+
+// -- internals ---------------------------------------------------------------
+
+type Sum = { -readonly [name in keyof Booking]: Booking[name] }
+
+const add = (sum: Sum, { cost, usage }: Attempted): void => {
+  sum.inputTokens += usage.inputTokens
+  sum.outputTokens += usage.outputTokens
+  sum.cachedInputTokens += usage.cachedInputTokens ?? 0
+  sum.cacheWriteTokens += usage.cacheWriteTokens ?? 0
+  sum.reasoningTokens += usage.reasoningTokens ?? 0
+  if (cost === undefined) sum.unpricedTokens += usage.inputTokens + usage.outputTokens
+  else sum.cost += cost
+}

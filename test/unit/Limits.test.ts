@@ -9,6 +9,9 @@ import * as Limits from "../../src/limits/Limits.js"
 import type { Attempted } from "../../src/limits/Spending.js"
 import { Store, StoreUnavailable } from "../../src/limits/Store.js"
 
+const admit = (limits: Limits.Limits["Type"], call: Limits.Call) =>
+  Effect.flatMap(Effect.scope, (scope) => limits.admit(call, scope))
+
 const caller = (limits: Partial<Settings>, more: Partial<Caller> = {}, tokenLimits?: Partial<Settings>): Caller => ({
   subject: "ci",
   tokenId: "j1",
@@ -59,14 +62,14 @@ const limited = <A, E>(
 
 /** A call that has ended already: `passed`, or why not. */
 const ended = (limits: Limits.Limits["Type"], who: Caller, more: Partial<Limits.Call> = {}) =>
-  Effect.match(Effect.scoped(limits.admit(call(who, more))), {
+  Effect.match(Effect.scoped(admit(limits, call(who, more))), {
     onSuccess: () => "passed",
     onFailure: (error) => error._tag === "LimitExceeded" ? error.type : error.reason
   })
 
 const refusal = (limits: Limits.Limits["Type"], who: Caller, more: Partial<Limits.Call> = {}) =>
   Effect.flatMap(
-    Effect.flip(Effect.scoped(limits.admit(call(who, more)))),
+    Effect.flip(Effect.scoped(admit(limits, call(who, more)))),
     (error) => error._tag === "LimitExceeded" ? Effect.succeed(error) : Effect.die(error)
   )
 
@@ -78,7 +81,7 @@ describe("Limits", () => {
           Effect.gen(function*() {
             const exits = yield* Effect.forEach(
               Array.from({ length: 64 }),
-              () => Effect.exit(limits.admit(call(caller(limit)))),
+              () => Effect.exit(admit(limits, call(caller(limit)))),
               { concurrency: "unbounded" }
             )
             assert.lengthOf(exits.filter(Exit.isSuccess), 7)
@@ -110,11 +113,11 @@ describe("Limits", () => {
       Effect.gen(function*() {
         const who = caller({ maxConcurrentRequests: 1, maxRequestsPerMinute: 100 })
         for (const ending of [Effect.void, Effect.fail("broken"), Effect.die("bug"), Effect.interrupt]) {
-          yield* Effect.exit(Effect.scoped(Effect.zipRight(limits.admit(call(who)), ending)))
+          yield* Effect.exit(Effect.scoped(Effect.zipRight(admit(limits, call(who)), ending)))
           assert.strictEqual(yield* ended(limits, who), "passed")
         }
         const scope = yield* Scope.make()
-        yield* Scope.extend(limits.admit(call(who)), scope)
+        yield* Scope.extend(admit(limits, call(who)), scope)
         for (let count = 0; count < 200; count++) assert.strictEqual(yield* ended(limits, who), "concurrency")
         yield* Scope.close(scope, Exit.void)
         assert.strictEqual(yield* ended(limits, who), "passed", "200 refused ones have not used up the minute")
@@ -207,7 +210,10 @@ describe("Limits", () => {
       Effect.gen(function*() {
         const spending = () => ({ attempts: [used(10, 0), used(10, 5, { model: "p/b" })], succeeded: true })
         const trying = call(caller({}), { spending })
-        const both = Effect.zipRight(limits.admit(trying), limits.admitModel(trying, "p/b", undefined))
+        const both = Effect.zipRight(
+          admit(limits, trying),
+          Effect.flatMap(Effect.scope, (scope) => limits.admitModel(trying, "p/b", undefined, scope))
+        )
         yield* Effect.scoped(both)
         const refused = yield* Effect.flip(Effect.scoped(both))
         assert.deepStrictEqual(refused._tag === "LimitExceeded" && [refused.type, refused.name], ["tpm", "p/b"])
