@@ -32,20 +32,23 @@ export const make = (catalog: Catalog["Type"]): Allowed => {
 
   return {
     resolve: (name, caller) =>
-      catalog.resolve(name).pipe(
-        // Names that the caller may not call are no help to it, and none of its business.
-        Effect.catchTag("ModelNotFound", ({ available, because, closest, requested }) =>
-          new ModelNotFound({
+      Effect.matchEffect(catalog.resolve(name), {
+        onSuccess: (found) =>
+          may(found.fullName, caller)
+            ? Effect.succeed(found)
+            : new ModelNotAllowed({ model: found.fullName, subject: caller.subject }),
+        onFailure: (failure): Effect.Effect<never, ModelNotFound | InvalidRequest> => {
+          if (failure._tag !== "ModelNotFound") return failure
+          const { available, because, closest, requested } = failure
+          // Names that the caller may not call are no help to it, and none of its business.
+          return new ModelNotFound({
             requested,
             because,
             available: available.filter((name) => may(name, caller)),
             closest: closest.filter((name) => mayNamed(name, caller))
-          })),
-        Effect.filterOrFail(
-          ({ fullName }) => may(fullName, caller),
-          ({ fullName }) => new ModelNotAllowed({ model: fullName, subject: caller.subject })
-        )
-      ),
+          })
+        }
+      }),
     fallbacks: (fullName, caller) => catalog.fallbacks(fullName).filter((other) => may(other.fullName, caller)),
     listing: (caller) => {
       if (caller.access.models.length === 0) {

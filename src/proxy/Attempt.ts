@@ -1,7 +1,6 @@
 /**
  * One request to a provider, and what it used.
  */
-import { Cause, Option } from "effect"
 import type { Usage } from "../domain/Answer.js"
 import * as Cost from "../domain/Cost.js"
 import type { ProviderFailure } from "../domain/Errors.js"
@@ -19,12 +18,11 @@ export interface Attempt {
   /** The whole answer came; `usage` is undefined when the provider did not report it. */
   readonly completed: (usage: Usage | undefined, at: number) => void
   readonly failed: (failure: ProviderFailure | StreamingUnsupported, at: number) => void
-  readonly failedWith: (cause: Cause.Cause<ProviderFailure>, at: number) => void
   /** Why it failed; empty when it did not, undefined while nobody knows. */
   readonly error: () => string | undefined
   /** Undefined when the provider surely did nothing. */
   readonly spent: () => Attempted | undefined
-  /** Nothing more comes of it: counts it. */
+  /** Nothing more comes of it: counts it, once. */
   readonly close: (at: number) => void
 }
 
@@ -36,6 +34,7 @@ export const make = ({ fullName, price, provider }: Resolved, request: ProviderR
   let usage: Usage | undefined
   let endedAt: number | undefined
   let free = false
+  let closed = false
   /** Empty for one that succeeded. */
   let error: string | undefined
 
@@ -85,13 +84,11 @@ export const make = ({ fullName, price, provider }: Resolved, request: ProviderR
     },
     completed,
     failed,
-    failedWith: (cause, at) => {
-      const failure = Cause.failureOption(cause)
-      if (Option.isSome(failure)) failed(failure.value, at)
-    },
     error: () => error,
     spent,
     close: (at) => {
+      if (closed) return
+      closed = true
       const model = Metrics.models.of(fullName)
       const { name } = provider
       const result = spent()

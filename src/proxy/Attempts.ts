@@ -6,12 +6,12 @@
  * not all, because the attempt was cut off, the rest is our estimate and is
  * marked as one. An attempt that the provider surely did no work for is free.
  */
-import { type Clock, Duration, Effect, Exit, Scope } from "effect"
+import { type Clock, Duration, Effect, Scope } from "effect"
 import { ProviderFailure } from "../domain/Errors.js"
 import type { Refused } from "../limits/Limits.js"
 import type { Attempted } from "../limits/Spending.js"
 import type { Resolved } from "../models/Catalog.js"
-import type { Provider, ProviderRequest, StreamingUnsupported } from "../models/Provider.js"
+import type { Piece, Provider, ProviderRequest, StreamingUnsupported } from "../models/Provider.js"
 import * as GenAi from "../telemetry/GenAi.js"
 import * as Traceparent from "../telemetry/Traceparent.js"
 import * as Attempt from "./Attempt.js"
@@ -21,6 +21,8 @@ export interface Attempts {
   readonly of: (target: Resolved) => Provider
   /** What was used so far, running attempts included. */
   readonly spent: () => ReadonlyArray<Attempted>
+  /** Nothing more comes of any of them. */
+  readonly close: () => void
 }
 
 export interface Options {
@@ -38,80 +40,105 @@ export const make = ({ admit, captures, clock, onFirst }: Options): Attempts => 
   const admitted = new Set<string>()
   const now = () => clock.unsafeCurrentTimeMillis()
 
-  const begin = (target: Resolved, request: ProviderRequest, streamed: boolean): Effect.Effect<
-    Begun,
-    ProviderFailure,
-    Scope.Scope
-  > =>
-    Effect.gen(function*() {
-      if (attempts.length === 0) onFirst()
-      else if (!admitted.has(target.fullName)) {
-        yield* Effect.mapError(admit(target), (refused) => notNow(target, refused))
+  const letIn = (target: Resolved): Effect.Effect<void, ProviderFailure> =>
+    Effect.suspend(() => {
+      const first = attempts.length === 0
+      if (first) onFirst()
+      if (first || admitted.has(target.fullName)) {
+        admitted.add(target.fullName)
+        return Effect.void
       }
-      admitted.add(target.fullName)
-      const span = Traceparent.isTracer(yield* Effect.tracer)
-        ? yield* GenAi.attemptSpan(`chat ${target.model}`, {
-          [GenAi.operation]: "chat",
-          [GenAi.provider]: target.provider.name,
-          [GenAi.requestModel]: target.model,
-          [GenAi.requestStream]: streamed,
-          ...captures && GenAi.input(request)
-        })
-        : undefined
-      const trace = yield* span === undefined ? Traceparent.current : Traceparent.of(span)
-      const attempt = Attempt.make(target, trace === undefined ? request : { ...request, trace }, now())
-      attempts.push(attempt)
+      return Effect.mapBoth(admit(target), {
+        onSuccess: () => void admitted.add(target.fullName),
+        onFailure: (refused) => notNow(target, refused)
+      })
+    })
+  const add = (target: Resolved, request: ProviderRequest, trace: Traceparent.Trace | undefined): Attempt.Attempt => {
+    // The one before was given up, if it has not ended.
+    attempts.at(-1)?.close(now())
+    const attempt = Attempt.make(target, trace === undefined ? request : { ...request, trace }, now())
+    attempts.push(attempt)
+    return attempt
+  }
+
+  const begin = (target: Resolved, request: ProviderRequest): Effect.Effect<Begun, ProviderFailure> =>
+    Effect.zipRight(
+      letIn(target),
+      Effect.map(Traceparent.current, (trace) => ({ attempt: add(target, request, trace), tell: undefined }))
+    )
+
+  /** In a span of its own. */
+  const beginTraced = (
+    target: Resolved,
+    request: ProviderRequest,
+    streamed: boolean
+  ): Effect.Effect<Begun, ProviderFailure, Scope.Scope> =>
+    Effect.gen(function*() {
+      yield* letIn(target)
+      const span = yield* GenAi.attemptSpan(`chat ${target.model}`, {
+        [GenAi.operation]: "chat",
+        [GenAi.provider]: target.provider.name,
+        [GenAi.requestModel]: target.model,
+        [GenAi.requestStream]: streamed,
+        ...captures && GenAi.input(request)
+      })
+      const attempt = add(target, request, yield* Traceparent.of(span))
       const close = Effect.sync(() => {
-        if (span !== undefined) GenAi.annotate(span, attributesOf(attempt))
+        GenAi.annotate(span, attributesOf(attempt))
         attempt.close(now())
       })
       yield* Scope.addFinalizer(yield* Effect.scope, close)
-      const tell = captures && span !== undefined
-        ? (text: string) => GenAi.annotate(span, GenAi.output(text))
-        : undefined
-      return { attempt, tell }
+      return { attempt, tell: captures ? (text: string) => GenAi.annotate(span, GenAi.output(text)) : undefined }
     })
 
   const of = (target: Resolved): Provider => {
     const { provider } = target
-    const complete: Provider["complete"] = (request) =>
-      Effect.scoped(
-        Effect.flatMap(begin(target, request, false), ({ attempt, tell }) =>
-          Effect.onExit(provider.complete(attempt.request), (exit) =>
-            Effect.sync(() => {
-              if (Exit.isFailure(exit)) {
-                return attempt.failedWith(exit.cause, now())
-              }
-              tell?.(exit.value.text)
-              attempt.text(exit.value.text.length)
-              attempt.completed(exit.value.usage, now())
-            })))
-      )
-    const stream: Provider["stream"] = (request) =>
-      Effect.flatMap(begin(target, request, true), ({ attempt, tell }) => {
+    const complete: Provider["complete"] = (request) => {
+      const finish = ({ attempt, tell }: Begun) =>
+        Effect.mapBoth(provider.complete(attempt.request), {
+          onSuccess: (completion) => {
+            tell?.(completion.text)
+            attempt.text(completion.text.length)
+            attempt.completed(completion.usage, now())
+            return completion
+          },
+          onFailure: (failure) => {
+            attempt.failed(failure, now())
+            return failure
+          }
+        })
+      return Effect.flatMap(Traceparent.isTracing, (tracing) =>
+        tracing
+          ? Effect.scoped(Effect.flatMap(beginTraced(target, request, false), finish))
+          : Effect.flatMap(begin(target, request), finish))
+    }
+    const stream: Provider["stream"] = (request) => {
+      const answer = ({ attempt, tell }: Begun) => {
         let text = ""
         const failed = <Failure extends ProviderFailure | StreamingUnsupported>(failure: Failure) => {
           attempt.failed(failure, now())
           return failure
         }
-        return Effect.map(
-          Effect.mapError(provider.stream(attempt.request), failed),
-          (pieces) =>
-            Effect.mapBoth(pieces, {
-              onSuccess: (piece) => {
-                if (piece._tag === "End") {
-                  tell?.(text)
-                  attempt.completed(piece.usage, now())
-                } else {
-                  if (tell !== undefined) text += piece.text
-                  attempt.text(piece.text.length)
-                }
-                return piece
-              },
-              onFailure: failed
-            })
-        )
-      })
+        const taken = (piece: Piece) => {
+          if (piece._tag === "End") {
+            tell?.(text)
+            attempt.completed(piece.usage, now())
+          } else {
+            if (tell !== undefined) text += piece.text
+            attempt.text(piece.text.length)
+          }
+          return piece
+        }
+        return Effect.mapBoth(provider.stream(attempt.request), {
+          onSuccess: (pieces) => Effect.mapBoth(pieces, { onSuccess: taken, onFailure: failed }),
+          onFailure: failed
+        })
+      }
+      return Effect.flatMap(
+        Traceparent.isTracing,
+        (tracing) => Effect.flatMap(tracing ? beginTraced(target, request, true) : begin(target, request), answer)
+      )
+    }
     const { defaultModel, maxRetries, models, name, open } = provider
     return {
       name,
@@ -125,7 +152,11 @@ export const make = ({ admit, captures, clock, onFirst }: Options): Attempts => 
     }
   }
 
-  return { of, spent: () => attempts.flatMap((attempt) => attempt.spent() ?? []) }
+  return {
+    of,
+    spent: () => attempts.flatMap((attempt) => attempt.spent() ?? []),
+    close: () => attempts.at(-1)?.close(now())
+  }
 }
 
 // -- internals ---------------------------------------------------------------

@@ -4,11 +4,17 @@
  * While there are any, one fiber looks after all of them: to bound a call beside
  * others costs no fiber and no timer of its own.
  */
-import { Clock, Effect, type Fiber, FiberId, Scope } from "effect"
+import { Clock, Effect, type Fiber, FiberId, type Scope } from "effect"
+
+/** What is to be done when a call ends. */
+export type Closing = Array<() => void>
 
 export interface Deadlines {
-  /** Runs `late` once when `millis` after `from` (since the epoch) have passed, unless the scope closes before. */
-  readonly add: (from: number, millis: number, late: () => unknown) => Effect.Effect<void, never, Scope.Scope>
+  /**
+   * Runs `late` once when `millis` after `from` (since the epoch) have passed, unless what was added to `closing` is
+   * done before.
+   */
+  readonly add: (closing: Closing, from: number, millis: number, late: () => unknown) => Effect.Effect<void>
 }
 
 /** Looks after them until the scope closes. */
@@ -54,17 +60,17 @@ export const make: Effect.Effect<Deadlines, never, Scope.Scope> = Effect.map(Eff
   }
 
   return {
-    add: (from, millis, late) =>
-      Effect.flatMap(Effect.scope, (call) => {
+    add: (closing, from, millis, late) =>
+      Effect.suspend(() => {
         const waiting: Waiting = { at: from + millis, late }
         const line = lines.get(millis) ?? new Set()
         lines.set(millis, line.add(waiting))
+        closing.push(() => remove(millis, waiting))
         if (waiting.at < next) {
           next = waiting.at
           wake.unsafeOpen()
         }
-        const added = Scope.addFinalizer(call, Effect.sync(() => remove(millis, waiting)))
-        return fiber === undefined ? Effect.zipRight(added, start) : added
+        return fiber === undefined ? start : Effect.void
       })
   }
 })

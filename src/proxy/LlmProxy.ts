@@ -76,15 +76,15 @@ export class LlmProxy extends Context.Tag("vibectl/proxy/LlmProxy")<LlmProxy, {
       }
 
       /** The call, let in and counted; its attempts are to be made in the same scope. */
-      const begin = (request: AnswerRequest, caller: Caller, clock: Clock.Clock) =>
+      const begin = (request: AnswerRequest, caller: Caller, clock: Clock.Clock, scope: Scope.Scope) =>
         Effect.gen(function*() {
-          const scope = yield* Effect.scope
           const arrivedAt = caller.arrivedAt ?? CallTimes.now(clock)
           const first = yield* resolve(request, caller)
           const prompt = yield* toPrompt(request)
+          const closing: Deadlines.Closing = []
           const times = CallTimes.make(first, arrivedAt, clock)
           const attempts = Attempts.make({
-            admit: ({ fullName, price }) => Scope.extend(limits.admitModel(call, fullName, price), scope),
+            admit: ({ fullName, price }) => limits.admitModel(call, fullName, price, scope),
             onFirst: times.firstAttempt,
             clock,
             captures
@@ -102,32 +102,47 @@ export class LlmProxy extends Context.Tag("vibectl/proxy/LlmProxy")<LlmProxy, {
           }
           yield* Scope.addFinalizerExit(scope, (exit) =>
             Effect.sync(() => {
+              attempts.close()
+              for (const close of closing) close()
               const late = Exit.isInterrupted(exit) ? progress.late(clock.unsafeCurrentTimeMillis()) : undefined
               times.closed(late === undefined ? exit : Exit.fail(late), progress.answered)
             }))
-          times.waited(yield* Traceparent.inSpan("limits")(limits.admit(call)))
-          return { first, prompt, times, attempts, progress }
+          times.waited(yield* Traceparent.inSpan("limits")(limits.admit(call, scope)))
+          return { closing, first, prompt, times, attempts, progress }
         })
 
       /** Ends the call when it takes longer than `seconds`, if any, since `startedAt` (milliseconds since the epoch). */
-      const timed = ({ cut }: Caller, seconds: number | undefined, startedAt: number, progress: Progress) => {
+      const timed = (
+        { cut }: Caller,
+        seconds: number | undefined,
+        startedAt: number,
+        progress: Progress,
+        closing: Deadlines.Closing
+      ) => {
         if (seconds === undefined) return Effect.succeed(identity<AnswerPull>)
         if (cut === undefined) return Effect.succeed(within(seconds, startedAt))
         progress.late = (now) => now < startedAt + seconds * 1000 ? undefined : new RequestTimeout({ seconds })
         // An answer that is complete is not too late any more.
         return Effect.as(
-          deadlines.add(startedAt, seconds * 1000, () => progress.answered || cut(new RequestTimeout({ seconds }))),
+          deadlines.add(
+            closing,
+            startedAt,
+            seconds * 1000,
+            () => progress.answered || cut(new RequestTimeout({ seconds }))
+          ),
           identity<AnswerPull>
         )
       }
 
-      const answering = (request: AnswerRequest, caller: Caller, whole: boolean) =>
+      const answering = (request: AnswerRequest, caller: Caller, whole: boolean, scope: Scope.Scope) =>
         Effect.gen(function*() {
           const clock = yield* Effect.clock
           const startedAt = clock.unsafeCurrentTimeMillis()
-          const { attempts, first, progress, prompt, times } = yield* begin(request, caller, clock)
+          const call = yield* begin(request, caller, clock, scope)
+          const { attempts, closing, first, progress, prompt, times } = call
           const targets = candidates(first, prompt, caller, attempts, whole, clock.unsafeCurrentTimeMillis())
-          const pull = yield* Tiers.open({
+          const pull = Tiers.pull({
+            scope,
             candidates: targets,
             restartable: caller.features.has("restart"),
             deadline: caller.deadline,
@@ -136,7 +151,8 @@ export class LlmProxy extends Context.Tag("vibectl/proxy/LlmProxy")<LlmProxy, {
             onFailed: ({ provider }, tier, failure) =>
               Metrics.failedAttempts([provider.name, whole ? "unary" : tier, failure.reason])
           })
-          const inTime = yield* timed(caller, limits.requestTimeout(caller, first.fullName), startedAt, progress)
+          const seconds = limits.requestTimeout(caller, first.fullName)
+          const inTime = yield* timed(caller, seconds, startedAt, progress, closing)
           let by: Resolved = first
           let characters = 0
           let last: AnswerMetrics | undefined
@@ -169,18 +185,21 @@ export class LlmProxy extends Context.Tag("vibectl/proxy/LlmProxy")<LlmProxy, {
         })
 
       const execute = (request: AnswerRequest, caller: Caller): Effect.Effect<Answer, ProxyError> =>
-        Effect.scoped(Effect.gen(function*() {
-          const pull = yield* answering(request, caller, true)
-          let [text, model] = ["", ""]
-          for (;;) {
-            const event = yield* pull
-            if (event._tag === "Text") text += event.text
-            else if (event._tag === "Done") model = event.model
-            else if (event._tag === "Metrics") return { text, model, metrics: event }
-          }
-        })).pipe(Traceparent.inSpan("LlmProxy.execute"))
+        Effect.scopedWith((scope) =>
+          Effect.gen(function*() {
+            const pull = yield* answering(request, caller, true, scope)
+            let [text, model] = ["", ""]
+            for (;;) {
+              const event = yield* pull
+              if (event._tag === "Text") text += event.text
+              else if (event._tag === "Done") model = event.model
+              else if (event._tag === "Metrics") return { text, model, metrics: event }
+            }
+          })
+        ).pipe(Traceparent.inSpan("LlmProxy.execute"))
 
-      const open = (request: AnswerRequest, caller: Caller) => answering(request, caller, false)
+      const open = (request: AnswerRequest, caller: Caller) =>
+        Effect.flatMap(Scope.Scope, (scope) => answering(request, caller, false, scope))
 
       const stream = (request: AnswerRequest, caller: Caller): Stream.Stream<AnswerEvent, ProxyError> =>
         Stream.unwrapScoped(Effect.map(open(request, caller), untilMetrics))
@@ -223,22 +242,21 @@ type Prompt = Omit<ProviderRequest, "model">
 /** A candidate, and where it comes from. */
 interface Target extends Resolved, Tiers.Candidate {}
 
-const toPrompt = (request: AnswerRequest): Effect.Effect<Prompt, InvalidRequest> =>
-  Effect.gen(function*() {
-    const user = request.user.join(separator)
-    if (user.trim() === "") {
-      return yield* new InvalidRequest({
-        reason: "INVALID_REQUEST",
-        field: "user_fragments",
-        summary: "user_fragments holds no text.",
-        remedy: "Send at least one user fragment that is not blank."
-      })
-    }
-    const schema = request.responseSchema === undefined
-      ? undefined
-      : yield* ResponseSchema.parse(request.responseSchema)
-    return { system: request.system.join(separator), user, schema }
-  })
+const toPrompt = (request: AnswerRequest): Effect.Effect<Prompt, InvalidRequest> => {
+  const user = request.user.join(separator)
+  if (user.trim() === "") {
+    return new InvalidRequest({
+      reason: "INVALID_REQUEST",
+      field: "user_fragments",
+      summary: "user_fragments holds no text.",
+      remedy: "Send at least one user fragment that is not blank."
+    })
+  }
+  const prompt = { system: request.system.join(separator), user, schema: undefined }
+  return request.responseSchema === undefined
+    ? Effect.succeed(prompt)
+    : Effect.map(ResponseSchema.parse(request.responseSchema), (schema) => ({ ...prompt, schema }))
+}
 
 /** Fragments of one role are joined by a blank line. */
 const separator = "\n\n"

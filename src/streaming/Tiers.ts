@@ -45,6 +45,8 @@ export type TierEvent<C> = Start | Restart | Text | End<C>
 export type TierPull<C> = Effect.Effect<TierEvent<C>, ProviderFailure | StreamInterrupted>
 
 export interface Options<C extends Candidate> {
+  /** Closing it closes the provider's socket. */
+  readonly scope: Scope.Scope
   /** The model that was asked for, then those to try in its place. */
   readonly candidates: readonly [C, ...ReadonlyArray<C>]
   /** Whether the client understands `restart`. */
@@ -60,141 +62,142 @@ export interface Options<C extends Candidate> {
 /** Length of a simulated piece, in UTF-16 code units; a surrogate pair is never cut. */
 export const simulatedPieceLength = 100
 
-/** Opens the best tier that works. Closing the scope closes the provider's socket. */
-export const open = <C extends Candidate>(options: Options<C>): Effect.Effect<TierPull<C>, never, Scope.Scope> =>
-  Effect.map(Effect.scope, (scope) => {
-    type Event = TierEvent<C>
-    type Pull = TierPull<C>
-    const pending: Array<Event> = []
-    const others = options.candidates.slice(1)
-    let candidate: C = options.candidates[0]
-    /** Of the whole call; and of the present tier of the present candidate. */
-    let attempt = 1
-    let tries = 1
-    let tier: Tier = candidate.streams ? "real" : "simulated"
-    /** Whether the client holds text of the present attempt. */
-    let sent = false
-    let attemptScope: Scope.CloseableScope | undefined
-    /** Until when the present candidate must have text, in milliseconds since the epoch; only while there is another. */
-    let giveWayAt = Infinity
+/** The answer by the best tier that works. */
+export const pull = <C extends Candidate>(options: Options<C>): TierPull<C> => {
+  type Event = TierEvent<C>
+  type Pull = TierPull<C>
+  const pending: Array<Event> = []
+  const others = options.candidates.slice(1)
+  let candidate: C = options.candidates[0]
+  /** Of the whole call; and of the present tier of the present candidate. */
+  let attempt = 1
+  let tries = 1
+  let tier: Tier = candidate.streams ? "real" : "simulated"
+  /** Whether the client holds text of the present attempt. */
+  let sent = false
+  let attemptScope: Scope.CloseableScope | undefined
+  /** Until when the present candidate must have text, in milliseconds since the epoch; only while there is another. */
+  let giveWayAt = Infinity
 
-    const begin = (...events: ReadonlyArray<Event>): Event => {
+  const begin = (...events: ReadonlyArray<Event>): Event => {
+    giveWayAt = Infinity
+    pending.push(...events)
+    return { _tag: "Start", tier, attempt, provider: candidate.provider.name, model: candidate.fullName }
+  }
+  const end = (usage: Usage | undefined): Event => ({ _tag: "End", usage, retries: attempt - 1, by: candidate, tier })
+
+  const closeAttempt = Effect.suspend(() =>
+    attemptScope === undefined ? Effect.void : Scope.close(attemptScope, Exit.void)
+  )
+
+  /** Cuts an attempt that leaves no time for the next candidate. The last one is never cut. */
+  const hurried = <A, E>(attempt: Effect.Effect<A, E>): Effect.Effect<A, E | ProviderFailure> => {
+    const { provider, request } = candidate
+    const budget = others.length === 0 ? undefined : provider.failoverAfter?.(request.model)
+    if (budget === undefined) return attempt
+    return Effect.flatMap(Clock.currentTimeMillis, (now) => {
+      giveWayAt = Math.min(giveWayAt, now + Duration.toMillis(budget))
+      return Effect.timeoutFail(attempt, {
+        duration: Duration.millis(Math.max(0, giveWayAt - now)),
+        onTimeout: () => {
+          // Not left to the clock: a timer may be early by a fraction of a millisecond.
+          giveWayAt = -Infinity
+          return tooSlow(provider.name)
+        }
+      })
+    })
+  }
+
+  /** What to do after a failure: the tier to go on with and how long to wait first; undefined ends the call. */
+  const plan = (failure: ProviderFailure) =>
+    Effect.gen(function*() {
+      const late = (yield* Clock.currentTimeMillis) >= giveWayAt
+      const again = tries <= candidate.provider.maxRetries && tier !== "fallback" && !sent && !late
+        ? yield* Retry.wait(failure, tries, Math.min(options.deadline, giveWayAt))
+        : undefined
+      if (again !== undefined) {
+        tries += 1
+        return { tier, wait: again }
+      }
+      if (tier === "real" && worthAnotherCall(failure) && !late) {
+        return { tier: "fallback" as const, wait: Duration.zero }
+      }
+      const next = Retry.isWorthIt(failure) ? others.shift() : undefined
+      if (next === undefined) return undefined
+      candidate = next
+      tries = 1
       giveWayAt = Infinity
-      pending.push(...events)
-      return { _tag: "Start", tier, attempt, provider: candidate.provider.name, model: candidate.fullName }
-    }
-    const end = (usage: Usage | undefined): Event => ({ _tag: "End", usage, retries: attempt - 1, by: candidate, tier })
+      return { tier: next.streams ? "real" as const : "simulated" as const, wait: Duration.zero }
+    })
 
-    const closeAttempt = Effect.suspend(() =>
-      attemptScope === undefined ? Effect.void : Scope.close(attemptScope, Exit.void)
-    )
-
-    /** Cuts an attempt that leaves no time for the next candidate. The last one is never cut. */
-    const hurried = <A, E>(attempt: Effect.Effect<A, E>): Effect.Effect<A, E | ProviderFailure> => {
-      const { provider, request } = candidate
-      const budget = others.length === 0 ? undefined : provider.failoverAfter?.(request.model)
-      if (budget === undefined) return attempt
-      return Effect.flatMap(Clock.currentTimeMillis, (now) => {
-        giveWayAt = Math.min(giveWayAt, now + Duration.toMillis(budget))
-        return Effect.timeoutFail(attempt, {
-          duration: Duration.millis(Math.max(0, giveWayAt - now)),
-          onTimeout: () => {
-            // Not left to the clock: a timer may be early by a fraction of a millisecond.
-            giveWayAt = -Infinity
-            return tooSlow(provider.name)
-          }
-        })
+  const after = (failure: ProviderFailure): Pull =>
+    Effect.gen(function*() {
+      yield* options.onFailed(candidate, tier, failure)
+      const failed = { failedModel: candidate.fullName, failedTier: tier, reason: failure.reason }
+      const next = sent && !options.restartable ? undefined : yield* plan(failure)
+      if (next === undefined) {
+        return yield* sent ? new StreamInterrupted({ provider: candidate.provider.name, cause: failure }) : failure
+      }
+      tier = next.tier
+      yield* Effect.annotateLogs(Effect.logInfo("another attempt"), {
+        ...failed,
+        model: candidate.fullName,
+        tier,
+        waitMs: Math.round(Duration.toMillis(next.wait))
       })
-    }
+      yield* closeAttempt
+      attempt += 1
+      step = Effect.zipRight(Effect.sleep(next.wait), start())
+      if (!sent) return yield* step
+      sent = false
+      return { _tag: "Restart", reason: failure.reason }
+    })
 
-    /** What to do after a failure: the tier to go on with and how long to wait first; undefined ends the call. */
-    const plan = (failure: ProviderFailure) =>
-      Effect.gen(function*() {
-        const late = (yield* Clock.currentTimeMillis) >= giveWayAt
-        const again = tries <= candidate.provider.maxRetries && tier !== "fallback" && !sent && !late
-          ? yield* Retry.wait(failure, tries, Math.min(options.deadline, giveWayAt))
-          : undefined
-        if (again !== undefined) {
-          tries += 1
-          return { tier, wait: again }
-        }
-        if (tier === "real" && worthAnotherCall(failure) && !late) {
-          return { tier: "fallback" as const, wait: Duration.zero }
-        }
-        const next = Retry.isWorthIt(failure) ? others.shift() : undefined
-        if (next === undefined) return undefined
-        candidate = next
-        tries = 1
-        giveWayAt = Infinity
-        return { tier: next.streams ? "real" as const : "simulated" as const, wait: Duration.zero }
-      })
+  const whole = (completion: Completion): Event => {
+    const texts = cut(completion.text).map((text): Text => ({ _tag: "Text", text }))
+    return begin(...texts, end(completion.usage))
+  }
+  const call: Pull = Effect.suspend(() =>
+    Effect.matchEffect(hurried(candidate.provider.complete(candidate.request)), {
+      onSuccess: (completion) => Effect.sync(() => whole(completion)),
+      onFailure: after
+    })
+  )
 
-    const after = (failure: ProviderFailure): Pull =>
-      Effect.gen(function*() {
-        yield* options.onFailed(candidate, tier, failure)
-        const failed = { failedModel: candidate.fullName, failedTier: tier, reason: failure.reason }
-        const next = sent && !options.restartable ? undefined : yield* plan(failure)
-        if (next === undefined) {
-          return yield* sent ? new StreamInterrupted({ provider: candidate.provider.name, cause: failure }) : failure
-        }
-        tier = next.tier
-        yield* Effect.annotateLogs(Effect.logInfo("another attempt"), {
-          ...failed,
-          model: candidate.fullName,
-          tier,
-          waitMs: Math.round(Duration.toMillis(next.wait))
-        })
-        yield* closeAttempt
-        attempt += 1
-        step = Effect.zipRight(Effect.sleep(next.wait), start())
-        if (!sent) return yield* step
-        sent = false
-        return { _tag: "Restart", reason: failure.reason }
-      })
+  const simulate = (unsupported: StreamingUnsupported): Pull =>
+    Effect.gen(function*() {
+      tier = "simulated"
+      yield* Effect.annotateLogs(Effect.logInfo("the model does not stream"), { model: candidate.fullName, tier })
+      yield* options.onUnsupported(candidate)
+      yield* closeAttempt
+      return unsupported.answer === undefined ? yield* call : whole(unsupported.answer)
+    })
 
-    const whole = (completion: Completion): Event => {
-      const texts = cut(completion.text).map((text): Text => ({ _tag: "Text", text }))
-      return begin(...texts, end(completion.usage))
-    }
-    const call: Pull = Effect.suspend(() =>
-      Effect.matchEffect(hurried(candidate.provider.complete(candidate.request)), {
-        onSuccess: (completion) => Effect.sync(() => whole(completion)),
-        onFailure: after
-      })
-    )
+  const toEvent = (piece: Piece): Event => piece._tag === "End" ? end(piece.usage) : piece
+  /** The first piece brings the `Start` with it, so an attempt that gave nothing leaves no trace. */
+  const first = (pieces: Pieces) =>
+    Effect.map(pieces, (piece) => {
+      step = Effect.matchEffect(pieces, { onSuccess: (piece) => Effect.succeed(toEvent(piece)), onFailure: after })
+      return begin(toEvent(piece))
+    })
+  const real: Pull = Effect.gen(function*() {
+    attemptScope = yield* Scope.fork(options.scope, ExecutionStrategy.sequential)
+    const opening = Scope.extend(candidate.provider.stream(candidate.request), attemptScope)
+    return yield* hurried(Effect.flatMap(opening, first))
+  }).pipe(Effect.catchTags({ StreamingUnsupported: simulate, ProviderFailure: after }))
 
-    const simulate = (unsupported: StreamingUnsupported): Pull =>
-      Effect.gen(function*() {
-        tier = "simulated"
-        yield* Effect.annotateLogs(Effect.logInfo("the model does not stream"), { model: candidate.fullName, tier })
-        yield* options.onUnsupported(candidate)
-        yield* closeAttempt
-        return unsupported.answer === undefined ? yield* call : whole(unsupported.answer)
-      })
+  const start = (): Pull => tier === "real" ? real : call
+  let step: Pull = start()
 
-    const toEvent = (piece: Piece): Event => piece._tag === "End" ? end(piece.usage) : piece
-    /** The first piece brings the `Start` with it, so an attempt that gave nothing leaves no trace. */
-    const first = (pieces: Pieces) =>
-      Effect.map(pieces, (piece) => {
-        step = Effect.matchEffect(pieces, { onSuccess: (piece) => Effect.succeed(toEvent(piece)), onFailure: after })
-        return begin(toEvent(piece))
-      })
-    const real: Pull = Effect.gen(function*() {
-      attemptScope = yield* Scope.fork(scope, ExecutionStrategy.sequential)
-      const opening = Scope.extend(candidate.provider.stream(candidate.request), attemptScope)
-      return yield* hurried(Effect.flatMap(opening, first))
-    }).pipe(Effect.catchTags({ StreamingUnsupported: simulate, ProviderFailure: after }))
-
-    const start = (): Pull => tier === "real" ? real : call
-    let step: Pull = start()
-
-    return Effect.suspend(() => {
-      const event = pending.shift()
-      return event === undefined ? step : Effect.succeed(event)
-    }).pipe(Effect.tap((event) => {
-      if (event._tag === "Text") sent = true
-    }))
+  const given = (event: Event): Pull => {
+    if (event._tag === "Text") sent = true
+    return Effect.succeed(event)
+  }
+  return Effect.suspend(() => {
+    const event = pending.shift()
+    return event === undefined ? Effect.flatMap(step, given) : given(event)
   })
+}
 
 // -- internals ---------------------------------------------------------------
 

@@ -38,12 +38,10 @@ export const of = (span: Tracer.AnySpan): Effect.Effect<Trace | undefined> =>
   Effect.map(isTracing, (tracing) => format(span, tracing))
 
 /** {@link of} the span that the fiber is in. */
-export const current: Effect.Effect<Trace | undefined> = Effect.contextWithEffect((context: Context.Context<never>) =>
-  Option.match(Context.getOption(context, Tracer.ParentSpan), {
-    onNone: () => Effect.succeed(undefined),
-    onSome: of
-  })
-)
+export const current: Effect.Effect<Trace | undefined> = Effect.withFiberRuntime((fiber) => {
+  const span = Context.getOption(fiber.currentContext, Tracer.ParentSpan)
+  return Effect.succeed(Option.isNone(span) ? undefined : format(span.value, isTracer(fiber.currentTracer)))
+})
 
 /** `effect` in a span of its own, where the program has a tracer; next to nothing is done where it has none. */
 export const inSpan = (name: string) => <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
@@ -52,7 +50,9 @@ export const inSpan = (name: string) => <A, E, R>(effect: Effect.Effect<A, E, R>
   )
 
 /** Whether the program has a tracer: that of Effect itself tells nobody of its spans. */
-export const isTracing: Effect.Effect<boolean> = Effect.map(Effect.tracer, (tracer) => isTracer(tracer))
+export const isTracing: Effect.Effect<boolean> = Effect.withFiberRuntime((fiber) =>
+  Effect.succeed(isTracer(fiber.currentTracer))
+)
 
 /** Whether it tells anybody. */
 export const isTracer = (tracer: Tracer.Tracer): boolean =>

@@ -28,7 +28,8 @@ const collect = (provider: Provider, options: Scenario = {}) =>
       fullName: `${provider.name}/one`,
       streams
     })
-    const pull = yield* Tiers.open({
+    const pull = Tiers.pull({
+      scope: yield* Effect.scope,
       candidates: [candidate(provider), ...others.map(candidate)],
       restartable: options.restartable ?? false,
       deadline: options.deadline ?? Infinity,
@@ -58,7 +59,7 @@ const summary = (events: ReadonlyArray<Tiers.TierEvent<Tiers.Candidate>>) =>
     }
   })
 
-describe("Tiers.open", () => {
+describe("Tiers.pull", () => {
   it.effect("passes real pieces through unchanged, with the usage the provider reports", () =>
     Effect.gen(function*() {
       const usage = { inputTokens: 3, outputTokens: 2 }
