@@ -2,7 +2,7 @@
  * The three methods of `VibectlLLMProxy`: the wire around {@link LlmProxy}.
  */
 import type * as Grpc from "@grpc/grpc-js"
-import { type Duration, Effect, type Scope } from "effect"
+import { type Duration, Effect } from "effect"
 import { effective } from "../domain/Access.js"
 import type { AnswerEvent, Caller } from "../domain/Answer.js"
 import { RequestTimeout } from "../domain/Errors.js"
@@ -56,7 +56,7 @@ export const handlers = (
           const send = caller.features.has("heartbeat") ? yield* beating(out.write, heartbeat, chunk) : out.write
           const clock = yield* Effect.clock
           const startedAt = clock.unsafeCurrentTimeMillis()
-          yield* inTime(bridge.deadlines, caller, startedAt)
+          yield* inTime(bridge.deadlines, incoming.closing, caller, startedAt)
           const pull = yield* proxy.open(request, caller)
           let done: AnswerEvent | undefined
           let ended = false
@@ -89,25 +89,29 @@ export const handlers = (
 
 const decodeRequest = Wire.decode(Wire.ExecuteRequest)
 
-const receive = (message: unknown, incoming: Bridge.Incoming) =>
-  Effect.gen(function*() {
-    const { cut, deadline } = incoming
-    const caller: Caller = { ...yield* callerOf(incoming.metadata), deadline, cut }
-    const wire = Wire.isExecuteRequest(message) ? message : yield* decodeRequest(message)
-    const request = Wire.toAnswerRequest(wire, yield* RequestId.settle(wire.request_id))
-    return { caller, request, annotations: { subject: caller.subject, requestId: request.requestId } }
+const receive = (message: unknown, { cut, deadline, metadata }: Bridge.Incoming) =>
+  Effect.flatMap(callerOf(metadata), (known) => {
+    const caller: Caller = { ...known, deadline, cut }
+    const wired = Wire.isExecuteRequest(message) ? Effect.succeed(message) : decodeRequest(message)
+    return Effect.flatMap(wired, (wire) =>
+      Effect.map(RequestId.settle(wire.request_id), (requestId) => ({
+        caller,
+        request: Wire.toAnswerRequest(wire, requestId),
+        annotations: { subject: caller.subject, requestId }
+      })))
   })
 
 /** Also when it is the client that is slow: then the proxy is not asked for more, and does not see the time pass. */
 const inTime = (
   deadlines: Deadlines.Deadlines,
+  closing: Deadlines.Closing,
   { access, cut }: Caller,
   startedAt: number
-): Effect.Effect<void, never, Scope.Scope> => {
+): Effect.Effect<void> => {
   const seconds = effective(access).requestTimeoutSeconds
   return seconds === undefined || cut === undefined
     ? Effect.void
-    : deadlines.add(startedAt, seconds * 1000, () => cut(new RequestTimeout({ seconds })))
+    : deadlines.add(closing, startedAt, seconds * 1000, () => cut(new RequestTimeout({ seconds })))
 }
 
 /** What the log says of an answer: who gave it, how, how soon, after how many attempts, and what it used. */

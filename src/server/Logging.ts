@@ -4,7 +4,7 @@
  * The level can be changed while the server runs; lines below it cost no more
  * than if it were fixed.
  */
-import { Effect, Layer, Logger, LogLevel } from "effect"
+import { Effect, Inspectable, Layer, Logger, LogLevel } from "effect"
 import * as Level from "../telemetry/LogLevel.js"
 
 export interface Options {
@@ -44,7 +44,13 @@ export const layer = (options: Options): Layer.Layer<Level.LogLevel> =>
 
 const formats = {
   pretty: Logger.prettyLogger({ stderr: true }),
-  json: Logger.withConsoleError(Logger.jsonLogger)
+  json: Logger.withConsoleError(Logger.map(Logger.structuredLogger, (line) => {
+    try {
+      return JSON.stringify(line)
+    } catch {
+      return Inspectable.stringifyCircular(line)
+    }
+  }))
 }
 
 const levels: Record<Level.Name, LogLevel.LogLevel> = {

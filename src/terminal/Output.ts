@@ -63,7 +63,8 @@ export const consoleLayer = (streams: Streams): Layer.Layer<never> =>
   }))
 
 /** Text without the sequences that change colours. */
-export const withoutStyle = (text: string): string => text.replace(/\u001b\[[0-9;]*m/g, "")
+export const withoutStyle = (text: string): string =>
+  text.includes("\u001b") ? text.replace(/\u001b\[[0-9;]*m/g, "") : text
 
 /**
  * Text of others without anything a terminal would obey: control characters other than newline and
