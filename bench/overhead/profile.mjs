@@ -99,11 +99,31 @@ const packageOf = (node) => {
   if (url.startsWith("node:")) return "node"
   const packages = [...url.matchAll(/\/node_modules\/((?:@[^/]+\/)?[^/]+)/g)]
   if (packages.length > 0) return packages.at(-1)[1]
-  return url === "" ? "native" : "vibectl"
+  if (url === "") return "native"
+  return /^node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(moduleOf(node) ?? "")?.[1] ?? "vibectl"
 }
 
-const fileOf = ({ callFrame }) => {
-  const { functionName, url } = callFrame
+/** Where the bundler took a function from: it leaves the name of each module above what it took from it. */
+const moduleOf = ({ callFrame: { lineNumber, url } }) => {
+  if (!url.startsWith("file:") || !url.includes("/dist/")) return undefined
+  let names = bundles.get(url)
+  if (names === undefined) {
+    let name
+    names = Fs.readFileSync(new URL(url), "utf8").split("\n").map((line) => {
+      name = /^\/\/ ((?:src|node_modules)\/\S+)$/.exec(line)?.[1] ?? name
+      return name
+    })
+    bundles.set(url, names)
+  }
+  return names[lineNumber]
+}
+
+const bundles = new Map()
+
+const fileOf = (node) => {
+  const { functionName, url } = node.callFrame
+  const module = moduleOf(node)
+  if (module !== undefined) return module.replace(/^node_modules\//, "")
   if (url === "") return functionName || "(anonymous)"
   // Where a package has its own dist, its name stands before it.
   return url.startsWith("node:") ? url : url.replace(/^.*\/node_modules\//, "").replace(/^file:.*\/dist\//, "dist/")
