@@ -88,13 +88,23 @@ const stateAbove = (span: Tracer.AnySpan): string | undefined => {
 /** Empty when a part of it is no member, or there are too many. */
 const stateOf = (text: string): string => {
   const trimmed = text.trim()
-  const members = trimmed.split(",").map((part) => part.trim()).filter((part) => part !== "")
+  const members = trimmed.split(",").map(withoutSpace).filter((part) => part !== "")
   if (members.length > 32 || !members.every((part) => member.test(part))) return ""
-  if (trimmed.length <= mostState) return members.length === 0 ? "" : trimmed
+  if (trimmed.length <= mostState && !trimmed.includes("\t")) return members.length === 0 ? "" : trimmed
   // In the order that the standard asks for.
   const kept = members.filter((part) => part.length <= 128)
   while (kept.join(",").length > mostState) kept.pop()
   return kept.join(",")
 }
+
+/** Of the kinds that may stand around a member. */
+const withoutSpace = (text: string): string => {
+  let [from, to] = [0, text.length]
+  while (from < to && isSpace(text.charAt(from))) from++
+  while (to > from && isSpace(text.charAt(to - 1))) to--
+  return text.slice(from, to)
+}
+
+const isSpace = (character: string): boolean => character === " " || character === "\t"
 
 const member = /^[a-z0-9][a-z0-9_\-*/@]{0,255}=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]$/

@@ -101,6 +101,12 @@ describe("tracestate", () => {
       }
     }))
 
+  it.effect("has no other space than a space when it is passed on", () =>
+    Effect.gen(function*() {
+      assert.strictEqual((yield* through(header, "\ta=1,\tb=2 "))?.tracestate, "a=1,b=2")
+      assert.isUndefined((yield* through(header, ",\na=a"))?.tracestate)
+    }))
+
   it.effect("is left away when it is none", () =>
     Effect.gen(function*() {
       const many = Array.from({ length: 33 }, (_, index) => `k${index}=1`).join(",")
