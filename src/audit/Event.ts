@@ -123,7 +123,7 @@ export const Line = Schema.parseJson(Schema.extend(Schema.Struct({ time: Schema.
 
 /** The line of an event, with its line end; `millis` since the epoch is when it happened. */
 export const toLine = (event: Event, millis: number): string => {
-  const line: Record<string, unknown> = { time: new Date(millis).toISOString() }
+  const line: Record<string, unknown> = { time: DateTime.formatIso(DateTime.unsafeMake(millis)) }
   const anonymous = event.event === "token_refused" && !signatureMayBeGood[event.refusal]
   for (const name of fieldsOf.get(event.event) ?? []) {
     if (anonymous && name in holder) continue

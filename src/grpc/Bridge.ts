@@ -9,28 +9,12 @@
  * So does a caller that is trusted no longer, with the error that says so.
  */
 import type * as Grpc from "@grpc/grpc-js"
-import {
-  Cause,
-  Clock,
-  Context,
-  DefaultServices,
-  Effect,
-  Exit,
-  FiberId,
-  FiberRef,
-  FiberRefs,
-  FiberSet,
-  Hash,
-  HashMap,
-  Inspectable,
-  LogLevel,
-  Option,
-  Scope
-} from "effect"
+import { Cause, type Clock, Effect, Exit, FiberId, FiberSet, Scope } from "effect"
 import type { ProxyError } from "../domain/Errors.js"
 import * as Deadlines from "../proxy/Deadlines.js"
 import * as Metrics from "../telemetry/Metrics.js"
 import * as Admission from "./Admission.js"
+import * as CallLog from "./CallLog.js"
 import * as CallSpan from "./CallSpan.js"
 import * as Status from "./Status.js"
 
@@ -84,13 +68,10 @@ export interface Incoming {
 /** A call as the bridge runs it: what to do, and how to speak of it in the log. */
 export interface Call<A> {
   readonly run: Effect.Effect<A, ProxyError, Scope.Scope>
-  readonly annotations: Annotations
+  readonly annotations: CallLog.Annotations
   /** What else the line that ends the call says. */
   readonly summary?: () => { readonly [key: string]: string | number | boolean }
 }
-
-/** Added to every log line of the call; `requestId` once it is known. */
-export type Annotations = { readonly [key: string]: string }
 
 /** A handler that answers with one message. */
 export const unary = <Request, Response>(
@@ -139,7 +120,7 @@ export const serverStream = <Request, Response>(
         finished = true
       })
   }
-  const end = (exit: Exit.Exit<void, ProxyError>, annotations: Annotations) => {
+  const end = (exit: Exit.Exit<void, ProxyError>, annotations: CallLog.Annotations) => {
     if (finished) return
     if (Exit.isSuccess(exit)) return call.end()
     const { error, status } = Status.fromCause(exit.cause)
@@ -156,14 +137,14 @@ const start = <A>(
   bridge: Bridge,
   call: Grpc.ServerUnaryCall<unknown, unknown> | Grpc.ServerWritableStream<unknown, unknown>,
   handler: (incoming: Incoming) => Effect.Effect<Call<A>, ProxyError>,
-  end: (exit: Exit.Exit<A, ProxyError>, annotations: Annotations) => void,
+  end: (exit: Exit.Exit<A, ProxyError>, annotations: CallLog.Annotations) => void,
   finished: () => boolean = () => false
 ): void => {
   const path = call.getPath()
   const peer = call.getPeer()
   const admitted = Admission.of(call.metadata)
   const span = admitted?.span
-  let annotations: Annotations = { rpc: path, peer, ...span && { traceId: span.traceId } }
+  let annotations: CallLog.Annotations = { rpc: path, peer, ...span && { traceId: span.traceId } }
   let summary: Call<A>["summary"]
   let started = false
   let startedAt = 0
@@ -181,10 +162,12 @@ const start = <A>(
       (made) => {
         annotations = { ...annotations, ...made.annotations }
         summary = made.summary
-        started = true
         const requestId = made.annotations["requestId"]
         if (span?._tag === "Span" && requestId !== undefined) span.attribute("vibectl.request_id", requestId)
-        return Effect.zipRight(within(scope, annotations), made.run as Effect.Effect<A, ProxyError>)
+        const begun = CallLog.begin(scope, annotations, () => {
+          started = true
+        })
+        return Effect.zipRight(begun, made.run as Effect.Effect<A, ProxyError>)
       }
     )
   const conclude = (interrupted: Exit.Exit<A, ProxyError>) => {
@@ -202,7 +185,7 @@ const start = <A>(
     const told = started ? { ...summary?.(), ...last } : { ...annotations, ...last }
     return outcome.name === "INTERNAL"
       ? Effect.annotateLogs(Effect.logError("call failed by a defect", outcome.cause), told)
-      : logged("call ended", outcome.detail === undefined ? told : { ...told, detail: outcome.detail })
+      : CallLog.line("call ended", outcome.detail === undefined ? told : { ...told, detail: outcome.detail })
   }
   // Here once for the whole call, instead of at each of its steps: its scope, its interruptible part, and its end.
   const program = Effect.uninterruptible(Effect.flatMap(Scope.make(), (scope) => {
@@ -236,60 +219,6 @@ const outcomeOf = <A>(
   if (Cause.isInterruptedOnly(exit.cause) && gone !== undefined) return { name: gone }
   const { error } = Status.fromCause(exit.cause)
   return error === undefined ? { name: "INTERNAL", cause: exit.cause } : { name: error.reason, detail: error.summary }
-}
-
-/**
- * The scope and the annotations of all that the fiber does from now on. It is the call's own, so that there is nothing to
- * be put back, which is what `Scope.extend` and `Effect.annotateLogs` do at several times the cost.
- */
-const within = (scope: Scope.Scope, annotations: Annotations): Effect.Effect<void> =>
-  Effect.updateFiberRefs((fiber, refs) => {
-    const context = Context.add(FiberRefs.getOrDefault(refs, FiberRef.currentContext), Scope.Scope, scope)
-    const all = annotated(FiberRefs.getOrDefault(refs, FiberRef.currentLogAnnotations), annotations)
-    return FiberRefs.updateManyAs(refs, {
-      entries: [[FiberRef.currentContext, [[fiber, context]]], [FiberRef.currentLogAnnotations, [[fiber, all]]]]
-    })
-  })
-
-const annotated = (
-  known: HashMap.HashMap<string, unknown>,
-  annotations: { readonly [key: string]: unknown }
-): HashMap.HashMap<string, unknown> =>
-  HashMap.mutate(known, (all) => {
-    for (const name in annotations) HashMap.modifyHash(all, name, hashOf(name), () => Option.some(annotations[name]))
-  })
-
-/** As `Effect.logInfo` with these annotations, which only this one line has. */
-const logged = (message: string, annotations: { readonly [key: string]: unknown }): Effect.Effect<void> =>
-  Effect.withFiberRuntime((fiber) => {
-    const context = fiber.getFiberRefs()
-    const least = FiberRefs.getOrDefault(context, FiberRef.currentMinimumLogLevel)
-    if (LogLevel.greaterThan(least, LogLevel.Info)) return Effect.void
-    const services = FiberRefs.getOrDefault(context, DefaultServices.currentServices)
-    const line = {
-      fiberId: fiber.id(),
-      logLevel: LogLevel.Info,
-      message: [message],
-      cause: Cause.empty,
-      context,
-      spans: FiberRefs.getOrDefault(context, FiberRef.currentLogSpan),
-      annotations: annotated(FiberRefs.getOrDefault(context, FiberRef.currentLogAnnotations), annotations),
-      date: new Date(Context.get(services, Clock.Clock).unsafeCurrentTimeMillis())
-    }
-    Inspectable.withRedactableContext(context, () => {
-      for (const logger of FiberRefs.getOrDefault(context, FiberRef.currentLoggers)) logger.log(line)
-    })
-    return Effect.void
-  })
-
-/** They are few, and the same for every call. */
-const hashes = new Map<string, number>()
-const hashOf = (name: string): number => {
-  const known = hashes.get(name)
-  if (known !== undefined) return known
-  const hash = Hash.string(name)
-  hashes.set(name, hash)
-  return hash
 }
 
 const write = <Response>(

@@ -21,7 +21,7 @@ import * as Requests from "./Requests.js"
 import type { ResponseSchema } from "./ResponseSchema.js"
 import * as Sse from "./Sse.js"
 import * as TextShape from "./TextShape.js"
-import type { Timeouts } from "./Timeouts.js"
+import { forFirstToken, type Timeouts } from "./Timeouts.js"
 import * as VendorFailure from "./VendorFailure.js"
 import * as VendorUsage from "./VendorUsage.js"
 
@@ -73,8 +73,7 @@ export const make = (endpoint: Endpoint): Calls => {
 
   const stream = (request: ProviderRequest): Effect.Effect<Pieces, ProviderFailure, Scope.Scope> => {
     const timeouts = endpoint.timeouts(request.model)
-    const patience = { millis: timeouts.firstToken, limit: "firstToken" } as const
-    return Effect.matchEffect(HttpBody.open(post(request, true, timeouts), patience), {
+    return Effect.matchEffect(HttpBody.open(post(request, true, timeouts), forFirstToken(timeouts)), {
       onFailure: failed,
       onSuccess: (body) => Effect.succeed(EventPieces.make(source, body, reader(source, request), timeouts))
     })

@@ -24,7 +24,7 @@ import * as Requests from "./Requests.js"
 import { isStrict } from "./ResponseSchema.js"
 import * as Sse from "./Sse.js"
 import * as TextShape from "./TextShape.js"
-import type { Timeouts } from "./Timeouts.js"
+import { forFirstToken, type Timeouts } from "./Timeouts.js"
 import * as VendorFailure from "./VendorFailure.js"
 import * as VendorUsage from "./VendorUsage.js"
 
@@ -84,7 +84,7 @@ export const make = (endpoint: Endpoint): Calls => {
           { body, stream: true, timeouts, signal, trace: request.trace },
           (options) => client.chat.completions.create(body, options).asResponse()
         ),
-      { millis: timeouts.firstToken, limit: "firstToken" }
+      forFirstToken(timeouts)
     )
     return Effect.matchEffect(opened, {
       onFailure: (failure): Effect.Effect<never, ProviderFailure | StreamingUnsupported> =>

@@ -45,11 +45,11 @@ export const make = (endpoint: Endpoint, errors: Errors): Requests => {
   const known = new Map<string, Known>()
 
   const again = async ({ headers, url }: Known, request: Sending): Promise<Response> => {
-    const { body, signal, timeouts, trace } = request
+    const { signal, timeouts, trace } = request
     const response = await endpoint.transport.fetch(url, {
       method: "POST",
       headers: trace === undefined ? headers : { ...headers, ...headersOf(trace) },
-      body: JSON.stringify(body),
+      body: JSON.stringify(request.body),
       signal,
       dispatcher: endpoint.transport.pool(timeouts.connect)
     }).catch((thrown: unknown) => {
@@ -57,8 +57,10 @@ export const make = (endpoint: Endpoint, errors: Errors): Requests => {
     })
     if (response.ok) return response
     const text = await response.text().catch((thrown: unknown) => asError(thrown).message)
-    const refusal = Json.object(Json.parse(text))
-    throw errors.ofStatus(response.status, refusal, refusal === undefined ? text : undefined, response.headers)
+    const refusal = Json.parse(text)
+    const body = typeof refusal === "object" && refusal !== null ? refusal : undefined
+    // As the SDKs do it.
+    throw errors.ofStatus(response.status, body, refusal ? undefined : text, response.headers)
   }
 
   return {

@@ -42,6 +42,10 @@ export const make = (...options: ReadonlyArray<TimeoutOptions>): Timeouts => ({
   total: first(options, "total") ?? defaults.total
 })
 
+/** How long the head of a stream's response may take, in milliseconds, and by which limit. */
+export const forFirstToken = ({ firstToken, total }: Timeouts): { readonly millis: number; readonly limit: Limit } =>
+  total < firstToken ? { millis: total, limit: "total" } : { millis: firstToken, limit: "firstToken" }
+
 // -- internals ---------------------------------------------------------------
 
 const first = (options: ReadonlyArray<TimeoutOptions>, key: Limit): number | undefined => {

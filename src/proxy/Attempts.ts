@@ -42,6 +42,8 @@ export const make = ({ admit, captures, clock, onFirst }: Options): Attempts => 
 
   const letIn = (target: Resolved): Effect.Effect<void, ProviderFailure> =>
     Effect.suspend(() => {
+      // The one before was given up, if it has not ended.
+      attempts.at(-1)?.close(now())
       const first = attempts.length === 0
       if (first) onFirst()
       if (first || admitted.has(target.fullName)) {
@@ -54,8 +56,6 @@ export const make = ({ admit, captures, clock, onFirst }: Options): Attempts => 
       })
     })
   const add = (target: Resolved, request: ProviderRequest, trace: Traceparent.Trace | undefined): Attempt.Attempt => {
-    // The one before was given up, if it has not ended.
-    attempts.at(-1)?.close(now())
     const attempt = Attempt.make(target, trace === undefined ? request : { ...request, trace }, now())
     attempts.push(attempt)
     return attempt

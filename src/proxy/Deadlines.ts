@@ -5,6 +5,7 @@
  * others costs no fiber and no timer of its own.
  */
 import { Clock, Effect, type Fiber, FiberId, type Scope } from "effect"
+import { RequestTimeout } from "../domain/Errors.js"
 
 /** What is to be done when a call ends. */
 export type Closing = Array<() => void>
@@ -74,6 +75,18 @@ export const make: Effect.Effect<Deadlines, never, Scope.Scope> = Effect.map(Eff
       })
   }
 })
+
+/**
+ * Bounds each pull by what is left of `seconds` since `startedAt` (milliseconds since the epoch); none is made when
+ * nothing is left, as with a reader that takes its time.
+ */
+export const within =
+  (seconds: number, startedAt: number) => <A, E>(pull: Effect.Effect<A, E>): Effect.Effect<A, E | RequestTimeout> =>
+    Effect.flatMap(Clock.currentTimeMillis, (now): Effect.Effect<A, E | RequestTimeout> => {
+      const left = startedAt + seconds * 1000 - now
+      const onTimeout = () => new RequestTimeout({ seconds })
+      return left <= 0 ? onTimeout() : Effect.timeoutFail(pull, { duration: left, onTimeout })
+    })
 
 // -- internals ---------------------------------------------------------------
 

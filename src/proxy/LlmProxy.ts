@@ -98,7 +98,10 @@ export class LlmProxy extends Context.Tag("vibectl/proxy/LlmProxy")<LlmProxy, {
             listed: first.spec !== undefined,
             length,
             inputTokens: Estimate.tokens(length),
-            spending: () => ({ attempts: attempts.spent(), succeeded: progress.answered })
+            spending: () => {
+              attempts.close()
+              return { attempts: attempts.spent(), succeeded: progress.answered }
+            }
           }
           yield* Scope.addFinalizerExit(scope, (exit) =>
             Effect.sync(() => {
@@ -120,7 +123,7 @@ export class LlmProxy extends Context.Tag("vibectl/proxy/LlmProxy")<LlmProxy, {
         closing: Deadlines.Closing
       ) => {
         if (seconds === undefined) return Effect.succeed(identity<AnswerPull>)
-        if (cut === undefined) return Effect.succeed(within(seconds, startedAt))
+        if (cut === undefined) return Effect.succeed(Deadlines.within(seconds, startedAt))
         progress.late = (now) => now < startedAt + seconds * 1000 ? undefined : new RequestTimeout({ seconds })
         // An answer that is complete is not too late any more.
         return Effect.as(
@@ -286,17 +289,6 @@ const measure = (
     timestamp: Math.floor(now / 1000)
   }
 }
-
-/**
- * Bounds each pull by what is left of `seconds` since `startedAt` (milliseconds since the epoch); none is made when
- * nothing is left, as with a reader that takes its time.
- */
-const within = (seconds: number, startedAt: number) => (pull: AnswerPull): AnswerPull =>
-  Effect.flatMap(Clock.currentTimeMillis, (now): AnswerPull => {
-    const left = startedAt + seconds * 1000 - now
-    const onTimeout = () => new RequestTimeout({ seconds })
-    return left <= 0 ? onTimeout() : Effect.timeoutFail(pull, { duration: left, onTimeout })
-  })
 
 const untilMetrics = (pull: AnswerPull): Stream.Stream<AnswerEvent, ProxyError> =>
   Stream.unfoldEffect(false, (ended) =>

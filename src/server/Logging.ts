@@ -4,7 +4,7 @@
  * The level can be changed while the server runs; lines below it cost no more
  * than if it were fixed.
  */
-import { Effect, Inspectable, Layer, Logger, LogLevel } from "effect"
+import { Cause, Effect, HashMap, Layer, Logger, LogLevel } from "effect"
 import * as Level from "../telemetry/LogLevel.js"
 
 export interface Options {
@@ -44,13 +44,17 @@ export const layer = (options: Options): Layer.Layer<Level.LogLevel> =>
 
 const formats = {
   pretty: Logger.prettyLogger({ stderr: true }),
-  json: Logger.withConsoleError(Logger.map(Logger.structuredLogger, (line) => {
-    try {
-      return JSON.stringify(line)
-    } catch {
-      return Inspectable.stringifyCircular(line)
-    }
-  }))
+  json: Logger.withConsoleError(Logger.make((line) => plain(line) ?? Logger.jsonLogger.log(line)))
+}
+
+/** The same, several times as fast, for a line that is all text; undefined for any other. */
+const plain = (line: Logger.Logger.Options<unknown>): string | undefined => {
+  const { annotations, cause, message } = line
+  if (!Cause.isEmpty(cause) || !Array.isArray(message) || message.length !== 1) return undefined
+  if (typeof message[0] !== "string" || HashMap.some(annotations, (value) => typeof value === "object")) {
+    return undefined
+  }
+  return JSON.stringify(Logger.structuredLogger.log(line))
 }
 
 const levels: Record<Level.Name, LogLevel.LogLevel> = {

@@ -276,6 +276,16 @@ for (const kind of kinds) {
         assert.strictEqual((yield* Effect.flip(hasty.complete(request))).reason, "PROVIDER_TIMEOUT")
       }))
 
+    test("bounds the wait for a stream by the whole answer's time, where that is shorter", (vendor) =>
+      Effect.gen(function*() {
+        const timeouts = { total: Duration.millis(200), firstToken: Duration.seconds(60) }
+        const hasty = yield* provider(kind, vendor, { timeouts })
+        assert.isUndefined((yield* drain(hasty)).failure)
+        vendor.otherwise({ fault: { after: "request", how: "hang" } })
+        const { failure } = yield* drain(hasty).pipe(Effect.timeout("5 seconds"))
+        assert.deepInclude(failure, { reason: "PROVIDER_TIMEOUT", detail: "no whole answer in time" })
+      }))
+
     for (
       const [how, detail] of [
         ["hang", "no whole answer in time"],

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Console, Deferred, Effect, Fiber } from "effect"
+import { Cause, Console, Deferred, Effect, Fiber, Logger, Redacted } from "effect"
 import * as Logging from "../../src/server/Logging.js"
 import { LogLevel } from "../../src/telemetry/LogLevel.js"
 
@@ -33,6 +33,29 @@ describe("Logging.layer", () => {
         assert.deepStrictEqual<ReadonlyArray<unknown>>(lines.map(({ message }) => message), levels.slice(index))
       }))
   }
+
+  it.effect("says what Effect's own JSON logger says", () =>
+    Effect.gen(function*() {
+      const say = Effect.gen(function*() {
+        yield* Effect.annotateLogs(Effect.logInfo("text"), { rpc: "/a/b", durationMs: 7, ok: true, none: undefined })
+        yield* Effect.annotateLogs(Effect.logInfo("text"), { key: Redacted.make("canary"), list: ["a", 1] })
+        yield* Effect.logError("a defect", new TypeError("told"))
+        yield* Effect.logError("a cause", Cause.fail(new RangeError("told")))
+        yield* Effect.logInfo({ object: true }, 7)
+        yield* Effect.withLogSpan(Effect.logInfo("in a span"), "span")
+      })
+      const lines = yield* logged("INFO", say)
+      const expected: Array<Record<string, unknown>> = []
+      const reference = Logger.make((line) =>
+        void expected.push(JSON.parse(Logger.jsonLogger.log(line)) as Record<string, unknown>)
+      )
+      yield* Effect.provide(say, Logger.replace(Logger.defaultLogger, reference))
+      const comparable = (all: ReadonlyArray<Record<string, unknown>>) =>
+        all.map(({ fiberId: _, timestamp: __, ...line }) => line)
+      assert.deepStrictEqual(comparable(lines), comparable(expected))
+      assert.notInclude(JSON.stringify(lines), "canary")
+      assert.include(JSON.stringify(lines[2]), "TypeError")
+    }))
 
   it.effect("a change of level holds at once, in fibers that run already", () =>
     Effect.gen(function*() {
