@@ -55,7 +55,7 @@ const wanted = profiling
   : options.smoke
   ? ["bare", "vibectl"]
   : usual
-const rounds = options.smoke ? 1 : Number(options.rounds ?? (short ? 3 : 5))
+const rounds = options.smoke ? 1 : Number(options.rounds ?? (short ? 2 : 5))
 
 const directory = Fs.mkdtempSync(Path.join(Os.tmpdir(), "vibectl-bench-"))
 const here = (file) => new URL(file, import.meta.url).pathname
