@@ -71,7 +71,7 @@ const filling = "\"obfuscation\":\""
 const around = (before: Sse.Raw, rest: Sse.Raw): Shape => {
   const at = rest.indexOf(filling)
   const from = at + filling.length
-  const to = rest.indexOf(quote, from)
+  const to = endOf(rest, from)
   return at < 0 || to < 0
     ? { before, after: rest, end: undefined }
     : { before, after: rest.slice(0, from), end: rest.slice(to) }
