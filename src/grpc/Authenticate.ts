@@ -45,9 +45,8 @@ export const make = (bridge: Bridge, options: Options): Authentication => {
     )
 
   /** Without a fiber, which costs several times what there is to do; whatever is not usual goes the long way. */
-  const atOnce = (metadata: Grpc.Metadata): Identify.Identified | undefined => {
-    return audit.recordAt && Identify.identifyAtOnce(metadata, options, bridge.clock.unsafeCurrentTimeMillis())
-  }
+  const atOnce = (metadata: Grpc.Metadata): Identify.Identified | undefined =>
+    audit.recordAt && Identify.identifyAtOnce(metadata, options, bridge.clock.unsafeCurrentTimeMillis())
 
   const interceptor: Grpc.ServerInterceptor = ({ path: rpc }, call) => {
     // Later the connection may be gone, and its address with it.

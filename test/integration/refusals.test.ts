@@ -184,6 +184,23 @@ describe("a defect at the edge", () => {
       assert.deepStrictEqual(edge.handled, [])
     }))
 
+  it.scopedLive("does the same to a caller who was let in before", () =>
+    Effect.gen(function*() {
+      const recordAt = () => {
+        throw new Error("canary")
+      }
+      const edge = yield* Edge.serve({ audit: { record: () => Effect.void, recordAt } })
+      const call = Edge.call(edge.port, RawHttp2.headersOf(`${Edge.service}/Execute`, Edge.bearer(edge.good)))
+      assert.strictEqual((yield* call).status, 0)
+      edge.log.length = 0
+      const ended = yield* call
+      assert.strictEqual(ended.status, INTERNAL)
+      assert.notInclude(ended.message, "canary")
+      assert.deepStrictEqual(outcomes(edge), [["call failed by a defect", "INTERNAL"]])
+      assert.lengthOf(edge.handled, 1)
+      assert.isEmpty(edge.crashes)
+    }))
+
   it.scopedLive("does not end the process over a name that is no Unicode", () =>
     Effect.gen(function*() {
       const fail = () => Effect.fail(new ModelNotAllowed({ model: "m", subject: "half \ud800" }))

@@ -92,7 +92,7 @@ const play = (scenario: Scenario) => {
     tokens: undefined,
     authenticate: false,
     access: () => unrestricted,
-    audit: { record: () => Effect.void },
+    audit: { record: () => Effect.void, recordAt: () => {} },
     clientIdentity: "none"
   })
 
