@@ -49,6 +49,28 @@ const unused = {
   }
 }
 
+/**
+ * A function that is written as the right side of an assignment to a property is what V8 takes for a method, and puts
+ * among what lives long: with all that it refers to, it stays until the next major collection. Effect writes those of
+ * each `async`, `interruptible` and `uninterruptible` like that, which makes every minor collection copy calls that
+ * are long over. A function that comes from somewhere else is put among the young.
+ * Source: `CheckAssigningFunctionLiteralToProperty` in https://github.com/v8/v8/blob/main/src/parsing/parser-base.h
+ */
+const young = {
+  name: "young",
+  setup(build) {
+    build.onLoad({ filter: /[/\\]effect[/\\]dist[/\\]esm[/\\]internal[/\\]core\.js$/ }, ({ path }) => {
+      const text = Fs.readFileSync(path, "utf8")
+      const assignment = /^( *)(effect\.effect_instruction_i\d) = (\w+ => \{\n[^]*?^\1\}|(?:\(\)|\w+) => .+);$/gm
+      const found = text.match(assignment)?.length
+      if (found !== 7) {
+        throw new Error(`${found} functions to be kept young in ${path} instead of 7: look at them again`)
+      }
+      return { contents: `const $young = f => f\n${text.replace(assignment, "$1$2 = $young($3);")}` }
+    })
+  }
+}
+
 const compile = async (...flags) => {
   const compiler = spawn(process.execPath, ["node_modules/typescript/bin/tsc", "-p", "tsconfig.build.json", ...flags], {
     cwd: root,
@@ -84,7 +106,7 @@ const bundles = (esbuild) =>
     splitting: true,
     target: "node20.19",
     external,
-    plugins: [unused],
+    plugins: [unused, young],
     // For those of the bundled packages that are CommonJS and ask for a module of Node.
     banner: {
       js: "import{createRequire as $createRequire}from\"node:module\";const require=$createRequire(import.meta.url)"

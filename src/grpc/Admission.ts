@@ -23,7 +23,7 @@ export interface Admitted {
 }
 
 /** The call with this metadata object, which grpc-js hands from the interceptors to the handler as it is. */
-export const of = (metadata: Grpc.Metadata): Admitted | undefined => admissions.get(metadata)
+export const of = (metadata: Grpc.Metadata): Admitted | undefined => (metadata as Carrier)[admission]
 
 export interface Running {
   readonly add: (metadata: Grpc.Metadata, admitted: Admitted) => void
@@ -37,11 +37,12 @@ export const running = (): Running => {
   const calls = new Set<Admitted>()
   return {
     add: (metadata, admitted) => {
-      admissions.set(metadata, admitted)
+      const carrier: Carrier = metadata
+      carrier[admission] = admitted
       calls.add(admitted)
     },
     remove: (metadata) => {
-      const admitted = admissions.get(metadata)
+      const admitted = of(metadata)
       if (admitted !== undefined) calls.delete(admitted)
     },
     recheck: Effect.suspend(() =>
@@ -63,4 +64,12 @@ export const running = (): Running => {
 
 // -- internals ---------------------------------------------------------------
 
-const admissions = new WeakMap<Grpc.Metadata, Admitted>()
+/**
+ * On the object itself: to a minor garbage collection, what an old WeakMap holds is alive, with the whole call that hangs
+ * on it, which it would copy.
+ */
+const admission = Symbol("vibectl/grpc/Admission")
+
+interface Carrier extends Grpc.Metadata {
+  [admission]?: Admitted
+}

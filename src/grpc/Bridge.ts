@@ -149,9 +149,11 @@ const start = <A>(
   let started = false
   let startedAt = 0
   let because: ProxyError | undefined
+  let over = false
+  const interrupt = (): void => fiber.interrupt()
   const cut = (error: ProxyError): void => {
     because ??= error
-    fiber.interrupt()
+    interrupt()
   }
   const method = methodOf(path)
   const now = () => bridge.clock.unsafeCurrentTimeMillis()
@@ -171,7 +173,11 @@ const start = <A>(
       }
     )
   const conclude = (interrupted: Exit.Exit<A, ProxyError>) => {
+    over = true
     for (const close of closing) close()
+    // What is left of the call, Node and V8 keep for a while: not what it was, too.
+    call.off("cancelled", interrupt)
+    if (admitted !== undefined) admitted.cut = nothing
     const exit = because === undefined || Exit.isSuccess(interrupted) ? interrupted : Exit.fail(because)
     const left = call.cancelled
     if (!left) end(exit, annotations)
@@ -200,10 +206,13 @@ const start = <A>(
     return Effect.flatMap(span === undefined ? closed : Effect.withParentSpan(closed, span), conclude)
   }))
   const fiber = bridge.fork(program)
+  if (over) return
   if (admitted !== undefined) admitted.cut = cut
-  if (call.cancelled) fiber.interrupt()
-  else call.on("cancelled", fiber.interrupt)
+  if (call.cancelled) interrupt()
+  else call.on("cancelled", interrupt)
 }
+
+const nothing = (): void => undefined
 
 type Outcome =
   | { readonly name: "OK" | "CANCELLED" | "DEADLINE_EXCEEDED" | ProxyError["reason"]; readonly detail?: string }

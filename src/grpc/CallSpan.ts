@@ -44,10 +44,11 @@ export const make: Effect.Effect<Tracing> = Effect.gen(function*() {
       span?.end(clock.unsafeCurrentTimeNanos(), failed ? Exit.fail(new Failed(name, details)) : Exit.void)
     }
     const send = call.sendStatus.bind(call)
-    call.sendStatus = (status) => {
+    const sendStatus: typeof send = (status) => {
       end(status.code ?? Grpc.status.UNKNOWN, status.details ?? "")
       send(status)
     }
+    call.sendStatus = sendStatus
     const expiry = Number(call.getDeadline())
     return {
       begin: (metadata) => {

@@ -34,16 +34,18 @@ export const mend = (
     if (found !== undefined) onFault(found.outcome)
     send(found?.error === undefined ? status : Status.fromError(found.error))
   }
-  call.sendStatus = (status) => {
+  const sendStatus: typeof send = (status) => {
     if (admitted || faultOf(status) === undefined) end(status)
     else waiting = status
   }
+  call.sendStatus = sendStatus
   // A handler of many messages may answer one while the next is at fault: grpc-js would write after the end, and the
   // stream would neither send its status nor close.
   const sendMessage = call.sendMessage.bind(call)
-  call.sendMessage = (message, sent) => {
+  const sendUnlessEnded: typeof sendMessage = (message, sent) => {
     if (!ended) sendMessage(message, sent)
   }
+  call.sendMessage = sendUnlessEnded
   return {
     admit: () => {
       admitted = true

@@ -7,7 +7,7 @@ import { effective } from "../domain/Access.js"
 import type { AnswerEvent, Caller } from "../domain/Answer.js"
 import { RequestTimeout } from "../domain/Errors.js"
 import type * as Deadlines from "../proxy/Deadlines.js"
-import type { LlmProxy } from "../proxy/LlmProxy.js"
+import type { AnswerPull, LlmProxy } from "../proxy/LlmProxy.js"
 import * as RequestId from "../proxy/RequestId.js"
 import { callerOf } from "./Authenticate.js"
 import * as Bridge from "./Bridge.js"
@@ -52,32 +52,34 @@ export const handlers = (
       Effect.map(receive(message, incoming), ({ annotations, caller, request }) => {
         const chunk = (event: AnswerEvent) => Wire.fromEvent(request.requestId, event)
         const told = summary()
-        const run = Effect.gen(function*() {
-          const send = caller.features.has("heartbeat") ? yield* beating(out.write, heartbeat, chunk) : out.write
-          const clock = yield* Effect.clock
-          const startedAt = clock.unsafeCurrentTimeMillis()
-          yield* inTime(bridge.deadlines, incoming.closing, caller, startedAt)
-          const pull = yield* proxy.open(request, caller)
+        const sending = caller.features.has("heartbeat")
+          ? beating(out.write, heartbeat, chunk)
+          : Effect.succeed(out.write)
+        const answer = (pull: AnswerPull, send: Bridge.Write<WireChunk>, startedAt: number) => {
           let done: AnswerEvent | undefined
           let ended = false
-          yield* Effect.whileLoop({
-            while: () => !ended,
-            body: () =>
-              Effect.flatMap(pull, (event) => {
-                if (event._tag !== "Text") told.take(event)
-                else if (!told.hasText()) told.text(clock.unsafeCurrentTimeMillis() - startedAt)
-                if (event._tag === "Done") {
-                  done = event
-                  return Effect.void
-                }
-                if (event._tag === "Metrics" && done !== undefined) {
-                  ended = true
-                  return out.finish(chunk(done), chunk(event))
-                }
-                return understood(event, caller) ? send(chunk(event)) : Effect.void
-              }),
-            step: () => undefined
-          })
+          const take = (event: AnswerEvent): Effect.Effect<void> => {
+            if (event._tag !== "Text") told.take(event)
+            else if (!told.hasText()) told.text(bridge.clock.unsafeCurrentTimeMillis() - startedAt)
+            if (event._tag === "Done") {
+              done = event
+              return Effect.void
+            }
+            if (event._tag === "Metrics" && done !== undefined) {
+              ended = true
+              return out.finish(chunk(done), chunk(event))
+            }
+            return understood(event, caller) ? send(chunk(event)) : Effect.void
+          }
+          const step = Effect.flatMap(pull, take)
+          return Effect.whileLoop({ while: () => !ended, body: () => step, step: () => undefined })
+        }
+        const run = Effect.flatMap(sending, (send) => {
+          const startedAt = bridge.clock.unsafeCurrentTimeMillis()
+          return Effect.zipRight(
+            inTime(bridge.deadlines, incoming.closing, caller, startedAt),
+            Effect.flatMap(proxy.open(request, caller), (pull) => answer(pull, send, startedAt))
+          )
         })
         return { run, annotations, summary: told.give }
       }),

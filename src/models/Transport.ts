@@ -228,9 +228,10 @@ class Connection extends Client {
     const waiter = dispatching
     attempt.waiter = waiter
     if (waiter !== undefined) {
-      waiter.leave = () => {
+      const leave = () => {
         if (attempt.waiter === waiter) attempt.socket?.destroy(new Error("the call is over"))
       }
+      waiter.leave = leave
     }
     return super.dispatch(options, handler)
   }

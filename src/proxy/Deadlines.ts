@@ -54,6 +54,8 @@ export const make: Effect.Effect<Deadlines, never, Scope.Scope> = Effect.map(Eff
   const remove = (millis: number, waiting: Waiting): void => {
     const line = lines.get(millis)
     line?.delete(waiting)
+    // A set of V8 may hold what is deleted until the next major collection: not the call with it.
+    waiting.late = over
     if (line?.size === 0) lines.delete(millis)
     if (lines.size > 0) return
     fiber?.unsafeInterruptAsFork(FiberId.none)
@@ -93,5 +95,7 @@ export const within =
 interface Waiting {
   /** Milliseconds since the epoch. */
   readonly at: number
-  readonly late: () => unknown
+  late: () => unknown
 }
+
+const over = (): void => undefined

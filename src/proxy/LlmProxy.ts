@@ -8,12 +8,10 @@ import { Clock, Context, Effect, Exit, identity, Layer, Option, Scope, Stream } 
 import { effective } from "../domain/Access.js"
 import type { Answer, AnswerEvent, AnswerRequest, Caller, Metrics as AnswerMetrics } from "../domain/Answer.js"
 import { features } from "../domain/Answer.js"
-import * as Cost from "../domain/Cost.js"
 import { InvalidRequest, type LimitExceeded, type ProxyError, RequestTimeout } from "../domain/Errors.js"
 import { packageVersion } from "../domain/PackageVersion.js"
 import { type ServerInfo, serverName } from "../domain/ServerInfo.js"
 import { type Call, Limits } from "../limits/Limits.js"
-import type { Attempted } from "../limits/Spending.js"
 import { Catalog, type Resolved } from "../models/Catalog.js"
 import type { ProviderRequest } from "../models/Provider.js"
 import * as ResponseSchema from "../models/ResponseSchema.js"
@@ -27,6 +25,7 @@ import * as Allowed from "./Allowed.js"
 import * as Attempts from "./Attempts.js"
 import * as CallTimes from "./CallTimes.js"
 import * as Deadlines from "./Deadlines.js"
+import * as Measure from "./Measure.js"
 
 /** Pulls the next event; after `Metrics` it must not be pulled again. */
 export type AnswerPull = Effect.Effect<AnswerEvent, ProxyError>
@@ -77,42 +76,43 @@ export class LlmProxy extends Context.Tag("vibectl/proxy/LlmProxy")<LlmProxy, {
 
       /** The call, let in and counted; its attempts are to be made in the same scope. */
       const begin = (request: AnswerRequest, caller: Caller, clock: Clock.Clock, scope: Scope.Scope) =>
-        Effect.gen(function*() {
-          const arrivedAt = caller.arrivedAt ?? CallTimes.now(clock)
-          const first = yield* resolve(request, caller)
-          const prompt = yield* toPrompt(request)
-          const closing: Deadlines.Closing = []
-          const times = CallTimes.make(first, arrivedAt, clock)
-          const attempts = Attempts.make({
-            admit: ({ fullName, price }) => limits.admitModel(call, fullName, price, scope),
-            onFirst: times.firstAttempt,
-            clock,
-            captures
-          })
-          const progress: Progress = { answered: false, late: () => undefined }
-          const length = prompt.system.length + prompt.user.length
-          const call: Call = {
-            caller,
-            model: first.fullName,
-            price: first.price,
-            listed: first.spec !== undefined,
-            length,
-            inputTokens: Estimate.tokens(length),
-            spending: () => {
-              attempts.close()
-              return { attempts: attempts.spent(), succeeded: progress.answered }
+        Effect.flatMap(resolve(request, caller), (first) =>
+          Effect.flatMap(toPrompt(request), (prompt) => {
+            const times = CallTimes.make(first, caller.arrivedAt ?? CallTimes.now(clock), clock)
+            const closing: Deadlines.Closing = []
+            const attempts = Attempts.make({
+              admit: ({ fullName, price }) => limits.admitModel(call, fullName, price, scope),
+              onFirst: times.firstAttempt,
+              clock,
+              captures
+            })
+            const progress: Progress = { answered: false, late: () => undefined }
+            const length = prompt.system.length + prompt.user.length
+            const call: Call = {
+              caller,
+              model: first.fullName,
+              price: first.price,
+              listed: first.spec !== undefined,
+              length,
+              inputTokens: Estimate.tokens(length),
+              spending: () => {
+                attempts.close()
+                return { attempts: attempts.spent(), succeeded: progress.answered }
+              }
             }
-          }
-          yield* Scope.addFinalizerExit(scope, (exit) =>
-            Effect.sync(() => {
-              attempts.close()
-              for (const close of closing) close()
-              const late = Exit.isInterrupted(exit) ? progress.late(clock.unsafeCurrentTimeMillis()) : undefined
-              times.closed(late === undefined ? exit : Exit.fail(late), progress.answered)
-            }))
-          times.waited(yield* Traceparent.inSpan("limits")(limits.admit(call, scope)))
-          return { closing, first, prompt, times, attempts, progress }
-        })
+            const conclude = (exit: Exit.Exit<unknown, unknown>) =>
+              Effect.sync(() => {
+                attempts.close()
+                for (const close of closing) close()
+                const late = Exit.isInterrupted(exit) ? progress.late(clock.unsafeCurrentTimeMillis()) : undefined
+                times.closed(late === undefined ? exit : Exit.fail(late), progress.answered)
+              })
+            const admitted = Effect.map(Traceparent.inSpan("limits")(limits.admit(call, scope)), (waited) => {
+              times.waited(waited)
+              return { closing, first, prompt, times, attempts, progress }
+            })
+            return Effect.zipRight(Scope.addFinalizerExit(scope, conclude), admitted)
+          }))
 
       /** Ends the call when it takes longer than `seconds`, if any, since `startedAt` (milliseconds since the epoch). */
       const timed = (
@@ -124,7 +124,9 @@ export class LlmProxy extends Context.Tag("vibectl/proxy/LlmProxy")<LlmProxy, {
       ) => {
         if (seconds === undefined) return Effect.succeed(identity<AnswerPull>)
         if (cut === undefined) return Effect.succeed(Deadlines.within(seconds, startedAt))
-        progress.late = (now) => now < startedAt + seconds * 1000 ? undefined : new RequestTimeout({ seconds })
+        const late: Progress["late"] = (now) =>
+          now < startedAt + seconds * 1000 ? undefined : new RequestTimeout({ seconds })
+        progress.late = late
         // An answer that is complete is not too late any more.
         return Effect.as(
           deadlines.add(
@@ -138,68 +140,62 @@ export class LlmProxy extends Context.Tag("vibectl/proxy/LlmProxy")<LlmProxy, {
       }
 
       const answering = (request: AnswerRequest, caller: Caller, whole: boolean, scope: Scope.Scope) =>
-        Effect.gen(function*() {
-          const clock = yield* Effect.clock
+        Effect.clockWith((clock) => {
           const startedAt = clock.unsafeCurrentTimeMillis()
-          const call = yield* begin(request, caller, clock, scope)
-          const { attempts, closing, first, progress, prompt, times } = call
-          const targets = candidates(first, prompt, caller, attempts, whole, clock.unsafeCurrentTimeMillis())
-          const pull = Tiers.pull({
-            scope,
-            candidates: targets,
-            restartable: caller.features.has("restart"),
-            deadline: caller.deadline,
-            onUnsupported: ({ fullName }) =>
-              Effect.map(Clock.currentTimeMillis, (now) => nonStreaming.add(fullName, now)),
-            onFailed: ({ provider }, tier, failure) =>
-              Metrics.failedAttempts([provider.name, whole ? "unary" : tier, failure.reason])
-          })
-          const seconds = limits.requestTimeout(caller, first.fullName)
-          const inTime = yield* timed(caller, seconds, startedAt, progress, closing)
-          let by: Resolved = first
-          let characters = 0
-          let last: AnswerMetrics | undefined
+          return Effect.flatMap(begin(request, caller, clock, scope), (call) => {
+            const { attempts, closing, first, progress, prompt, times } = call
+            const targets = candidates(first, prompt, caller, attempts, whole, clock.unsafeCurrentTimeMillis())
+            const pull = Tiers.pull({
+              scope,
+              candidates: targets,
+              restartable: caller.features.has("restart"),
+              deadline: caller.deadline,
+              onUnsupported: ({ fullName }) =>
+                Effect.map(Clock.currentTimeMillis, (now) => nonStreaming.add(fullName, now)),
+              onFailed: ({ provider }, tier, failure) =>
+                Metrics.failedAttempts([provider.name, whole ? "unary" : tier, failure.reason])
+            })
+            let by: Resolved = first
+            let characters = 0
+            let last: AnswerMetrics | undefined
 
-          const seen = (event: Tiers.TierEvent<Target>): AnswerPull => {
-            switch (event._tag) {
-              case "Text":
-                characters += event.text.length
-                if (!whole && characters === event.text.length) times.firstText(by)
-                return Effect.succeed(event)
-              case "Start":
-                by = targets.find(({ fullName }) => fullName === event.model) ?? by
-                return event.attempt === 1 ? Effect.succeed(event) : Effect.as(Metrics.retries([event.provider]), event)
-              case "Restart":
-                characters = 0
-                return Effect.as(Metrics.restarts([event.reason]), event)
-              case "End": {
-                last = measure(startedAt, event, characters, attempts.spent(), clock.unsafeCurrentTimeMillis())
-                progress.answered = true
-                const { fullName: model, provider } = event.by
-                Metrics.answers.unsafe([provider.name, whole ? "unary" : event.tier])
-                times.ended(last, event.by)
-                return Effect.succeed({ _tag: "Done", model })
+            const seen = (event: Tiers.TierEvent<Target>): AnswerPull => {
+              switch (event._tag) {
+                case "Text":
+                  characters += event.text.length
+                  if (!whole && characters === event.text.length) times.firstText(by)
+                  return Effect.succeed(event)
+                case "Start":
+                  by = targets.find(({ fullName }) => fullName === event.model) ?? by
+                  return event.attempt === 1
+                    ? Effect.succeed(event)
+                    : Effect.as(Metrics.retries([event.provider]), event)
+                case "Restart":
+                  characters = 0
+                  return Effect.as(Metrics.restarts([event.reason]), event)
+                case "End": {
+                  last = Measure.of(startedAt, event, characters, attempts.spent(), clock.unsafeCurrentTimeMillis())
+                  progress.answered = true
+                  const { fullName: model, provider } = event.by
+                  Metrics.answers.unsafe([provider.name, whole ? "unary" : event.tier])
+                  times.ended(last, event.by)
+                  return Effect.succeed({ _tag: "Done", model })
+                }
               }
             }
-          }
-          const next = inTime(Effect.flatMap(pull, seen))
-          // An answer that is complete is not too late any more.
-          return Effect.suspend((): AnswerPull => last === undefined ? next : Effect.succeed(last))
+            const seconds = limits.requestTimeout(caller, first.fullName)
+            return Effect.map(timed(caller, seconds, startedAt, progress, closing), (inTime) => {
+              const next = inTime(Effect.flatMap(pull, seen))
+              // An answer that is complete is not too late any more.
+              return Effect.suspend((): AnswerPull => last === undefined ? next : Effect.succeed(last))
+            })
+          })
         })
 
       const execute = (request: AnswerRequest, caller: Caller): Effect.Effect<Answer, ProxyError> =>
-        Effect.scopedWith((scope) =>
-          Effect.gen(function*() {
-            const pull = yield* answering(request, caller, true, scope)
-            let [text, model] = ["", ""]
-            for (;;) {
-              const event = yield* pull
-              if (event._tag === "Text") text += event.text
-              else if (event._tag === "Done") model = event.model
-              else if (event._tag === "Metrics") return { text, model, metrics: event }
-            }
-          })
-        ).pipe(Traceparent.inSpan("LlmProxy.execute"))
+        Effect.scopedWith((scope) => Effect.flatMap(answering(request, caller, true, scope), collect)).pipe(
+          Traceparent.inSpan("LlmProxy.execute")
+        )
 
       const open = (request: AnswerRequest, caller: Caller) =>
         Effect.flatMap(Scope.Scope, (scope) => answering(request, caller, false, scope))
@@ -264,30 +260,17 @@ const toPrompt = (request: AnswerRequest): Effect.Effect<Prompt, InvalidRequest>
 /** Fragments of one role are joined by a blank line. */
 const separator = "\n\n"
 
-/** `startedAt` in milliseconds since the epoch; `characters` of the answer, in UTF-16 code units. */
-const measure = (
-  startedAt: number,
-  { by, retries, usage }: Tiers.End<Target>,
-  characters: number,
-  attempts: ReadonlyArray<Attempted>,
-  now: number
-): AnswerMetrics => {
-  const { inputTokens, outputTokens } = usage ?? {
-    inputTokens: Estimate.tokens(by.request.system.length + by.request.user.length),
-    outputTokens: Estimate.tokens(characters)
+/** All of an answer, which was not streamed. */
+const collect = (pull: AnswerPull): Effect.Effect<Answer, ProxyError> => {
+  let [text, model] = ["", ""]
+  const take = (event: AnswerEvent): Effect.Effect<Answer, ProxyError> => {
+    if (event._tag === "Metrics") return Effect.succeed({ text, model, metrics: event })
+    if (event._tag === "Text") text += event.text
+    else if (event._tag === "Done") model = event.model
+    return next
   }
-  const costs = attempts.flatMap(({ cost }) => cost ?? [])
-  return {
-    _tag: "Metrics",
-    durationMs: now - startedAt,
-    inputTokens,
-    outputTokens,
-    estimated: usage === undefined,
-    // Of all attempts, as the provider bills them; not known when one of them has no price.
-    costUsd: costs.length < attempts.length ? undefined : Cost.toUsd(costs.reduce((sum, cost) => sum + cost, 0)),
-    retryCount: retries,
-    timestamp: Math.floor(now / 1000)
-  }
+  const next = Effect.flatMap(pull, take)
+  return next
 }
 
 const untilMetrics = (pull: AnswerPull): Stream.Stream<AnswerEvent, ProxyError> =>

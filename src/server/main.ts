@@ -9,6 +9,9 @@ import { Env } from "../config/Environment.js"
 import { consoleLayer } from "../terminal/Output.js"
 import * as Program from "../terminal/Program.js"
 import { run } from "./Cli.js"
+import * as Engine from "./Engine.js"
+
+Engine.tune()
 
 /** People read the log where stderr is a terminal. */
 const terminal = Effect.sync(() => process.stderr.isTTY)

@@ -180,10 +180,9 @@ export const pull = <C extends Candidate>(options: Options<C>): TierPull<C> => {
       step = Effect.matchEffect(pieces, { onSuccess: (piece) => Effect.succeed(toEvent(piece)), onFailure: after })
       return begin(toEvent(piece))
     })
-  const real: Pull = Effect.gen(function*() {
-    attemptScope = yield* Scope.fork(options.scope, ExecutionStrategy.sequential)
-    const opening = Scope.extend(candidate.provider.stream(candidate.request), attemptScope)
-    return yield* hurried(Effect.flatMap(opening, first))
+  const real: Pull = Effect.flatMap(Scope.fork(options.scope, ExecutionStrategy.sequential), (scope) => {
+    attemptScope = scope
+    return hurried(Effect.flatMap(Scope.extend(candidate.provider.stream(candidate.request), scope), first))
   }).pipe(Effect.catchTags({ StreamingUnsupported: simulate, ProviderFailure: after }))
 
   const start = (): Pull => tier === "real" ? real : call

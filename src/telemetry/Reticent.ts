@@ -12,8 +12,10 @@ export const reticent = (tracer: Tracer.Tracer): Tracer.Tracer =>
     span: (...given) => {
       const span = tracer.span(...given)
       const [end, event] = [span.end.bind(span), span.event.bind(span)]
-      span.end = (time, exit) => end(time, told(exit))
-      span.event = (name, time, attributes) => event(name, time, withoutCause(attributes))
+      const reticentEnd: typeof end = (time, exit) => end(time, told(exit))
+      const reticentEvent: typeof event = (name, time, attributes) => event(name, time, withoutCause(attributes))
+      span.end = reticentEnd
+      span.event = reticentEvent
       return span
     }
   })
