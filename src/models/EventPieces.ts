@@ -77,26 +77,26 @@ export const make = (
     return thought ? goOn : next
   }
 
-  const read = (now: number): Pieces =>
-    Effect.matchEffect(
-      body.read({ millis: Math.max(0, Math.min(due, end) - now), limit: end < due ? "total" : limit }),
-      {
-        onSuccess: take,
-        onFailure: failed(source)
-      }
-    )
-  const next: Pieces = Effect.suspend(() => read(clock.unsafeCurrentTimeMillis()))
+  const on = { bytes: take, failed: failed(source) }
+  const read = (now: number, pause: number): Pieces =>
+    body.read({ millis: Math.max(0, Math.min(due, end) - now), limit: end < due ? "total" : limit }, pause, on)
+  const next: Pieces = Effect.suspend(() => read(clock.unsafeCurrentTimeMillis(), 0))
 
   const goOn: Pieces = Effect.suspend(() => {
     const now = clock.unsafeCurrentTimeMillis()
     // The time that a slow client takes between two pulls is not the provider's.
     if (idleSince !== undefined) end += now - idleSince
+    // Who has little time saves it where nobody sees it, and so has it where somebody waits.
+    const pause = idleSince !== undefined && body.reply.isBusy() ? together - (now - idleSince) : 0
     idleSince = undefined
     if (limit === "betweenTokens") due = now + timeouts.betweenTokens
-    return last === undefined ? read(now) : conclude(last)
+    return last === undefined ? read(now, pause) : conclude(last)
   })
   return goOn
 }
+
+/** Under load, text of one stream leaves so many milliseconds after the text before it, and not sooner. */
+const together = 20
 
 /** What a request or a body threw, in the vendor's terms. */
 export const failed = (source: VendorFailure.Source) => (failure: BodyFailed): Effect.Effect<never, ProviderFailure> =>

@@ -1,22 +1,26 @@
 /**
  * The response of a provider as an interruptible pull of bytes.
  *
- * Closing the scope, or interrupting the opening or a read, closes the
- * provider's socket at once: the request is aborted, and nobody waits for a
- * stalled read to give up. Only a body whose end was reached, or is no longer
+ * Closing the scope, or interrupting the opening, closes the provider's socket
+ * at once: the request is aborted, and nobody waits for a stalled read to give
+ * up. Only a body whose end was reached, or is no longer
  * of interest, leaves its connection open for the next request.
  */
 import { type Clock, Data, Effect, Exit, Scope } from "effect"
 import * as Reply from "./Reply.js"
 import { type Limit, TooLate } from "./Timeouts.js"
+import * as Watch from "./Watch.js"
 
 export interface HttpBody {
   readonly reply: Reply.Reply
   readonly clock: Clock.Clock
   /** When the request was made, in milliseconds since the epoch. */
   readonly startedAt: number
-  /** All bytes that are here, or the next ones; undefined at the end of the body. A body that is silent for `patience` is given up. */
-  readonly read: (patience: Patience) => Effect.Effect<Uint8Array | undefined, BodyFailed>
+  /**
+   * What `on` makes of all bytes that are here, or of the next ones. A body that is silent for `patience` is given up. What
+   * comes within `pause` milliseconds is taken together, unless the body ends before. One may read at a time.
+   */
+  readonly read: <A, E>(patience: Patience, pause: number, on: OnRead<A, E>) => Effect.Effect<A, E>
   /** The rest of the body as UTF-8, which must be there within `total` milliseconds of the request. */
   readonly text: (total: number) => Effect.Effect<string, BodyFailed>
   /** Says that the answer is complete and the rest of the body does not matter. Nothing may be read after it. */
@@ -32,6 +36,12 @@ export interface Patience {
   readonly limit: Limit
 }
 
+export interface OnRead<A, E> {
+  /** Undefined at the end of the body. */
+  readonly bytes: (bytes: Uint8Array | undefined) => Effect.Effect<A, E>
+  readonly failed: (failure: BodyFailed) => Effect.Effect<A, E>
+}
+
 /** `request` must hand the signal to `Transport.fetch`; the head of its response must come within `patience`. */
 export const open = (
   request: (signal: AbortSignal) => Promise<Response>,
@@ -42,58 +52,92 @@ export const open = (
     const controller = new AbortController()
     let state: "reading" | "finishing" | "ended" = "reading"
 
+    let stop = (): void => undefined
     const release = Effect.sync(() => {
+      stop()
       if (state === "reading") controller.abort()
       else if (state === "finishing") later(() => state === "ended" ? undefined : controller.abort())
     })
 
-    /** A timer that is cleared costs a fraction of an Effect that is raced, and this runs for every read. */
-    const within = <A>({ limit, millis }: Patience, work: (done: (exit: Exit.Exit<A, BodyFailed>) => void) => void) =>
+    const awaiting = <A>({ limit, millis }: Patience, work: () => Promise<A>) =>
       Effect.async<A, BodyFailed>((resume) => {
         const timer = setTimeout(() => {
           resume(new BodyFailed({ cause: new TooLate({ limit }) }))
           controller.abort()
         }, millis)
-        work((exit) => {
+        const done = (exit: Exit.Exit<A, BodyFailed>) => {
           clearTimeout(timer)
           resume(exit)
-        })
+        }
+        void work().then(
+          (result) => done(Exit.succeed(result)),
+          (cause: unknown) => done(Exit.fail(new BodyFailed({ cause })))
+        )
         return Effect.sync(() => {
           clearTimeout(timer)
           controller.abort()
         })
       })
-    const awaiting = <A>(patience: Patience, work: () => Promise<A>) =>
-      within<A>(patience, (done) =>
-        void work().then(
-          (result) => done(Exit.succeed(result)),
-          (cause: unknown) => done(Exit.fail(new BodyFailed({ cause })))
-        ))
 
     const body = (response: Response): HttpBody => {
       const reply = Reply.of(response)
-      /** Undefined while there is nothing to read. */
-      const ready = (): Exit.Exit<Uint8Array | undefined, BodyFailed> | undefined => {
-        try {
-          const bytes = reply.take()
-          if (bytes !== undefined) return Exit.succeed(bytes)
-        } catch (cause) {
-          return Exit.fail(new BodyFailed({ cause }))
-        }
-        if (!reply.isOver) return undefined
-        state = "ended"
-        return ended
+      const watch = Watch.make()
+      stop = () => {
+        watch.stop()
+        // What comes after a complete answer is still waited for.
+        if (state === "reading") reply.wait(undefined)
       }
-      const read = (patience: Patience) =>
-        Effect.suspend(() =>
-          ready() ?? within<Uint8Array | undefined>(patience, (done) => {
-            const tell = () => {
-              const now = ready()
+      /** Undefined while there is nothing to read. */
+      const ready = <A, E>(on: OnRead<A, E>): Effect.Effect<A, E> | undefined => {
+        let bytes: Uint8Array | undefined
+        try {
+          bytes = reply.take()
+        } catch (cause) {
+          return on.failed(new BodyFailed({ cause }))
+        }
+        if (bytes === undefined) {
+          if (!reply.isOver) return undefined
+          state = "ended"
+        }
+        return on.bytes(bytes)
+      }
+      const readLater = <A, E>({ limit, millis }: Patience, pause: number, on: OnRead<A, E>) =>
+        // What is to be done when it is interrupted is done when the scope closes, once instead of for each read.
+        Effect.async<A, E>((resume) => {
+          let holding = pause > 0
+          const done = (effect: Effect.Effect<A, E>) => {
+            clearTimeout(hold)
+            watch.end()
+            resume(effect)
+          }
+          const tell = () => {
+            if (holding && !reply.isOver) return reply.wait(tell)
+            try {
+              const now = ready(on)
               if (now === undefined) reply.wait(tell)
               else done(now)
+            } catch (defect) {
+              done(Effect.die(defect))
             }
-            reply.wait(tell)
+          }
+          const letGo = () => {
+            holding = false
+            tell()
+          }
+          const hold = holding ? setTimeout(letGo, pause) : undefined
+          watch.begin(millis, () => {
+            reply.wait(undefined)
+            done(on.failed(new BodyFailed({ cause: new TooLate({ limit }) })))
+            controller.abort()
           })
+          reply.wait(tell)
+        })
+      const read = <A, E>(patience: Patience, pause: number, on: OnRead<A, E>) =>
+        Effect.suspend(() =>
+          // A provider that has no time left is not waited for.
+          pause > 0 && pause < patience.millis && !reply.isOver
+            ? readLater(patience, pause, on)
+            : ready(on) ?? readLater(patience, 0, on)
         )
       const text = (total: number) =>
         Effect.suspend(() => {
@@ -108,7 +152,7 @@ export const open = (
         state = "finishing"
         // The connection is free only after the last byte.
         const drain = (): void => {
-          if (ready() === undefined) reply.wait(drain)
+          if (ready(ignoring) === undefined) reply.wait(drain)
           else if (reply.isOver) state = "ended"
           else drain()
         }
@@ -154,7 +198,7 @@ export const whole = (
 /** How long the last bytes of a finished answer may take, in milliseconds. */
 const lastBytesMs = 1000
 
-const ended = Exit.succeed(undefined)
+const ignoring: OnRead<void, never> = { bytes: () => Effect.void, failed: () => Effect.void }
 
 /** Not an `Effect.sleep`: the call is over, and must not wait for this. */
 const later = (action: () => void): void => {

@@ -33,7 +33,7 @@ export interface Provider {
   readonly complete: (request: ProviderRequest) => Effect.Effect<Completion, ProviderFailure>
   /**
    * Opens the answer as it is produced. Closing the scope, or interrupting the
-   * opening or a pull, closes the provider's socket.
+   * opening, closes the provider's socket.
    */
   readonly stream: (
     request: ProviderRequest

@@ -27,7 +27,9 @@ export class Reply {
     readonly url: string,
     readonly status: number,
     private readonly raw: { readonly [name: string]: string | Array<string> | undefined },
-    private readonly sender: Pick<Dispatcher.DispatchController, "pause" | "resume" | "paused">
+    private readonly sender: Pick<Dispatcher.DispatchController, "pause" | "resume" | "paused">,
+    /** Whether who reads it has little time. */
+    readonly isBusy: () => boolean
   ) {
     this.ok = status >= 200 && status <= 299
   }

@@ -11,6 +11,7 @@
 import { Effect, type Scope } from "effect"
 import type * as Net from "node:net"
 import { Agent, buildConnector, Client, type Dispatcher, Pool } from "undici"
+import * as Load from "./Load.js"
 import * as Reply from "./Reply.js"
 import { TooLate } from "./Timeouts.js"
 
@@ -33,25 +34,30 @@ export const make: Effect.Effect<Transport, never, Scope.Scope> = Effect.map(
     Effect.sync(() => new Map<number, Agent>()),
     (agents) => Effect.promise(() => Promise.all([...agents.values()].map((agent) => agent.destroy())))
   ),
-  (agents) => ({
-    fetch: (input, init) => {
-      if (init?.dispatcher === undefined) return Promise.reject(new TypeError("a request needs a dispatcher"))
-      const { body, dispatcher, headers, method = "GET", signal } = init
-      return send(dispatcher as unknown as Agent, {
-        url: typeof input === "string" ? input : input instanceof URL ? input.href : input.url,
-        method,
-        headers: recordOf(headers),
-        body: typeof body === "string" ? body : null,
-        signal: signal ?? undefined,
-        hops: 0
-      }).catch(rethrow) as Promise<unknown> as Promise<Response>
-    },
-    pool: (connect) => {
-      const agent = agents.get(connect) ?? pools(connect)
-      agents.set(connect, agent)
-      return agent as unknown as Pooled
+  (agents) => {
+    const load = Load.make()
+    const transport: Transport = {
+      fetch: (input, init) => {
+        if (init?.dispatcher === undefined) return Promise.reject(new TypeError("a request needs a dispatcher"))
+        const { body, dispatcher, headers, method = "GET", signal } = init
+        return send(dispatcher as unknown as Agent, {
+          url: typeof input === "string" ? input : input instanceof URL ? input.href : input.url,
+          method,
+          headers: recordOf(headers),
+          body: typeof body === "string" ? body : null,
+          signal: signal ?? undefined,
+          isBusy: load.isHigh,
+          hops: 0
+        }).catch(rethrow) as Promise<unknown> as Promise<Response>
+      },
+      pool: (connect) => {
+        const agent = agents.get(connect) ?? pools(connect)
+        agents.set(connect, agent)
+        return agent as unknown as Pooled
+      }
     }
-  })
+    return transport
+  }
 )
 
 // -- internals ---------------------------------------------------------------
@@ -62,6 +68,7 @@ interface Request {
   readonly headers: Record<string, string>
   readonly body: string | null
   readonly signal: AbortSignal | undefined
+  readonly isBusy: () => boolean
   /** How often it was sent elsewhere already. */
   readonly hops: number
 }
@@ -104,7 +111,7 @@ const send = (agent: Agent, request: Request): Promise<Reply.Reply> =>
             resolve(send(agent, next))
             return controller.abort(new Error("redirected"))
           }
-          const reply = new Reply.Reply(url, status, fields, controller)
+          const reply = new Reply.Reply(url, status, fields, controller, request.isBusy)
           answer = Reply.sink(reply)
           resolve(reply)
         },
