@@ -5,7 +5,7 @@
  */
 import { matches } from "../domain/Access.js"
 import type { Usage } from "../domain/Answer.js"
-import { type Account, type Ask, type Booking, type Charge, noCounts, type Settlement } from "./Store.js"
+import { type Account, type Ask, type Booking, type Charge, type Settlement } from "./Store.js"
 
 /** One request to a provider. */
 export interface Attempted {
@@ -47,13 +47,21 @@ export const rows = (account: Account, { attempts, succeeded }: Spending): Reado
   const estimated = attempts.some(({ estimated }) => estimated)
   const row = (model: string): Booking => {
     const counted = model === asked ? 1 : 0
-    const sum = {
-      ...noCounts,
-      ...account,
+    // One for each call: written out, it costs a tenth of what copies of other objects do.
+    const sum: Sum = {
+      subject: account.subject,
+      tenant: account.tenant,
       model,
       requests: counted,
       failures: succeeded ? 0 : counted,
-      estimated: estimated ? counted : 0
+      estimated: estimated ? counted : 0,
+      inputTokens: 0,
+      outputTokens: 0,
+      cachedInputTokens: 0,
+      cacheWriteTokens: 0,
+      reasoningTokens: 0,
+      cost: 0,
+      unpricedTokens: 0
     }
     for (const attempt of attempts) if (attempt.model === model) add(sum, attempt)
     return sum

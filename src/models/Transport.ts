@@ -11,8 +11,8 @@
 import { Effect, type Scope } from "effect"
 import type * as Net from "node:net"
 import { Agent, buildConnector, Client, type Dispatcher, Pool } from "undici"
-import * as Load from "./Load.js"
 import * as Reply from "./Reply.js"
+import * as Rush from "./Rush.js"
 import { TooLate } from "./Timeouts.js"
 
 export interface Transport {
@@ -35,7 +35,7 @@ export const make: Effect.Effect<Transport, never, Scope.Scope> = Effect.map(
     (agents) => Effect.promise(() => Promise.all([...agents.values()].map((agent) => agent.destroy())))
   ),
   (agents) => {
-    const load = Load.make()
+    const rush = Rush.make()
     const transport: Transport = {
       fetch: (input, init) => {
         if (init?.dispatcher === undefined) return Promise.reject(new TypeError("a request needs a dispatcher"))
@@ -46,7 +46,7 @@ export const make: Effect.Effect<Transport, never, Scope.Scope> = Effect.map(
           headers: recordOf(headers),
           body: typeof body === "string" ? body : null,
           signal: signal ?? undefined,
-          isBusy: load.isHigh,
+          isBusy: rush.isOn,
           hops: 0
         }).catch(rethrow) as Promise<unknown> as Promise<Response>
       },

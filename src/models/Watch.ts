@@ -4,7 +4,6 @@
  * To set a timer and to clear it costs more than all else that a piece of text needs, and nearly none of them ever
  * goes off: one stays for all waits, and when it does, looks whether the present one has time left.
  */
-import { performance } from "node:perf_hooks"
 
 export interface Watch {
   /** Calls `late` after so many milliseconds, unless the wait has ended before. */

@@ -1,20 +1,19 @@
 /**
  * Whether this process has more to do than is good for those who wait for it.
  */
-import { performance } from "node:perf_hooks"
 
 /** Asked as often as one likes; `usual` is the measure of the process itself. */
-export const make = (read: Read = usual): { readonly isHigh: () => boolean } => {
+export const make = (read: Read = usual): { readonly isOn: () => boolean } => {
   let before = read()
-  let high = false
+  let on = false
   return {
-    isHigh: () => {
+    isOn: () => {
       const now = read()
       const passed = now.at - before.at
-      if (passed < window) return high
-      high = now.busy - before.busy > most * passed
+      if (passed < window) return on
+      on = now.busy - before.busy > most * passed
       before = now
-      return high
+      return on
     }
   }
 }

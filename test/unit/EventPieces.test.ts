@@ -1,0 +1,120 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber } from "effect"
+import { afterEach, beforeEach, vi } from "vitest"
+import * as EventPieces from "../../src/models/EventPieces.js"
+import * as HttpBody from "../../src/models/HttpBody.js"
+import { Reply } from "../../src/models/Reply.js"
+
+const timeouts = { connect: 1000, firstToken: 1000, betweenTokens: 1000, total: 10_000 }
+const source = { provider: "openai", apiKey: undefined, isTimeout: () => false }
+
+/** The data of each event is text, but for `end`. */
+const reader: EventPieces.Reader = {
+  take: ({ raw }) => raw === "end" ? { _tag: "End", usage: undefined } : raw,
+  bodyEnded: () => ({ _tag: "End", usage: undefined })
+}
+
+/** An answer that the test writes itself. */
+const answer = (isBusy: () => boolean) =>
+  Effect.gen(function*() {
+    const sender = { pause: () => {}, resume: () => {}, paused: false }
+    const reply = new Reply("http://localhost/", 200, {}, sender, isBusy)
+    const patience = { millis: 1000, limit: "firstToken" } as const
+    const body = yield* HttpBody.open(() => Promise.resolve(reply as unknown as Response), patience)
+    return {
+      pull: EventPieces.make(source, body, reader, timeouts),
+      say: (...events: ReadonlyArray<string>) =>
+        reply.push(Buffer.from(events.map((data) => `data: ${data}\n\n`).join(""))),
+      hangUp: () => reply.end()
+    }
+  })
+
+/** Until all that can happen without time has happened. */
+const settle = Effect.promise(async () => {
+  for (let turn = 0; turn < 50; turn++) await Promise.resolve()
+})
+const start = <A, E>(effect: Effect.Effect<A, E>) => Effect.zipLeft(Effect.fork(effect), settle)
+const pass = (millis: number) => Effect.zipRight(Effect.sync(() => vi.advanceTimersByTime(millis)), settle)
+const isDone = (fiber: Fiber.RuntimeFiber<unknown, unknown>) => fiber.unsafePoll() !== null
+
+describe("EventPieces", () => {
+  beforeEach(() => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] })
+  })
+  afterEach(() => {
+    vi.useRealTimers()
+  })
+
+  it.scoped("gives text as it comes while there is time for it", () =>
+    Effect.gen(function*() {
+      const { pull, say } = yield* answer(() => false)
+      for (const text of ["a", "b", "c"]) {
+        const pulling = yield* start(pull)
+        assert.isFalse(isDone(pulling))
+        say(text)
+        assert.deepStrictEqual(yield* Fiber.join(pulling), { _tag: "Text", text })
+      }
+    }))
+
+  it.scoped("gives together what comes soon after text when there is none, but for the first", () =>
+    Effect.gen(function*() {
+      const { pull, say } = yield* answer(() => true)
+      const first = yield* start(pull)
+      say("a")
+      assert.deepStrictEqual(yield* Fiber.join(first), { _tag: "Text", text: "a" })
+
+      say("b")
+      const second = yield* start(pull)
+      yield* pass(10)
+      say("c")
+      yield* pass(9)
+      assert.isFalse(isDone(second))
+      yield* pass(1)
+      assert.deepStrictEqual(yield* Fiber.join(second), { _tag: "Text", text: "bc" })
+
+      // What comes later waits for nothing.
+      const third = yield* start(pull)
+      yield* pass(30)
+      assert.isFalse(isDone(third))
+      say("d")
+      assert.deepStrictEqual(yield* Fiber.join(third), { _tag: "Text", text: "d" })
+    }))
+
+  it.scoped("lets nobody wait for an end", () =>
+    Effect.gen(function*() {
+      const { hangUp, pull, say } = yield* answer(() => true)
+      say("a")
+      yield* pull
+      say("b")
+      const pulling = yield* start(pull)
+      assert.isFalse(isDone(pulling))
+      say("c", "end")
+      hangUp()
+      assert.deepStrictEqual(yield* Fiber.join(pulling), { _tag: "Text", text: "bc" })
+      assert.deepStrictEqual(yield* pull, { _tag: "End", usage: undefined })
+    }))
+
+  it.scoped("gives a provider no more time than it has", () =>
+    Effect.gen(function*() {
+      const { pull, say } = yield* answer(() => true)
+      say("a")
+      yield* pull
+      const pulling = yield* start(Effect.flip(pull))
+      yield* pass(999)
+      assert.isFalse(isDone(pulling))
+      yield* pass(1)
+      const failure = yield* Fiber.join(pulling)
+      assert.deepInclude(failure, { reason: "PROVIDER_TIMEOUT", detail: "no next token in time" })
+    }))
+
+  it.scoped("has its time anew for each piece, however many there are", () =>
+    Effect.gen(function*() {
+      const { pull, say } = yield* answer(() => false)
+      for (let piece = 0; piece < 8; piece++) {
+        const pulling = yield* start(pull)
+        yield* pass(900)
+        say("x")
+        assert.deepStrictEqual(yield* Fiber.join(pulling), { _tag: "Text", text: "x" })
+      }
+    }))
+})
