@@ -71,8 +71,6 @@ export const serve = (options: Options): Effect.Effect<number, BindFailed, Scope
     const keepalive = Duration.toMillis(options.keepalive ?? Duration.minutes(1))
     const server = new Grpc.Server({
       interceptors: [authentication.interceptor],
-      // Nobody asks for it, and it counts every message of every call.
-      "grpc.enable_channelz": 0,
       "grpc.max_receive_message_length": options.maxMessageBytes,
       "grpc.max_concurrent_streams": options.maxStreamsPerConnection,
       // Node keeps a connection that broke HTTP/2's rules for ever, also when its client is gone: anybody could use up

@@ -87,7 +87,7 @@ export const make = (
     // The time that a slow client takes between two pulls is not the provider's.
     if (idleSince !== undefined) end += now - idleSince
     // Who has little time saves it where nobody sees it, and so has it where somebody waits.
-    const pause = idleSince !== undefined && body.reply.isBusy() ? together - (now - idleSince) : 0
+    const pause = idleSince !== undefined && body.reply.isBusy() ? Math.min(together, together - (now - idleSince)) : 0
     idleSince = undefined
     if (limit === "betweenTokens") due = now + timeouts.betweenTokens
     return last === undefined ? read(now, pause) : conclude(last)

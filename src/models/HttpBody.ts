@@ -82,7 +82,9 @@ export const open = (
     const body = (response: Response): HttpBody => {
       const reply = Reply.of(response)
       const watch = Watch.make()
+      let hold: ReturnType<typeof setTimeout> | undefined
       stop = () => {
+        clearTimeout(hold)
         watch.stop()
         // What comes after a complete answer is still waited for.
         if (state === "reading") reply.wait(undefined)
@@ -120,12 +122,16 @@ export const open = (
               done(Effect.die(defect))
             }
           }
+          /** Takes what is here now; nobody is to be woken for it a second time. */
           const letGo = () => {
             holding = false
+            reply.wait(undefined)
             tell()
           }
-          const hold = holding ? setTimeout(letGo, pause) : undefined
+          hold = holding ? setTimeout(letGo, pause) : undefined
           watch.begin(millis, () => {
+            // Of two timers that are late, this may be the first.
+            if (holding && reply.hasMore) return letGo()
             reply.wait(undefined)
             done(on.failed(new BodyFailed({ cause: new TooLate({ limit }) })))
             controller.abort()

@@ -65,6 +65,11 @@ export class Reply {
     return bytes
   }
 
+  /** Whether there are bytes to {@link take}. */
+  get hasMore(): boolean {
+    return this.chunks.length > 0
+  }
+
   /** Whether no more bytes come. */
   get isOver(): boolean {
     return this.ended || this.failure !== undefined

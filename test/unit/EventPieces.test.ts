@@ -15,14 +15,14 @@ const reader: EventPieces.Reader = {
 }
 
 /** An answer that the test writes itself. */
-const answer = (isBusy: () => boolean) =>
+const answer = (isBusy: () => boolean, limits = timeouts) =>
   Effect.gen(function*() {
     const sender = { pause: () => {}, resume: () => {}, paused: false }
     const reply = new Reply("http://localhost/", 200, {}, sender, isBusy)
     const patience = { millis: 1000, limit: "firstToken" } as const
     const body = yield* HttpBody.open(() => Promise.resolve(reply as unknown as Response), patience)
     return {
-      pull: EventPieces.make(source, body, reader, timeouts),
+      pull: EventPieces.make(source, body, reader, limits),
       say: (...events: ReadonlyArray<string>) =>
         reply.push(Buffer.from(events.map((data) => `data: ${data}\n\n`).join(""))),
       hangUp: () => reply.end()
@@ -78,6 +78,33 @@ describe("EventPieces", () => {
       assert.isFalse(isDone(third))
       say("d")
       assert.deepStrictEqual(yield* Fiber.join(third), { _tag: "Text", text: "d" })
+    }))
+
+  it.scoped("loses nothing that comes between two pulls", () =>
+    Effect.gen(function*() {
+      const { pull, say } = yield* answer(() => true)
+      say("a")
+      yield* pull
+      say("b")
+      const held = yield* start(pull)
+      yield* pass(20)
+      assert.deepStrictEqual(yield* Fiber.join(held), { _tag: "Text", text: "b" })
+      // The client reads slowly.
+      say("c")
+      say("d", "end")
+      const next = yield* start(pull)
+      yield* pass(20)
+      assert.deepStrictEqual(yield* Fiber.join(next), { _tag: "Text", text: "cd" })
+      assert.deepStrictEqual(yield* pull, { _tag: "End", usage: undefined })
+    }))
+
+  it.scoped("waits for no more from a provider that has less time than that", () =>
+    Effect.gen(function*() {
+      const { pull, say } = yield* answer(() => true, { ...timeouts, betweenTokens: 15 })
+      say("a")
+      yield* pull
+      say("b")
+      assert.deepStrictEqual(yield* pull, { _tag: "Text", text: "b" })
     }))
 
   it.scoped("lets nobody wait for an end", () =>
