@@ -59,6 +59,8 @@ const unused = {
 const young = {
   name: "young",
   setup(build) {
+    let met = false
+    build.onEnd(() => met ? {} : { errors: [{ text: "effect has its core elsewhere: what is kept young?" }] })
     build.onLoad({ filter: /[/\\]effect[/\\]dist[/\\]esm[/\\]internal[/\\]core\.js$/ }, ({ path }) => {
       const text = Fs.readFileSync(path, "utf8")
       const assignment = /^( *)(effect\.effect_instruction_i\d) = (\w+ => \{\n[^]*?^\1\}|(?:\(\)|\w+) => .+);$/gm
@@ -66,6 +68,7 @@ const young = {
       if (found !== 7) {
         throw new Error(`${found} functions to be kept young in ${path} instead of 7: look at them again`)
       }
+      met = true
       return { contents: `const $young = f => f\n${text.replace(assignment, "$1$2 = $young($3);")}` }
     })
   }
