@@ -47,7 +47,7 @@ export const rows = (account: Account, { attempts, succeeded }: Spending): Reado
   const estimated = attempts.some(({ estimated }) => estimated)
   const row = (model: string): Booking => {
     const counted = model === asked ? 1 : 0
-    // One for each call: written out, it costs a tenth of what copies of other objects do.
+    // One for each call, and so written out instead of put together from copies.
     const sum: Sum = {
       subject: account.subject,
       tenant: account.tenant,

@@ -1,8 +1,8 @@
 /**
  * A limit to how long each of many waits may take, one after the other.
  *
- * To set a timer and to clear it costs more than all else that a piece of text needs, and nearly none of them ever
- * goes off: one stays for all waits, and when it does, looks whether the present one has time left.
+ * A timer for each wait would be set and cleared for every piece of text, and hardly ever go off: one stays for all
+ * waits, and when it goes off, looks whether the present one has time left.
  */
 
 export interface Watch {

@@ -3,8 +3,8 @@
  *
  * V8 notices which lines of code make objects that live long, and then puts all that they make among the old ones. In
  * a server that is the array of listeners that Node keeps of a stream: some streams are long, and so the arrays of all
- * of them, and with them their calls, stay until the next major collection, seconds after they are over. Without it,
- * minor collections find next to nothing to copy.
+ * of them, and with them their calls, stay until the next major collection, seconds after they are over, and minor
+ * collections copy them.
  * Source: `AllocationSite` in https://github.com/v8/v8/blob/main/src/objects/allocation-site.h
  */
 import { setFlagsFromString } from "node:v8"
