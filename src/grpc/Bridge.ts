@@ -9,12 +9,26 @@
  * So does a caller that is trusted no longer, with the error that says so.
  */
 import type * as Grpc from "@grpc/grpc-js"
-import { Cause, type Clock, Effect, Exit, FiberId, FiberSet, Scope } from "effect"
+import {
+  Cause,
+  type Clock,
+  Context,
+  Effect,
+  Exit,
+  FiberId,
+  FiberSet,
+  identity,
+  RuntimeFlags,
+  RuntimeFlagsPatch,
+  Scope
+} from "effect"
 import type { ProxyError } from "../domain/Errors.js"
 import * as Deadlines from "../proxy/Deadlines.js"
+import type * as LogLine from "../telemetry/LogLine.js"
 import * as Metrics from "../telemetry/Metrics.js"
 import * as Admission from "./Admission.js"
 import * as CallLog from "./CallLog.js"
+import * as CallScheduler from "./CallScheduler.js"
 import * as CallSpan from "./CallSpan.js"
 import * as Status from "./Status.js"
 
@@ -26,6 +40,7 @@ export interface Bridge {
   readonly tracing: CallSpan.Tracing
   readonly deadlines: Deadlines.Deadlines
   readonly clock: Clock.Clock
+  readonly log: CallLog.CallLog
   readonly fork: <A>(effect: Effect.Effect<A>) => { readonly interrupt: () => void }
   /** Completes when no call runs. */
   readonly idle: Effect.Effect<void>
@@ -35,13 +50,19 @@ export const make: Effect.Effect<Bridge, never, Scope.Scope> = Effect.gen(functi
   const fibers = yield* FiberSet.make()
   const tracing = yield* CallSpan.make
   const deadlines = yield* Deadlines.make
-  // Spans that nobody sees are not made.
-  const runtime = FiberSet.runtime(fibers)()
-  const fork = yield* tracing.active ? runtime : Effect.withTracerEnabled(runtime, false)
+  const fork = yield* FiberSet.runtime(fibers)().pipe(
+    // Spans that nobody sees are not made, and fibers that nobody asks for not counted.
+    tracing.active ? identity : Effect.withTracerEnabled(false),
+    Effect.withRuntimeFlagsPatch(RuntimeFlagsPatch.disable(RuntimeFlags.RuntimeMetrics)),
+    Effect.withScheduler(CallScheduler.make()),
+    // All that a call needs was given to the layers: it has no services to copy when it adds its own.
+    Effect.mapInputContext((_: Context.Context<never>) => Context.empty())
+  )
   return {
     tracing,
     deadlines,
     clock: yield* Effect.clock,
+    log: yield* CallLog.make,
     fork: (effect) => {
       const fiber = fork(effect)
       return { interrupt: () => fiber.unsafeInterruptAsFork(FiberId.none) }
@@ -70,7 +91,7 @@ export interface Call<A> {
   readonly run: Effect.Effect<A, ProxyError, Scope.Scope>
   readonly annotations: CallLog.Annotations
   /** What else the line that ends the call says. */
-  readonly summary?: () => { readonly [key: string]: string | number | boolean }
+  readonly summary?: () => LogLine.Values
 }
 
 /** A handler that answers with one message. */
@@ -146,7 +167,6 @@ const start = <A>(
   const span = admitted?.span
   let annotations: CallLog.Annotations = { rpc: path, peer, ...span && { traceId: span.traceId } }
   let summary: Call<A>["summary"]
-  let started = false
   let startedAt = 0
   let because: ProxyError | undefined
   let over = false
@@ -166,9 +186,7 @@ const start = <A>(
         summary = made.summary
         const requestId = made.annotations["requestId"]
         if (span?._tag === "Span" && requestId !== undefined) span.attribute("vibectl.request_id", requestId)
-        const begun = CallLog.begin(scope, annotations, () => {
-          started = true
-        })
+        const begun = bridge.log.begin(scope, annotations)
         return Effect.zipRight(begun, made.run as Effect.Effect<A, ProxyError>)
       }
     )
@@ -186,12 +204,10 @@ const start = <A>(
     const outcome = outcomeOf(exit, gone, finished())
     Metrics.running.unsafe([method], -1)
     Metrics.calls.unsafe([method, outcome.name])
-    const last = { durationMs: now() - startedAt, outcome: outcome.name }
-    // A call that was refused at once has not told who it is yet.
-    const told = started ? { ...summary?.(), ...last } : { ...annotations, ...last }
+    const told = { ...annotations, ...summary?.(), durationMs: now() - startedAt, outcome: outcome.name }
     return outcome.name === "INTERNAL"
       ? Effect.annotateLogs(Effect.logError("call failed by a defect", outcome.cause), told)
-      : CallLog.line("call ended", outcome.detail === undefined ? told : { ...told, detail: outcome.detail })
+      : bridge.log.line("call ended", outcome.detail === undefined ? told : { ...told, detail: outcome.detail })
   }
   // Here once for the whole call, instead of at each of its steps: its scope, its interruptible part, and its end.
   const program = Effect.uninterruptible(Effect.flatMap(Scope.make(), (scope) => {

@@ -14,70 +14,93 @@ import {
   Effect,
   FiberRef,
   FiberRefs,
-  Hash,
   HashMap,
   Inspectable,
   LogLevel,
-  Option,
   Scope
 } from "effect"
+import * as LogLine from "../telemetry/LogLine.js"
 
 /** Added to every log line of the call; `requestId` once it is known. */
 export type Annotations = { readonly [key: string]: string }
 
-/**
- * The scope and the annotations of all that the fiber does from now on. It is the call's own, so that there is nothing to
- * be put back, which is what `Scope.extend` and `Effect.annotateLogs` do at several times the cost.
- */
-export const begin = (scope: Scope.Scope, annotations: Annotations, begun: () => void): Effect.Effect<void> =>
-  Effect.updateFiberRefs((fiber, refs) => {
-    begun()
-    const context = Context.add(FiberRefs.getOrDefault(refs, FiberRef.currentContext), Scope.Scope, scope)
-    const all = annotated(FiberRefs.getOrDefault(refs, FiberRef.currentLogAnnotations), annotations)
-    return FiberRefs.updateManyAs(refs, {
-      entries: [[FiberRef.currentContext, [[fiber, context]]], [FiberRef.currentLogAnnotations, [[fiber, all]]]]
-    })
-  })
+export interface CallLog {
+  /**
+   * The scope and the annotations of all that the fiber does from now on. It is the call's own, so that there is nothing
+   * to be put back, which is what `Scope.extend` and `Effect.annotateLogs` do at several times the cost.
+   */
+  readonly begin: (scope: Scope.Scope, annotations: Annotations) => Effect.Effect<void>
+  /** As `Effect.logInfo` with these annotations, which only this one line has. */
+  readonly line: (message: string, annotations: LogLine.Values) => Effect.Effect<void>
+}
 
-/** As `Effect.logInfo` with these annotations, which only this one line has. */
-export const line = (message: string, annotations: { readonly [key: string]: unknown }): Effect.Effect<void> =>
-  Effect.withFiberRuntime((fiber) => {
-    const context = fiber.getFiberRefs()
-    const least = FiberRefs.getOrDefault(context, FiberRef.currentMinimumLogLevel)
-    if (LogLevel.greaterThan(least, LogLevel.Info)) return Effect.void
-    const services = FiberRefs.getOrDefault(context, DefaultServices.currentServices)
-    const said = {
-      fiberId: fiber.id(),
-      logLevel: LogLevel.Info,
-      message: [message],
-      cause: Cause.empty,
-      context,
-      spans: FiberRefs.getOrDefault(context, FiberRef.currentLogSpan),
-      annotations: annotated(FiberRefs.getOrDefault(context, FiberRef.currentLogAnnotations), annotations),
-      date: DateTime.toDateUtc(DateTime.unsafeMake(Context.get(services, Clock.Clock).unsafeCurrentTimeMillis()))
+/** For fibers that have the annotations of the present one. */
+export const make: Effect.Effect<CallLog> = Effect.map(FiberRef.get(FiberRef.currentLogAnnotations), (around) => {
+  const given = Object.fromEntries(HashMap.map(around, toValue))
+  /** Most annotations are those of many calls: of one connection, and one caller. */
+  const known = new Map<string, HashMap.HashMap<string, unknown>>()
+
+  const annotated = (annotations: Annotations): HashMap.HashMap<string, unknown> => {
+    let key = ""
+    for (const name in annotations) if (!own.has(name)) key += `${name} ${annotations[name]}\n`
+    let all = known.get(key)
+    if (all === undefined) {
+      all = around
+      for (const name in annotations) if (!own.has(name)) all = HashMap.set(all, name, annotations[name])
+      if (known.size >= mostKnown) known.clear()
+      known.set(key, all)
     }
-    Inspectable.withRedactableContext(context, () => {
-      for (const logger of FiberRefs.getOrDefault(context, FiberRef.currentLoggers)) logger.log(said)
-    })
-    return Effect.void
-  })
+    for (const name of own) {
+      const value = annotations[name]
+      if (value !== undefined) all = HashMap.set(all, name, value)
+    }
+    return all
+  }
+
+  return {
+    begin: (scope, annotations) =>
+      Effect.updateFiberRefs((fiber, refs) => {
+        const context = Context.add(FiberRefs.getOrDefault(refs, FiberRef.currentContext), Scope.Scope, scope)
+        return FiberRefs.updateManyAs(refs, {
+          entries: [
+            [FiberRef.currentContext, [[fiber, context]]],
+            [FiberRef.currentLogAnnotations, [[fiber, annotated(annotations)]]]
+          ]
+        })
+      }),
+    line: (message, annotations) =>
+      Effect.withFiberRuntime((fiber) => {
+        const context = fiber.getFiberRefs()
+        const least = FiberRefs.getOrDefault(context, FiberRef.currentMinimumLogLevel)
+        if (LogLevel.greaterThan(least, LogLevel.Info)) return Effect.void
+        const services = FiberRefs.getOrDefault(context, DefaultServices.currentServices)
+        const now = Context.get(services, Clock.Clock).unsafeCurrentTimeMillis()
+        const said = LogLine.make({
+          fiberId: fiber.id(),
+          logLevel: LogLevel.Info,
+          message: [message],
+          cause: Cause.empty,
+          context,
+          spans: FiberRefs.getOrDefault(context, FiberRef.currentLogSpan),
+          date: DateTime.toDateUtc(DateTime.unsafeMake(now))
+        }, HashMap.isEmpty(around) ? annotations : { ...given, ...annotations })
+        Inspectable.withRedactableContext(context, () => {
+          for (const logger of FiberRefs.getOrDefault(context, FiberRef.currentLoggers)) logger.log(said)
+        })
+        return Effect.void
+      })
+  }
+})
 
 // -- internals ---------------------------------------------------------------
 
-const annotated = (
-  known: HashMap.HashMap<string, unknown>,
-  annotations: { readonly [key: string]: unknown }
-): HashMap.HashMap<string, unknown> =>
-  HashMap.mutate(known, (all) => {
-    for (const name in annotations) HashMap.modifyHash(all, name, hashOf(name), () => Option.some(annotations[name]))
-  })
+/** What is another one for every call. */
+const own: ReadonlySet<string> = new Set(["requestId", "traceId"])
 
-/** They are few, and the same for every call. */
-const hashes = new Map<string, number>()
-const hashOf = (name: string): number => {
-  const known = hashes.get(name)
-  if (known !== undefined) return known
-  const hash = Hash.string(name)
-  hashes.set(name, hash)
-  return hash
-}
+/** More are forgotten: each connection has its own. */
+const mostKnown = 1000
+
+const toValue = (value: unknown): LogLine.Values[string] =>
+  typeof value === "string" || typeof value === "number" || typeof value === "boolean"
+    ? value
+    : Inspectable.toStringUnknown(value)

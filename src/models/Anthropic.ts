@@ -12,6 +12,7 @@ import type { MessageCreateParamsNonStreaming } from "@anthropic-ai/sdk/resource
 import { Effect, type Scope } from "effect"
 import type { Completion } from "../domain/Answer.js"
 import type { ProviderFailure } from "../domain/Errors.js"
+import type { Abort } from "./Abort.js"
 import { type Calls, type Endpoint, keyOf, silent } from "./Endpoint.js"
 import * as EventPieces from "./EventPieces.js"
 import * as HttpBody from "./HttpBody.js"
@@ -55,9 +56,9 @@ export const make = (endpoint: Endpoint): Calls => {
   // Not `client.messages.create`: for some models it writes a warning to the console, on every call.
   const post = (request: ProviderRequest, stream: boolean, timeouts: Timeouts) => {
     const body = { ...toBody(endpoint, request), stream }
-    return (signal: AbortSignal) =>
+    return (abort: Abort) =>
       requests.send(
-        { body, stream, timeouts, signal, trace: request.trace },
+        { body, stream, timeouts, abort, trace: request.trace },
         (options) => client.post<unknown>("/v1/messages", { body, stream, ...options }).asResponse()
       )
   }

@@ -7,6 +7,7 @@
  * of interest, leaves its connection open for the next request.
  */
 import { type Clock, Data, Effect, Exit, Scope } from "effect"
+import { Abort } from "./Abort.js"
 import * as Reply from "./Reply.js"
 import { type Limit, TooLate } from "./Timeouts.js"
 import * as Watch from "./Watch.js"
@@ -42,28 +43,28 @@ export interface OnRead<A, E> {
   readonly failed: (failure: BodyFailed) => Effect.Effect<A, E>
 }
 
-/** `request` must hand the signal to `Transport.fetch`; the head of its response must come within `patience`. */
+/** `request` must hand `abort` to the transport; the head of its response must come within `patience`. */
 export const open = (
-  request: (signal: AbortSignal) => Promise<Response>,
+  request: (abort: Abort) => Promise<Response>,
   patience: Patience
 ): Effect.Effect<HttpBody, BodyFailed, Scope.Scope> =>
   Effect.flatMap(Effect.zip(Effect.scope, Effect.clock), ([scope, clock]) => {
     const startedAt = clock.unsafeCurrentTimeMillis()
-    const controller = new AbortController()
+    const abort = new Abort()
     let state: "reading" | "finishing" | "ended" = "reading"
 
     let stop = (): void => undefined
     const release = Effect.sync(() => {
       stop()
-      if (state === "reading") controller.abort()
-      else if (state === "finishing") later(() => state === "ended" ? undefined : controller.abort())
+      if (state === "reading") abort.abort()
+      else if (state === "finishing") later(() => state === "ended" ? undefined : abort.abort())
     })
 
     const awaiting = <A>({ limit, millis }: Patience, work: () => Promise<A>) =>
       Effect.async<A, BodyFailed>((resume) => {
         const timer = setTimeout(() => {
           resume(new BodyFailed({ cause: new TooLate({ limit }) }))
-          controller.abort()
+          abort.abort()
         }, millis)
         const done = (exit: Exit.Exit<A, BodyFailed>) => {
           clearTimeout(timer)
@@ -75,7 +76,7 @@ export const open = (
         )
         return Effect.sync(() => {
           clearTimeout(timer)
-          controller.abort()
+          abort.abort()
         })
       })
 
@@ -134,7 +135,7 @@ export const open = (
             if (holding && reply.hasMore) return letGo()
             reply.wait(undefined)
             done(on.failed(new BodyFailed({ cause: new TooLate({ limit }) })))
-            controller.abort()
+            abort.abort()
           })
           reply.wait(tell)
         })
@@ -167,27 +168,27 @@ export const open = (
       return { reply, clock, startedAt, read, text, finish }
     }
 
-    // What is acquired is the controller and not the response: an acquisition cannot be interrupted.
+    // What is acquired is the way to abort and not the response: an acquisition cannot be interrupted.
     return Effect.zipRight(
       Scope.addFinalizer(scope, release),
-      Effect.map(awaiting(patience, () => request(controller.signal)), body)
+      Effect.map(awaiting(patience, () => request(abort)), body)
     )
   })
 
 /** The whole body as UTF-8, which must be there within `patience`. */
 export const whole = (
-  request: (signal: AbortSignal) => Promise<Response>,
+  request: (abort: Abort) => Promise<Response>,
   { limit, millis }: Patience
 ): Effect.Effect<string, BodyFailed> =>
   Effect.async((resume) => {
-    const controller = new AbortController()
+    const abort = new Abort()
     const fail = (cause: unknown) => {
       clearTimeout(timer)
       resume(new BodyFailed({ cause }))
-      controller.abort()
+      abort.abort()
     }
     const timer = setTimeout(() => fail(new TooLate({ limit })), millis)
-    void request(controller.signal)
+    void request(abort)
       .then((response) => Reply.of(response).text())
       .then((text) => {
         clearTimeout(timer)
@@ -195,7 +196,7 @@ export const whole = (
       }, fail)
     return Effect.sync(() => {
       clearTimeout(timer)
-      controller.abort()
+      abort.abort()
     })
   })
 

@@ -60,9 +60,9 @@ export const make = (endpoint: Endpoint): Calls => {
     const timeouts = endpoint.timeouts(request.model)
     const body = toBody(endpoint, request)
     const text = HttpBody.whole(
-      (signal) =>
+      (abort) =>
         requests.send(
-          { body, stream: false, timeouts, signal, trace: request.trace },
+          { body, stream: false, timeouts, abort, trace: request.trace },
           (options) => client.chat.completions.create(body, options).asResponse()
         ),
       { millis: timeouts.total, limit: "total" }
@@ -79,9 +79,9 @@ export const make = (endpoint: Endpoint): Calls => {
     const timeouts = endpoint.timeouts(request.model)
     const body = { ...toBody(endpoint, request), stream: true as const, stream_options: { include_usage: true } }
     const opened = HttpBody.open(
-      (signal) =>
+      (abort) =>
         requests.send(
-          { body, stream: true, timeouts, signal, trace: request.trace },
+          { body, stream: true, timeouts, abort, trace: request.trace },
           (options) => client.chat.completions.create(body, options).asResponse()
         ),
       forFirstToken(timeouts)

@@ -7,6 +7,7 @@
  * wrong is the SDK's own error either way.
  */
 import type { Trace } from "../telemetry/Traceparent.js"
+import type { Abort } from "./Abort.js"
 import { type Endpoint, headersOf, keyOf, requestOptions } from "./Endpoint.js"
 import * as Json from "./Json.js"
 import type { Timeouts } from "./Timeouts.js"
@@ -28,7 +29,7 @@ export interface Sending {
   readonly body: object
   readonly stream: boolean
   readonly timeouts: Timeouts
-  readonly signal: AbortSignal
+  readonly abort: Abort
   readonly trace: Trace | undefined
 }
 
@@ -44,23 +45,30 @@ export interface Errors {
 export const make = (endpoint: Endpoint, errors: Errors): Requests => {
   const known = new Map<string, Known>()
 
-  const again = async ({ headers, url }: Known, request: Sending): Promise<Response> => {
-    const { signal, timeouts, trace } = request
-    const response = await endpoint.transport.fetch(url, {
-      method: "POST",
+  const again = ({ headers, url }: Known, request: Sending): Promise<Response> => {
+    const { abort, timeouts, trace } = request
+    return endpoint.transport.post({
+      url,
       headers: trace === undefined ? headers : { ...headers, ...headersOf(trace) },
       body: JSON.stringify(request.body),
-      signal,
+      abort,
       dispatcher: endpoint.transport.pool(timeouts.connect)
-    }).catch((thrown: unknown) => {
+    }).then((response) => response.ok ? response : refused(response), (thrown: unknown) => {
       throw errors.ofConnection(asError(thrown))
     })
-    if (response.ok) return response
+  }
+
+  const refused = async (response: Response): Promise<never> => {
     const text = await response.text().catch((thrown: unknown) => asError(thrown).message)
     const refusal = Json.parse(text)
     const body = typeof refusal === "object" && refusal !== null ? refusal : undefined
     // As the SDKs do it.
     throw errors.ofStatus(response.status, body, refusal ? undefined : text, response.headers)
+  }
+
+  const bySdk = async (kind: string, request: Sending, first: First): Promise<Response> => {
+    const options = requestOptions(endpoint, request.timeouts, request.abort.signal, request.trace)
+    return first({ ...options, headers: { ...options.headers, [kindHeader]: kind } })
   }
 
   return {
@@ -79,14 +87,11 @@ export const make = (endpoint: Endpoint, errors: Errors): Requests => {
       }
       return endpoint.transport.fetch(input, { ...init, headers })
     },
-    send: async (request, first) => {
-      const { signal, stream, timeouts, trace } = request
+    send: (request, first) => {
       // The SDKs tell the vendor how long they wait.
-      const kind = `${stream} ${timeouts.total}`
+      const kind = `${request.stream} ${request.timeouts.total}`
       const before = known.get(kind)
-      if (before !== undefined) return again(before, request)
-      const options = requestOptions(endpoint, timeouts, signal, trace)
-      return first({ ...options, headers: { ...options.headers, [kindHeader]: kind } })
+      return before === undefined ? bySdk(kind, request, first) : again(before, request)
     }
   }
 }

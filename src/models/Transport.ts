@@ -11,6 +11,7 @@
 import { Effect, type Scope } from "effect"
 import type * as Net from "node:net"
 import { Agent, buildConnector, Client, type Dispatcher, Pool } from "undici"
+import * as Abort from "./Abort.js"
 import * as Reply from "./Reply.js"
 import * as Rush from "./Rush.js"
 import { TooLate } from "./Timeouts.js"
@@ -21,8 +22,18 @@ export interface Transport {
    * {@link Transport.pool}; fails with {@link TooLate} when no connection stands in time.
    */
   readonly fetch: typeof fetch
+  /** The same for a request whose parts are known. */
+  readonly post: (request: Post) => Promise<Response>
   /** The connections that must stand within `connect` milliseconds. */
   readonly pool: (connect: number) => Pooled
+}
+
+export interface Post {
+  readonly url: string
+  readonly headers: Record<string, string>
+  readonly body: string
+  readonly abort: Abort.Aborted
+  readonly dispatcher: Pooled
 }
 
 // undici's types come twice, with the package and with Node's own; the SDKs want the latter.
@@ -36,20 +47,24 @@ export const make: Effect.Effect<Transport, never, Scope.Scope> = Effect.map(
   ),
   (agents) => {
     const rush = Rush.make()
+    const answer = (dispatcher: Pooled, request: Omit<Request, "isBusy" | "hops">): Promise<Response> =>
+      send(dispatcher as unknown as Agent, { ...request, isBusy: rush.isOn, hops: 0 }) as Promise<
+        unknown
+      > as Promise<Response>
     const transport: Transport = {
       fetch: (input, init) => {
         if (init?.dispatcher === undefined) return Promise.reject(new TypeError("a request needs a dispatcher"))
         const { body, dispatcher, headers, method = "GET", signal } = init
-        return send(dispatcher as unknown as Agent, {
+        return answer(dispatcher, {
           url: typeof input === "string" ? input : input instanceof URL ? input.href : input.url,
           method,
           headers: recordOf(headers),
           body: typeof body === "string" ? body : null,
-          signal: signal ?? undefined,
-          isBusy: rush.isOn,
-          hops: 0
-        }).catch(rethrow) as Promise<unknown> as Promise<Response>
+          abort: Abort.ofSignal(signal ?? undefined)
+        })
       },
+      post: ({ abort, body, dispatcher, headers, url }) =>
+        answer(dispatcher, { url, method: "POST", headers, body, abort }),
       pool: (connect) => {
         const agent = agents.get(connect) ?? pools(connect)
         agents.set(connect, agent)
@@ -67,7 +82,7 @@ interface Request {
   readonly method: string
   readonly headers: Record<string, string>
   readonly body: string | null
-  readonly signal: AbortSignal | undefined
+  readonly abort: Abort.Aborted
   readonly isBusy: () => boolean
   /** How often it was sent elsewhere already. */
   readonly hops: number
@@ -75,13 +90,13 @@ interface Request {
 
 const send = (agent: Agent, request: Request): Promise<Reply.Reply> =>
   new Promise((resolve, reject) => {
-    const { body, headers, method, signal, url } = request
-    if (signal?.aborted === true) return reject(reasonOf(signal))
+    const { body, headers, method, url } = request
+    if (request.abort.isOver) return reject(request.abort.reason)
     const waiter: Waiter = { isOver: false, leave: undefined }
     let control: Dispatcher.DispatchController | undefined
     let answer: Pick<Reply.Reply, "push" | "end" | "fail"> | undefined
     const abort = () => {
-      const reason = reasonOf(signal)
+      const { reason } = request.abort
       waiter.isOver = true
       waiter.leave?.()
       control?.abort(reason)
@@ -89,10 +104,18 @@ const send = (agent: Agent, request: Request): Promise<Reply.Reply> =>
       reject(reason)
     }
     const over = () => {
+      // It was sent elsewhere, and who listens now is the request there.
+      if (waiter.isOver) return
       waiter.isOver = true
-      signal?.removeEventListener("abort", abort)
+      request.abort.listen(undefined)
     }
-    signal?.addEventListener("abort", abort, { once: true })
+    const failed = (error: unknown) => {
+      over()
+      const failure = new TypeError("fetch failed", { cause: error })
+      answer?.fail(failure)
+      reject(told(failure))
+    }
+    request.abort.listen(abort)
 
     const { origin, path } = placeOf(url)
     dispatching = waiter
@@ -100,7 +123,7 @@ const send = (agent: Agent, request: Request): Promise<Reply.Reply> =>
       agent.dispatch({ origin, path, method: method, headers, body }, {
         onRequestStart: (controller) => {
           control = controller
-          if (waiter.isOver) controller.abort(reasonOf(signal))
+          if (waiter.isOver) controller.abort(request.abort.reason)
         },
         onResponseStart: (controller, status, fields) => {
           // What comes before the answer says nothing of it.
@@ -120,25 +143,14 @@ const send = (agent: Agent, request: Request): Promise<Reply.Reply> =>
           over()
           answer?.end()
         },
-        onResponseError: (_, error) => {
-          over()
-          const failure = new TypeError("fetch failed", { cause: error })
-          answer?.fail(failure)
-          reject(failure)
-        }
+        onResponseError: (_, error) => failed(error)
       })
     } catch (error) {
-      over()
-      reject(new TypeError("fetch failed", { cause: error }))
+      failed(error)
     } finally {
       dispatching = undefined
     }
   })
-
-const reasonOf = (signal: AbortSignal | undefined): Error => {
-  const reason: unknown = signal?.reason
-  return reason instanceof Error ? reason : new Error("aborted", { cause: reason })
-}
 
 const recordOf = (headers: RequestInit["headers"]): Record<string, string> =>
   headers === undefined || headers instanceof Headers || Array.isArray(headers)
@@ -245,14 +257,12 @@ class Connection extends Client {
 }
 
 /** The SDKs take whatever sounds like a timeout for their own, and forget the cause. */
-const rethrow = (error: unknown): never => {
-  const cause: NodeJS.ErrnoException | undefined = error instanceof Error && error.cause instanceof Error
-    ? error.cause
-    : undefined
-  if (cause?.code === "UND_ERR_CONNECT_TIMEOUT") throw new TooLate({ limit: "connect" })
-  if (cause?.code !== "ETIMEDOUT") throw error
+const told = (failure: TypeError): Error => {
+  const cause: NodeJS.ErrnoException | undefined = failure.cause instanceof Error ? failure.cause : undefined
+  if (cause?.code === "UND_ERR_CONNECT_TIMEOUT") return new TooLate({ limit: "connect" })
+  if (cause?.code !== "ETIMEDOUT") return failure
   // Of several addresses, none of which answered, there is no one system call.
-  if (cause.syscall === "connect" || cause instanceof AggregateError) throw new TooLate({ limit: "connect" })
+  if (cause.syscall === "connect" || cause instanceof AggregateError) return new TooLate({ limit: "connect" })
   // The system gave up a connection that stood.
-  throw new TypeError("fetch failed", { cause: Object.assign(new Error("lost"), { code: "UND_ERR_SOCKET" }) })
+  return new TypeError("fetch failed", { cause: Object.assign(new Error("lost"), { code: "UND_ERR_SOCKET" }) })
 }

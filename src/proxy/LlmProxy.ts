@@ -148,6 +148,7 @@ export class LlmProxy extends Context.Tag("vibectl/proxy/LlmProxy")<LlmProxy, {
             const pull = Tiers.pull({
               scope,
               candidates: targets,
+              whole,
               restartable: caller.features.has("restart"),
               deadline: caller.deadline,
               onUnsupported: ({ fullName }) =>

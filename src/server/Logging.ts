@@ -4,8 +4,9 @@
  * The level can be changed while the server runs; lines below it cost no more
  * than if it were fixed.
  */
-import { Cause, Effect, HashMap, Layer, Logger, LogLevel } from "effect"
+import { Cause, Effect, FiberId, HashMap, Layer, List, Logger, LogLevel } from "effect"
 import * as Level from "../telemetry/LogLevel.js"
+import * as LogLine from "../telemetry/LogLine.js"
 
 export interface Options {
   readonly level: Level.Name
@@ -49,11 +50,21 @@ const formats = {
 
 /** The same, several times as fast, for a line that is all text; undefined for any other. */
 const plain = (line: Logger.Logger.Options<unknown>): string | undefined => {
-  const { annotations, cause, message } = line
+  const { cause, date, fiberId, logLevel, message, spans } = line
   if (!Cause.isEmpty(cause) || !Array.isArray(message) || message.length !== 1) return undefined
-  if (typeof message[0] !== "string" || HashMap.some(annotations, (value) => typeof value === "object")) {
-    return undefined
+  if (typeof message[0] !== "string") return undefined
+  const annotations = LogLine.valuesOf(line)
+  if (annotations !== undefined && List.isNil(spans)) {
+    return JSON.stringify({
+      message: message[0],
+      logLevel: logLevel.label,
+      timestamp: date.toISOString(),
+      annotations,
+      spans: {},
+      fiberId: FiberId.threadName(fiberId)
+    })
   }
+  if (HashMap.some(line.annotations, (value) => typeof value === "object")) return undefined
   return JSON.stringify(Logger.structuredLogger.log(line))
 }
 

@@ -49,6 +49,8 @@ export interface Options<C extends Candidate> {
   readonly scope: Scope.Scope
   /** The model that was asked for, then those to try in its place. */
   readonly candidates: readonly [C, ...ReadonlyArray<C>]
+  /** Whether the client takes the answer in one message, so that one that was not streamed is left in one piece. */
+  readonly whole: boolean
   /** Whether the client understands `restart`. */
   readonly restartable: boolean
   /** Milliseconds since the epoch; no wait goes beyond it. */
@@ -154,7 +156,8 @@ export const pull = <C extends Candidate>(options: Options<C>): TierPull<C> => {
     })
 
   const whole = (completion: Completion): Event => {
-    const texts = cut(completion.text).map((text): Text => ({ _tag: "Text", text }))
+    const pieces = options.whole && completion.text !== "" ? [completion.text] : cut(completion.text)
+    const texts = pieces.map((text): Text => ({ _tag: "Text", text }))
     return begin(...texts, end(completion.usage))
   }
   const call: Pull = Effect.suspend(() =>

@@ -12,6 +12,7 @@ const request = { model: "one", system: "", user: "why?", schema: undefined }
 
 interface Scenario {
   readonly restartable?: boolean
+  readonly whole?: boolean
   readonly streams?: boolean
   readonly others?: ReadonlyArray<Provider>
   readonly deadline?: number
@@ -32,6 +33,7 @@ const collect = (provider: Provider, options: Scenario = {}) =>
       scope: yield* Effect.scope,
       candidates: [candidate(provider), ...others.map(candidate)],
       restartable: options.restartable ?? false,
+      whole: options.whole ?? false,
       deadline: options.deadline ?? Infinity,
       onUnsupported: () => Effect.void,
       onFailed: () => Effect.void
@@ -88,6 +90,15 @@ describe("Tiers.pull", () => {
         "x".repeat(50),
         "end:0"
       ])
+    }))
+
+  it.effect("leaves an answer whole for a client that takes it in one message, an empty one too", () =>
+    Effect.gen(function*() {
+      for (const text of ["x".repeat(250), ""]) {
+        const provider = FakeProvider.make({ complete: () => Effect.succeed({ text, usage: undefined }) })
+        const { seen } = yield* collect(provider, { streams: false, whole: true })
+        assert.deepStrictEqual(summary(seen), ["start:simulated:1", ...text === "" ? [] : [text], "end:0"])
+      }
     }))
 
   it.effect("never cuts a simulated piece inside a surrogate pair", () =>
