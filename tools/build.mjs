@@ -74,6 +74,33 @@ const young = {
   }
 }
 
+/**
+ * Before each step of a fiber, Effect makes a function to hand to the tracer, which runs it. Where there is no tracer,
+ * the step is taken without.
+ */
+const untraced = {
+  name: "untraced",
+  setup(build) {
+    let met = false
+    build.onEnd(() => met ? {} : { errors: [{ text: "effect has its run loop elsewhere: what does each step cost?" }] })
+    build.onLoad({ filter: /[/\\]effect[/\\]dist[/\\]esm[/\\]internal[/\\]fiberRuntime\.js$/ }, ({ path }) => {
+      const text = Fs.readFileSync(path, "utf8")
+      const step = "cur = this.currentTracer.context(() => {"
+      const parts = text.split(step)
+      if (parts.length !== 2 || !parts[1].includes("return this[cur._op](cur);\n        }, this);")) {
+        throw new Error(`the run loop in ${path} is another one: look at it again`)
+      }
+      met = true
+      const known = "this.currentTracer === $native && _version === cur[core.EffectTypeId]._V"
+      return {
+        contents: `import { nativeTracer as $native } from "./tracer.js"\n${
+          parts.join(`cur = ${known} ? this[cur._op](cur) : this.currentTracer.context(() => {`)
+        }`
+      }
+    })
+  }
+}
+
 const compile = async (...flags) => {
   const compiler = spawn(process.execPath, ["node_modules/typescript/bin/tsc", "-p", "tsconfig.build.json", ...flags], {
     cwd: root,
@@ -109,7 +136,7 @@ const bundles = (esbuild) =>
     splitting: true,
     target: "node20.19",
     external,
-    plugins: [unused, young],
+    plugins: [unused, young, untraced],
     // For those of the bundled packages that are CommonJS and ask for a module of Node.
     banner: {
       js: "import{createRequire as $createRequire}from\"node:module\";const require=$createRequire(import.meta.url)"

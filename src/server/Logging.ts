@@ -4,9 +4,10 @@
  * The level can be changed while the server runs; lines below it cost no more
  * than if it were fixed.
  */
-import { Cause, Effect, FiberId, HashMap, Layer, List, Logger, LogLevel } from "effect"
+import { Cause, Console, Effect, FiberId, HashMap, Layer, List, Logger, LogLevel } from "effect"
 import * as Level from "../telemetry/LogLevel.js"
 import * as LogLine from "../telemetry/LogLine.js"
+import * as LogWriter from "./LogWriter.js"
 
 export interface Options {
   readonly level: Level.Name
@@ -14,7 +15,7 @@ export interface Options {
 }
 
 export const layer = (options: Options): Layer.Layer<Level.LogLevel> =>
-  Layer.suspend(() => {
+  Layer.unwrapScoped(Effect.map(formats[options.format], (logger) => {
     let present = options.level
     // Every fiber has the level it was started with. All have this object, which Effect asks for its rank at every line.
     const minimum: LogLevel.LogLevel = {
@@ -35,17 +36,23 @@ export const layer = (options: Options): Layer.Layer<Level.LogLevel> =>
         return levels[to].ordinal < levels[from].ordinal ? Effect.zipRight(apply, tell) : Effect.zipRight(tell, apply)
       })
     return Layer.mergeAll(
-      Logger.replace(Logger.defaultLogger, formats[options.format]),
+      Logger.replace(Logger.defaultLogger, logger),
       Logger.minimumLogLevel(minimum),
       Layer.succeed(Level.LogLevel, { get: Effect.sync(() => present), set })
     )
-  })
+  }))
 
 // -- internals ---------------------------------------------------------------
 
 const formats = {
-  pretty: Logger.prettyLogger({ stderr: true }),
-  json: Logger.withConsoleError(Logger.make((line) => plain(line) ?? Logger.jsonLogger.log(line)))
+  pretty: Effect.succeed(Logger.prettyLogger({ stderr: true })),
+  json: Effect.gen(function*() {
+    const console = yield* Console.consoleWith(Effect.succeed)
+    const writer = yield* LogWriter.make((text) => console.unsafe.error(text))
+    return Logger.make((line) =>
+      writer.add(plain(line) ?? Logger.jsonLogger.log(line), LogLevel.greaterThan(line.logLevel, LogLevel.Info))
+    )
+  })
 }
 
 /** The same, several times as fast, for a line that is all text; undefined for any other. */

@@ -8,12 +8,14 @@ const logged = (level: Logging.Options["level"], use: Effect.Effect<void, never,
   Effect.gen(function*() {
     const lines: Array<Record<string, unknown>> = []
     const present = yield* Console.consoleWith(Effect.succeed)
-    const error = (line: string) => void lines.push(JSON.parse(line) as Record<string, unknown>)
+    const error = (text: string) => {
+      for (const line of text.split("\n")) lines.push(JSON.parse(line) as Record<string, unknown>)
+    }
     yield* use.pipe(
       Effect.provide(Logging.layer({ level, format: "json" })),
       Effect.withConsole({ ...present, unsafe: { ...present.unsafe, error } })
     )
-    return lines
+    return [...lines]
   })
 
 const levels = ["DEBUG", "INFO", "WARNING", "ERROR"] as const
