@@ -68,7 +68,7 @@ export const make = (bridge: Bridge, options: Options): Authentication => {
             const admit = ({ caller, holder, recheck, refusal }: Identify.Identified) => {
               const cut = (error: Unauthenticated) => call.sendStatus(Status.fromError(error))
               admitted = metadata
-              running.add(metadata, { caller: { ...caller, arrivedAt }, rpc, peer, span, recheck, refusal, cut })
+              running.add(metadata, { caller: { arrivedAt, ...caller }, rpc, peer, span, recheck, refusal, cut })
               if (left) running.remove(metadata)
               if (holder !== undefined) Metrics.authentications.unsafe(["accepted"])
             }

@@ -182,7 +182,7 @@ const start = <A>(
     Effect.flatMap(
       handler({ path, peer, metadata: call.metadata, deadline: Number(call.getDeadline()), cut, closing }),
       (made) => {
-        annotations = { ...annotations, ...made.annotations }
+        annotations = Object.assign({}, annotations, made.annotations)
         summary = made.summary
         const requestId = made.annotations["requestId"]
         if (span?._tag === "Span" && requestId !== undefined) span.attribute("vibectl.request_id", requestId)
@@ -204,10 +204,11 @@ const start = <A>(
     const outcome = outcomeOf(exit, gone, finished())
     Metrics.running.unsafe([method], -1)
     Metrics.calls.unsafe([method, outcome.name])
-    const told = { ...annotations, ...summary?.(), durationMs: now() - startedAt, outcome: outcome.name }
+    const ended = { durationMs: now() - startedAt, outcome: outcome.name }
+    const told: LogLine.Values = Object.assign({}, annotations, summary?.(), ended)
     return outcome.name === "INTERNAL"
       ? Effect.annotateLogs(Effect.logError("call failed by a defect", outcome.cause), told)
-      : bridge.log.line("call ended", outcome.detail === undefined ? told : { ...told, detail: outcome.detail })
+      : bridge.log.line("call ended", outcome.detail === undefined ? told : { detail: outcome.detail, ...told })
   }
   // Here once for the whole call, instead of at each of its steps: its scope, its interruptible part, and its end.
   const program = Effect.uninterruptible(Effect.flatMap(Scope.make(), (scope) => {

@@ -83,7 +83,7 @@ export const make: Effect.Effect<CallLog> = Effect.map(FiberRef.get(FiberRef.cur
           context,
           spans: FiberRefs.getOrDefault(context, FiberRef.currentLogSpan),
           date: DateTime.toDateUtc(DateTime.unsafeMake(now))
-        }, HashMap.isEmpty(around) ? annotations : { ...given, ...annotations })
+        }, HashMap.isEmpty(around) ? annotations : Object.assign({}, given, annotations))
         Inspectable.withRedactableContext(context, () => {
           for (const logger of FiberRefs.getOrDefault(context, FiberRef.currentLoggers)) logger.log(said)
         })

@@ -60,7 +60,7 @@ export const make = (options: Options): Effect.Effect<Channel, never, Scope.Scop
     Effect.acquireRelease(
       Effect.sync(() => {
         const { credentials, options: forTls } = Credentials.channel(options)
-        return new Grpc.Client(options.address, credentials, { ...channelOptions(options), ...forTls })
+        return new Grpc.Client(options.address, credentials, Object.assign({}, channelOptions(options), forTls))
       }),
       (client) => Effect.sync(() => client.close())
     ),

@@ -133,7 +133,7 @@ const identified = (
 const trusted = () => undefined
 
 const holderBy = (claims: Known | undefined, certificate: string | undefined): Holder | undefined =>
-  claims && { ...holderOf(claims), ...keyOf(claims), ...named(certificate) }
+  claims && Object.assign({}, holderOf(claims), keyOf(claims), named(certificate))
 
 const incompatibility = (metadata: Grpc.Metadata): VersionIncompatible | undefined => {
   const version = text(metadata, clientVersionKey)
@@ -179,12 +179,10 @@ const ofCertificate = (subject: string): Known => ({
 
 const recheck = (tokens: Tokens["Type"], claims: Known) => tokens.recheck(withId(claims))
 
-const withId = (claims: Known): Claims.Claims => ({ ...claims, tokenId: claims.tokenId ?? "" })
+const withId = (claims: Known): Claims.Claims => Object.assign({}, claims, { tokenId: claims.tokenId ?? "" })
 
-const keyOf = ({ issuer, keyId }: Known) => ({
-  ...keyId === undefined ? {} : { key_id: keyId },
-  ...issuer === undefined ? {} : { issuer }
-})
+const keyOf = ({ issuer, keyId }: Known): Pick<Holder, "issuer" | "key_id"> =>
+  Object.assign({}, keyId === undefined ? undefined : { key_id: keyId }, issuer === undefined ? undefined : { issuer })
 
 const named = (certificate: string | undefined) => certificate === undefined ? {} : { certificate }
 

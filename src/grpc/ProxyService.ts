@@ -93,7 +93,7 @@ const decodeRequest = Wire.decode(Wire.ExecuteRequest)
 
 const receive = (message: unknown, { cut, deadline, metadata }: Bridge.Incoming) =>
   Effect.flatMap(callerOf(metadata), (known) => {
-    const caller: Caller = { ...known, deadline, cut }
+    const caller: Caller = { cut, ...known, deadline }
     const wired = Wire.isExecuteRequest(message) ? Effect.succeed(message) : decodeRequest(message)
     return Effect.flatMap(wired, (wire) =>
       Effect.map(RequestId.settle(wire.request_id), (requestId) => ({

@@ -101,10 +101,9 @@ export const serve = (options: Options): Effect.Effect<number, BindFailed, Scope
 
 // -- internals ---------------------------------------------------------------
 
-const reflection = new ReflectionService({
-  ...Proto.packageDefinition,
-  ...ProtoLoader.loadSync(healthProto)
-})
+const reflection = new ReflectionService(
+  Object.assign({}, Proto.packageDefinition, ProtoLoader.loadSync(healthProto))
+)
 
 const farewell = Duration.seconds(1)
 

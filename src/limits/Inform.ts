@@ -13,6 +13,20 @@ export type Inform = (bounds: ReadonlyArray<Bound>) => Effect.Effect<Refusal | u
 /** In the memory of this process. */
 export const make = (): Inform => {
   const rates = Rates.make()
+  /** Calls of one caller have the same. */
+  const known = new WeakMap<ReadonlyArray<Bound>, ReadonlyArray<Bound>>()
+  const counted = (bounds: ReadonlyArray<Bound>): ReadonlyArray<Bound> => {
+    const before = known.get(bounds)
+    if (before !== undefined) return before
+    const made = bounds.map(({ key, limits: { maxRequestsPerMinute }, name, scope }): Bound => ({
+      scope,
+      name,
+      key,
+      limits: Object.assign({}, unlimited, { maxRequestsPerMinute })
+    }))
+    known.set(bounds, made)
+    return made
+  }
   return (bounds) =>
     Effect.clockWith((clock) =>
       Effect.sync(() => {
@@ -20,10 +34,7 @@ export const make = (): Inform => {
         const ask = {
           id: "",
           at: now,
-          bounds: bounds.map((bound) => ({
-            ...bound,
-            limits: { ...unlimited, maxRequestsPerMinute: bound.limits.maxRequestsPerMinute }
-          })),
+          bounds: counted(bounds),
           tokens: 0,
           cost: 0,
           account: { subject: "", tenant: "", model: "" }

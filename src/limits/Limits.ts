@@ -192,7 +192,9 @@ export const make = (options: Options, store: Store["Type"]): Effect.Effect<Limi
 
 /** The record of usage must not grow by every name that somebody makes up. */
 const accountOf = ({ account }: Ask, { listed, spending }: Call): Account =>
-  listed || spending().attempts.length > 0 ? account : { ...account, model: Spending.unlisted(account.model) }
+  listed || spending().attempts.length > 0
+    ? account
+    : Object.assign({}, account, { model: Spending.unlisted(account.model) })
 
 const randomId = Effect.map(
   Effect.all([Random.nextIntBetween(0, 2 ** 48), Random.nextIntBetween(0, 2 ** 48)]),

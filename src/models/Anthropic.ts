@@ -55,7 +55,7 @@ export const make = (endpoint: Endpoint): Calls => {
 
   // Not `client.messages.create`: for some models it writes a warning to the console, on every call.
   const post = (request: ProviderRequest, stream: boolean, timeouts: Timeouts) => {
-    const body = { ...toBody(endpoint, request), stream }
+    const body = Object.assign({}, toBody(endpoint, request), { stream })
     return (abort: Abort) =>
       requests.send(
         { body, stream, timeouts, abort, trace: request.trace },
@@ -109,7 +109,11 @@ const toBody = (endpoint: Endpoint, request: ProviderRequest): MessageCreatePara
 const structured = (model: string, { json, name }: ResponseSchema): Partial<MessageCreateParamsNonStreaming> =>
   isBefore45.test(model)
     ? {
-      tools: [{ name, description: "Gives the answer.", input_schema: { ...json, type: "object" } }],
+      tools: [{
+        name,
+        description: "Gives the answer.",
+        input_schema: Object.assign({}, json, { type: "object" as const })
+      }],
       tool_choice: { type: "tool", name }
     }
     : { output_config: { format: { type: "json_schema", schema: supported(json) } } }

@@ -77,7 +77,8 @@ export const make = (endpoint: Endpoint): Calls => {
     request: ProviderRequest
   ): Effect.Effect<Pieces, ProviderFailure | StreamingUnsupported, Scope.Scope> => {
     const timeouts = endpoint.timeouts(request.model)
-    const body = { ...toBody(endpoint, request), stream: true as const, stream_options: { include_usage: true } }
+    const streamed = { stream: true as const, stream_options: { include_usage: true } }
+    const body = Object.assign({}, toBody(endpoint, request), streamed)
     const opened = HttpBody.open(
       (abort) =>
         requests.send(

@@ -49,7 +49,7 @@ export const make = (endpoint: Endpoint, errors: Errors): Requests => {
     const { abort, timeouts, trace } = request
     return endpoint.transport.post({
       url,
-      headers: trace === undefined ? headers : { ...headers, ...headersOf(trace) },
+      headers: trace === undefined ? headers : Object.assign({}, headers, headersOf(trace)),
       body: JSON.stringify(request.body),
       abort,
       dispatcher: endpoint.transport.pool(timeouts.connect)

@@ -47,10 +47,8 @@ export const make: Effect.Effect<Transport, never, Scope.Scope> = Effect.map(
   ),
   (agents) => {
     const rush = Rush.make()
-    const answer = (dispatcher: Pooled, request: Omit<Request, "isBusy" | "hops">): Promise<Response> =>
-      send(dispatcher as unknown as Agent, { ...request, isBusy: rush.isOn, hops: 0 }) as Promise<
-        unknown
-      > as Promise<Response>
+    const answer = (dispatcher: Pooled, request: Request): Promise<Response> =>
+      send(dispatcher as unknown as Agent, request) as Promise<unknown> as Promise<Response>
     const transport: Transport = {
       fetch: (input, init) => {
         if (init?.dispatcher === undefined) return Promise.reject(new TypeError("a request needs a dispatcher"))
@@ -60,11 +58,13 @@ export const make: Effect.Effect<Transport, never, Scope.Scope> = Effect.map(
           method,
           headers: recordOf(headers),
           body: typeof body === "string" ? body : null,
-          abort: Abort.ofSignal(signal ?? undefined)
+          abort: Abort.ofSignal(signal ?? undefined),
+          isBusy: rush.isOn,
+          hops: 0
         })
       },
       post: ({ abort, body, dispatcher, headers, url }) =>
-        answer(dispatcher, { url, method: "POST", headers, body, abort }),
+        answer(dispatcher, { url, method: "POST", headers, body, abort, isBusy: rush.isOn, hops: 0 }),
       pool: (connect) => {
         const agent = agents.get(connect) ?? pools(connect)
         agents.set(connect, agent)
@@ -184,10 +184,12 @@ const elsewhere = (request: Request, status: number, location: unknown): Request
     )
   )
   return {
-    ...request,
-    ...again ? {} : { method: "GET", body: null },
     url: url.href,
+    method: again ? request.method : "GET",
     headers,
+    body: again ? request.body : null,
+    abort: request.abort,
+    isBusy: request.isBusy,
     hops: request.hops + 1
   }
 }
@@ -201,10 +203,12 @@ const pools = (connect: number): Agent =>
     bodyTimeout: 0,
     keepAliveTimeout: 30_000,
     factory: (origin, options) =>
-      new Pool(origin, {
-        ...options,
-        factory: (origin, options) => new Connection(origin, options, connect)
-      })
+      new Pool(
+        origin,
+        Object.assign({}, options, {
+          factory: (origin: URL, options: object) => new Connection(origin, options, connect)
+        })
+      )
   })
 
 /** A call, as its connection knows it. */
@@ -230,15 +234,13 @@ class Connection extends Client {
     const attempt: Connection["attempt"] = { socket: undefined, waiter: undefined }
     // It returns the socket, which its type does not say.
     const connect = buildConnector({ timeout }) as (...args: Parameters<buildConnector.connector>) => Net.Socket
-    super(origin, {
-      ...options,
-      connect: (target, callback) => {
-        attempt.socket = connect(target, (...result) => {
-          attempt.socket = undefined
-          callback(...result)
-        })
-      }
-    })
+    const connecting: buildConnector.connector = (target, callback) => {
+      attempt.socket = connect(target, (...result) => {
+        attempt.socket = undefined
+        callback(...result)
+      })
+    }
+    super(origin, Object.assign({}, options, { connect: connecting }))
     this.attempt = attempt
   }
 

@@ -38,11 +38,11 @@ export const make = ({ fullName, price, provider }: Resolved, request: ProviderR
   /** Empty for one that succeeded. */
   let error: string | undefined
 
-  const estimate = (): Usage => ({
-    ...reported,
-    inputTokens: reported?.inputTokens ?? Estimate.tokens(request.system.length + request.user.length),
-    outputTokens: Math.max(reported?.outputTokens ?? 0, Estimate.tokens(characters))
-  })
+  const estimate = (): Usage =>
+    Object.assign({}, reported, {
+      inputTokens: reported?.inputTokens ?? Estimate.tokens(request.system.length + request.user.length),
+      outputTokens: Math.max(reported?.outputTokens ?? 0, Estimate.tokens(characters))
+    })
   const spent = (): Attempted | undefined => {
     if (free) return undefined
     const counted = usage ?? estimate()
@@ -73,7 +73,11 @@ export const make = ({ fullName, price, provider }: Resolved, request: ProviderR
 
   return {
     request: {
-      ...request,
+      model: request.model,
+      system: request.system,
+      user: request.user,
+      schema: request.schema,
+      trace: request.trace,
       onUsage: (counts) => {
         reported = counts
         request.onUsage?.(counts)

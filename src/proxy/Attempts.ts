@@ -56,7 +56,7 @@ export const make = ({ admit, captures, clock, onFirst }: Options): Attempts => 
       })
     })
   const add = (target: Resolved, request: ProviderRequest, trace: Traceparent.Trace | undefined): Attempt.Attempt => {
-    const attempt = Attempt.make(target, trace === undefined ? request : { ...request, trace }, now())
+    const attempt = Attempt.make(target, trace === undefined ? request : Object.assign({}, request, { trace }), now())
     attempts.push(attempt)
     return attempt
   }
@@ -170,16 +170,14 @@ interface Begun {
 const attributesOf = (attempt: Attempt.Attempt): GenAi.Attributes => {
   const error = attempt.error() ?? "CANCELLED"
   const { usage } = attempt.spent() ?? {}
-  return {
-    ...error !== "" && { [GenAi.errorType]: error },
-    ...usage !== undefined && {
-      [GenAi.inputTokens]: usage.inputTokens,
-      [GenAi.outputTokens]: usage.outputTokens,
-      ...usage.cachedInputTokens !== undefined && { [GenAi.cacheReadTokens]: usage.cachedInputTokens },
-      ...usage.cacheWriteTokens !== undefined && { [GenAi.cacheCreationTokens]: usage.cacheWriteTokens },
-      ...usage.reasoningTokens !== undefined && { [GenAi.reasoningTokens]: usage.reasoningTokens }
-    }
+  const counts = usage && {
+    [GenAi.inputTokens]: usage.inputTokens,
+    [GenAi.outputTokens]: usage.outputTokens,
+    ...usage.cachedInputTokens !== undefined && { [GenAi.cacheReadTokens]: usage.cachedInputTokens },
+    ...usage.cacheWriteTokens !== undefined && { [GenAi.cacheCreationTokens]: usage.cacheWriteTokens },
+    ...usage.reasoningTokens !== undefined && { [GenAi.reasoningTokens]: usage.reasoningTokens }
   }
+  return Object.assign({}, error === "" ? undefined : { [GenAi.errorType]: error }, counts)
 }
 
 /** To the tiers, a model that its limit does not let pass is as one whose provider is limiting us. */

@@ -64,9 +64,12 @@ export class LlmProxy extends Context.Tag("vibectl/proxy/LlmProxy")<LlmProxy, {
         now: number
       ): readonly [Target, ...ReadonlyArray<Target>] => {
         const candidate = (target: Resolved): Target => ({
-          ...target,
+          model: target.model,
+          fullName: target.fullName,
+          spec: target.spec,
+          price: target.price,
           provider: attempts.of(target),
-          request: { ...prompt, model: target.model },
+          request: { model: target.model, ...prompt },
           streams: !whole && (target.spec?.streams ?? true) && !nonStreaming.has(target.fullName, now)
         })
         const others = allowed.fallbacks(first.fullName, caller)
@@ -255,7 +258,7 @@ const toPrompt = (request: AnswerRequest): Effect.Effect<Prompt, InvalidRequest>
   const prompt = { system: request.system.join(separator), user, schema: undefined }
   return request.responseSchema === undefined
     ? Effect.succeed(prompt)
-    : Effect.map(ResponseSchema.parse(request.responseSchema), (schema) => ({ ...prompt, schema }))
+    : Effect.map(ResponseSchema.parse(request.responseSchema), (schema) => Object.assign({}, prompt, { schema }))
 }
 
 /** Fragments of one role are joined by a blank line. */

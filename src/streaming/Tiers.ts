@@ -142,10 +142,10 @@ export const pull = <C extends Candidate>(options: Options<C>): TierPull<C> => {
       }
       tier = next.tier
       yield* Effect.annotateLogs(Effect.logInfo("another attempt"), {
-        ...failed,
         model: candidate.fullName,
         tier,
-        waitMs: Math.round(Duration.toMillis(next.wait))
+        waitMs: Math.round(Duration.toMillis(next.wait)),
+        ...failed
       })
       yield* closeAttempt
       attempt += 1
