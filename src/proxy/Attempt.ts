@@ -72,17 +72,12 @@ export const make = ({ fullName, price, provider }: Resolved, request: ProviderR
   }
 
   return {
-    request: {
-      model: request.model,
-      system: request.system,
-      user: request.user,
-      schema: request.schema,
-      trace: request.trace,
-      onUsage: (counts) => {
+    request: Object.assign({}, request, {
+      onUsage: (counts: Usage) => {
         reported = counts
         request.onUsage?.(counts)
       }
-    },
+    }),
     text: (length) => {
       characters += length
     },
