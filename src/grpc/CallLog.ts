@@ -5,20 +5,7 @@
  * that is the call's own and for names that are the same for every call: those
  * two copy all of the fiber's references, twice a line.
  */
-import {
-  Cause,
-  Clock,
-  Context,
-  DateTime,
-  DefaultServices,
-  Effect,
-  FiberRef,
-  FiberRefs,
-  HashMap,
-  Inspectable,
-  LogLevel,
-  Scope
-} from "effect"
+import { Context, Effect, FiberRef, FiberRefs, HashMap, Inspectable, Logger, LogLevel, Scope } from "effect"
 import * as LogLine from "../telemetry/LogLine.js"
 
 /** Added to every log line of the call; `requestId` once it is known. */
@@ -39,6 +26,12 @@ export const make: Effect.Effect<CallLog> = Effect.map(FiberRef.get(FiberRef.cur
   const given = Object.fromEntries(HashMap.map(around, toValue))
   /** Most annotations are those of many calls: of one connection, and one caller. */
   const known = new Map<string, HashMap.HashMap<string, unknown>>()
+
+  /** To go through a set costs more than to know what was in it. */
+  let last: { readonly set: unknown; readonly all: ReadonlyArray<Logger.Logger<unknown, unknown>> } = {
+    set: undefined,
+    all: []
+  }
 
   const annotated = (annotations: Annotations): HashMap.HashMap<string, unknown> => {
     let key = ""
@@ -70,23 +63,16 @@ export const make: Effect.Effect<CallLog> = Effect.map(FiberRef.get(FiberRef.cur
       }),
     line: (message, annotations) =>
       Effect.withFiberRuntime((fiber) => {
-        const context = fiber.getFiberRefs()
-        const least = FiberRefs.getOrDefault(context, FiberRef.currentMinimumLogLevel)
+        const least = fiber.getFiberRef(FiberRef.currentMinimumLogLevel)
         if (LogLevel.greaterThan(least, LogLevel.Info)) return Effect.void
-        const services = FiberRefs.getOrDefault(context, DefaultServices.currentServices)
-        const now = Context.get(services, Clock.Clock).unsafeCurrentTimeMillis()
-        const said = LogLine.make({
-          fiberId: fiber.id(),
-          logLevel: LogLevel.Info,
-          message: [message],
-          cause: Cause.empty,
-          context,
-          spans: FiberRefs.getOrDefault(context, FiberRef.currentLogSpan),
-          date: DateTime.toDateUtc(DateTime.unsafeMake(now))
-        }, HashMap.isEmpty(around) ? annotations : Object.assign({}, given, annotations))
-        Inspectable.withRedactableContext(context, () => {
-          for (const logger of FiberRefs.getOrDefault(context, FiberRef.currentLoggers)) logger.log(said)
-        })
+        const all = HashMap.isEmpty(around) ? annotations : Object.assign({}, given, annotations)
+        const said = LogLine.make(fiber, LogLevel.Info, message, all)
+        const loggers = fiber.getFiberRef(FiberRef.currentLoggers)
+        if (loggers !== last.set) last = { set: loggers, all: [...loggers] }
+        for (const logger of last.all) {
+          // It looks for the annotations before it looks for a span to add them to.
+          if (logger !== Logger.tracerLogger || fiber.currentSpan !== undefined) logger.log(said)
+        }
         return Effect.void
       })
   }

@@ -1,11 +1,11 @@
 /**
- * A line of the log whose annotations are plain values.
+ * A line of the log whose annotations are plain values, none of which is a secret.
  *
  * Effect keeps annotations in an immutable map, which takes longer to make and
  * to read again than all else there is to a line. A logger that knows of the
  * values takes them as they are; for any other the map is made when it asks.
  */
-import { HashMap, type Logger } from "effect"
+import { Cause, Clock, Context, DateTime, type Fiber, FiberRef, HashMap, type Logger, type LogLevel } from "effect"
 
 export interface Values {
   readonly [key: string]: string | number | boolean
@@ -13,20 +13,26 @@ export interface Values {
 
 type Line = Logger.Logger.Options<readonly [string]>
 
-/** `line` without what it is annotated with. */
+/** What `fiber` says now, and nothing else is annotated with. */
 export const make = (
-  { cause, context, date, fiberId, logLevel, message, spans }: Omit<Line, "annotations">,
+  fiber: Fiber.RuntimeFiber<unknown, unknown>,
+  logLevel: LogLevel.LogLevel,
+  message: string,
   annotations: Values
 ): Line => {
   let map: Line["annotations"] | undefined
+  const now = Context.get(fiber.currentDefaultServices, Clock.Clock).unsafeCurrentTimeMillis()
   const line: Line & Known = {
-    fiberId,
+    fiberId: fiber.id(),
     logLevel,
-    message,
-    cause,
-    context,
-    spans,
-    date,
+    message: [message],
+    cause: Cause.empty,
+    spans: fiber.getFiberRef(FiberRef.currentLogSpan),
+    date: DateTime.toDateUtc(DateTime.unsafeMake(now)),
+    // Effect copies them all for whoever asks.
+    get context() {
+      return fiber.getFiberRefs()
+    },
     get annotations() {
       map ??= HashMap.fromIterable<string, unknown>(Object.entries(annotations))
       return map
