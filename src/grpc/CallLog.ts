@@ -17,13 +17,13 @@ export interface CallLog {
    * to be put back, which is what `Scope.extend` and `Effect.annotateLogs` do at several times the cost.
    */
   readonly begin: (scope: Scope.Scope, annotations: Annotations) => Effect.Effect<void>
-  /** As `Effect.logInfo` with these annotations, which only this one line has. */
+  /** As `Effect.logInfo` with these annotations and those around the server, and no others. */
   readonly line: (message: string, annotations: LogLine.Values) => Effect.Effect<void>
 }
 
 /** For fibers that have the annotations of the present one. */
 export const make: Effect.Effect<CallLog> = Effect.map(FiberRef.get(FiberRef.currentLogAnnotations), (around) => {
-  const given = Object.fromEntries(HashMap.map(around, toValue))
+  const given = Object.fromEntries(HashMap.map(HashMap.filter(around, (value) => value !== undefined), toValue))
   /** Most annotations are those of many calls: of one connection, and one caller. */
   const known = new Map<string, HashMap.HashMap<string, unknown>>()
 
@@ -35,6 +35,7 @@ export const make: Effect.Effect<CallLog> = Effect.map(FiberRef.get(FiberRef.cur
 
   const annotated = (annotations: Annotations): HashMap.HashMap<string, unknown> => {
     let key = ""
+    // The paths of calls and the addresses of peers have no line ends, and the subject comes last.
     for (const name in annotations) if (!own.has(name)) key += `${name} ${annotations[name]}\n`
     let all = known.get(key)
     if (all === undefined) {

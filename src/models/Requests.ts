@@ -91,7 +91,12 @@ export const make = (endpoint: Endpoint, errors: Errors): Requests => {
       // The SDKs tell the vendor how long they wait.
       const kind = `${request.stream} ${request.timeouts.total}`
       const before = known.get(kind)
-      return before === undefined ? bySdk(kind, request, first) : again(before, request)
+      try {
+        return before === undefined ? bySdk(kind, request, first) : again(before, request)
+      } catch (thrown) {
+        // A schema may be too deep to be written down, which is no defect of ours.
+        return Promise.reject(asError(thrown))
+      }
     }
   }
 }

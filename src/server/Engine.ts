@@ -16,5 +16,10 @@ import { setFlagsFromString } from "node:v8"
 /** To be called before there is any load. */
 export const tune = (): void => {
   setFlagsFromString("--no-allocation-site-pretenuring")
-  setFlagsFromString("--heap-growing-percent=50")
+  // Whoever starts it may know better.
+  if (!process.execArgv.some((flag) => flag.startsWith(growing))) setFlagsFromString(`${growing}=50`)
 }
+
+// -- internals ---------------------------------------------------------------
+
+const growing = "--heap-growing-percent"

@@ -3,7 +3,8 @@
  *
  * To write costs a busy server more than to make the line: those of one turn of
  * the event loop are written together, in their order, a warning or an error at
- * once with all before it. Nothing waits when the process exits.
+ * once with all before it. Nothing waits when the process exits; one that is
+ * killed has not said what happened in its last turn.
  */
 import { Effect, type Scope } from "effect"
 
@@ -17,6 +18,7 @@ export const make = (print: (text: string) => void): Effect.Effect<LogWriter, ne
     Effect.acquireRelease(
       Effect.sync(() => {
         let waiting = ""
+        let bytes = 0
         let planned: ReturnType<typeof setImmediate> | undefined
         let closed = false
         const flush = (): void => {
@@ -24,10 +26,13 @@ export const make = (print: (text: string) => void): Effect.Effect<LogWriter, ne
           planned = undefined
           const text = waiting
           waiting = ""
+          bytes = 0
           if (text !== "") print(text)
         }
         const add = (line: string, urgent: boolean): void => {
-          if (waiting.length + line.length > most) flush()
+          const size = Buffer.byteLength(line) + 1
+          if (bytes + size > most) flush()
+          bytes += size
           waiting = waiting === "" ? line : `${waiting}\n${line}`
           if (urgent || closed) flush()
           else planned ??= setImmediate(flush)
@@ -47,5 +52,5 @@ export const make = (print: (text: string) => void): Effect.Effect<LogWriter, ne
 
 // -- internals ---------------------------------------------------------------
 
-/** Characters: other processes may write to the same pipe, which takes 4096 bytes whole. */
-const most = 3500
+/** Other processes may write to the same pipe, which takes so many bytes whole: `PIPE_BUF` of Linux. */
+const most = 4096

@@ -2,7 +2,7 @@
  * The three ways of streaming an answer, and the one way of choosing.
  *
  * 1. `real`      pieces as the provider produces them
- * 2. `simulated` a whole answer, cut in pieces, for a model that cannot stream
+ * 2. `simulated` a whole answer, cut in pieces, for a model that cannot stream (and for who wants it whole, uncut)
  * 3. `fallback`  a fresh whole call after a stream failed
  *
  * Before its first text, an attempt that fails is made again as often as its

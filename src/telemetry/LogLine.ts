@@ -42,7 +42,7 @@ export const make = (
   return line
 }
 
-/** Its annotations; undefined for a line that was not made here. */
+/** Its annotations; undefined for a line that was not made here. What another logger added to the map is not among them. */
 export const valuesOf = (line: Logger.Logger.Options<unknown> & Known): Values | undefined => line[values]
 
 // -- internals ---------------------------------------------------------------
