@@ -20,6 +20,7 @@ import {
   identity,
   RuntimeFlags,
   RuntimeFlagsPatch,
+  Scheduler,
   Scope
 } from "effect"
 import type { ProxyError } from "../domain/Errors.js"
@@ -54,7 +55,7 @@ export const make: Effect.Effect<Bridge, never, Scope.Scope> = Effect.gen(functi
     // Spans that nobody sees are not made, and fibers that nobody asks for not counted.
     tracing.active ? identity : Effect.withTracerEnabled(false),
     Effect.withRuntimeFlagsPatch(RuntimeFlagsPatch.disable(RuntimeFlags.RuntimeMetrics)),
-    Effect.withScheduler(CallScheduler.make()),
+    Effect.withScheduler(yield* scheduler),
     // All that a call needs was given to the layers: it has no services to copy when it adds its own.
     Effect.mapInputContext((_: Context.Context<never>) => Context.empty())
   )
@@ -153,6 +154,11 @@ export const serverStream = <Request, Response>(
 }
 
 // -- internals ---------------------------------------------------------------
+
+/** That of the program, where it has chosen one. */
+const scheduler: Effect.Effect<Scheduler.Scheduler> = Effect.withFiberRuntime(({ currentScheduler }) =>
+  Effect.sync(() => currentScheduler === Scheduler.defaultScheduler ? CallScheduler.make() : currentScheduler)
+)
 
 const start = <A>(
   bridge: Bridge,
