@@ -49,6 +49,24 @@ const unused = {
   }
 }
 
+/** Effect's own `internal/<file>.js` as `rewrite` makes it. Fails when there is no such file: what it saves would be lost. */
+const rewritten = (file, rewrite) => ({
+  name: `rewritten-${file}`,
+  setup(build) {
+    let met = false
+    build.onEnd(() =>
+      met ? {} : { errors: [{ text: `effect has no internal/${file}.js: what is rewritten instead?` }] }
+    )
+    build.onLoad(
+      { filter: new RegExp(`[/\\\\]effect[/\\\\]dist[/\\\\]esm[/\\\\]internal[/\\\\]${file}\\.js$`) },
+      ({ path }) => {
+        met = true
+        return { contents: rewrite(Fs.readFileSync(path, "utf8"), path) }
+      }
+    )
+  }
+})
+
 /**
  * A function that is written as the right side of an assignment to a property is what V8 takes for a method, and puts
  * among what lives long: with all that it refers to, it stays until the next major collection. Effect writes those of
@@ -56,50 +74,29 @@ const unused = {
  * are long over. A function that comes from somewhere else is put among the young.
  * Source: `CheckAssigningFunctionLiteralToProperty` in https://github.com/v8/v8/blob/main/src/parsing/parser-base.h
  */
-const young = {
-  name: "young",
-  setup(build) {
-    let met = false
-    build.onEnd(() => met ? {} : { errors: [{ text: "effect has its core elsewhere: what is kept young?" }] })
-    build.onLoad({ filter: /[/\\]effect[/\\]dist[/\\]esm[/\\]internal[/\\]core\.js$/ }, ({ path }) => {
-      const text = Fs.readFileSync(path, "utf8")
-      const assignment = /^( *)(effect\.effect_instruction_i\d) = (\w+ => \{\n[^]*?^\1\}|(?:\(\)|\w+) => .+);$/gm
-      const found = text.match(assignment)?.length
-      if (found !== 7) {
-        throw new Error(`${found} functions to be kept young in ${path} instead of 7: look at them again`)
-      }
-      met = true
-      return { contents: `const $young = f => f\n${text.replace(assignment, "$1$2 = $young($3);")}` }
-    })
+const young = rewritten("core", (text, path) => {
+  const assignment = /^( *)(effect\.effect_instruction_i\d) = (\w+ => \{\n[^]*?^\1\}|(?:\(\)|\w+) => .+);$/gm
+  const found = text.match(assignment)?.length
+  if (found !== 7) {
+    throw new Error(`${found} functions to be kept young in ${path} instead of 7: look at them again`)
   }
-}
+  return `const $young = f => f\n${text.replace(assignment, "$1$2 = $young($3);")}`
+})
 
 /**
  * Before each step of a fiber, Effect makes a function to hand to the tracer, which runs it. Where there is no tracer,
  * the step is taken without.
  */
-const untraced = {
-  name: "untraced",
-  setup(build) {
-    let met = false
-    build.onEnd(() => met ? {} : { errors: [{ text: "effect has its run loop elsewhere: what does each step cost?" }] })
-    build.onLoad({ filter: /[/\\]effect[/\\]dist[/\\]esm[/\\]internal[/\\]fiberRuntime\.js$/ }, ({ path }) => {
-      const text = Fs.readFileSync(path, "utf8")
-      const step = "cur = this.currentTracer.context(() => {"
-      const parts = text.split(step)
-      if (parts.length !== 2 || !parts[1].includes("return this[cur._op](cur);\n        }, this);")) {
-        throw new Error(`the run loop in ${path} is another one: look at it again`)
-      }
-      met = true
-      const known = "this.currentTracer === $native && _version === cur[core.EffectTypeId]._V"
-      return {
-        contents: `import { nativeTracer as $native } from "./tracer.js"\n${
-          parts.join(`cur = ${known} ? this[cur._op](cur) : this.currentTracer.context(() => {`)
-        }`
-      }
-    })
+const untraced = rewritten("fiberRuntime", (text, path) => {
+  const parts = text.split("cur = this.currentTracer.context(() => {")
+  if (parts.length !== 2 || !parts[1].includes("return this[cur._op](cur);\n        }, this);")) {
+    throw new Error(`the run loop in ${path} is another one: look at it again`)
   }
-}
+  const known = "this.currentTracer === $native && _version === cur[core.EffectTypeId]._V"
+  return `import { nativeTracer as $native } from "./tracer.js"\n${
+    parts.join(`cur = ${known} ? this[cur._op](cur) : this.currentTracer.context(() => {`)
+  }`
+})
 
 const compile = async (...flags) => {
   const compiler = spawn(process.execPath, ["node_modules/typescript/bin/tsc", "-p", "tsconfig.build.json", ...flags], {

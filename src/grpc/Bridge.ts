@@ -157,7 +157,7 @@ export const serverStream = <Request, Response>(
 
 /** That of the program, where it has chosen one. */
 const scheduler: Effect.Effect<Scheduler.Scheduler> = Effect.withFiberRuntime(({ currentScheduler }) =>
-  Effect.sync(() => currentScheduler === Scheduler.defaultScheduler ? CallScheduler.make() : currentScheduler)
+  Effect.succeed(currentScheduler === Scheduler.defaultScheduler ? CallScheduler.make() : currentScheduler)
 )
 
 const start = <A>(

@@ -14,40 +14,37 @@ export interface LogWriter {
 
 /** `print` ends the last line itself. */
 export const make = (print: (text: string) => void): Effect.Effect<LogWriter, never, Scope.Scope> =>
-  Effect.map(
-    Effect.acquireRelease(
-      Effect.sync(() => {
-        let waiting = ""
-        let bytes = 0
-        let planned: ReturnType<typeof setImmediate> | undefined
-        let closed = false
-        const flush = (): void => {
-          clearImmediate(planned)
-          planned = undefined
-          const text = waiting
-          waiting = ""
-          bytes = 0
-          if (text !== "") print(text)
-        }
-        const add = (line: string, urgent: boolean): void => {
-          const size = Buffer.byteLength(line) + 1
-          if (bytes + size > most) flush()
-          bytes += size
-          waiting = waiting === "" ? line : `${waiting}\n${line}`
-          if (urgent || closed) flush()
-          else planned ??= setImmediate(flush)
-        }
-        const close = (): void => {
-          process.off("exit", flush)
-          closed = true
-          flush()
-        }
-        process.on("exit", flush)
-        return { add, close }
-      }),
-      ({ close }) => Effect.sync(close)
-    ),
-    ({ add }) => ({ add })
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      let waiting = ""
+      let bytes = 0
+      let planned: ReturnType<typeof setImmediate> | undefined
+      let closed = false
+      const flush = (): void => {
+        clearImmediate(planned)
+        planned = undefined
+        const text = waiting
+        waiting = ""
+        bytes = 0
+        if (text !== "") print(text)
+      }
+      const add = (line: string, urgent: boolean): void => {
+        const size = Buffer.byteLength(line) + 1
+        if (bytes + size > most) flush()
+        bytes += size
+        waiting = waiting === "" ? line : `${waiting}\n${line}`
+        if (urgent || closed) flush()
+        else planned ??= setImmediate(flush)
+      }
+      const close = (): void => {
+        process.off("exit", flush)
+        closed = true
+        flush()
+      }
+      process.on("exit", flush)
+      return { add, close }
+    }),
+    ({ close }) => Effect.sync(close)
   )
 
 // -- internals ---------------------------------------------------------------

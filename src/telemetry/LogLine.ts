@@ -13,7 +13,7 @@ export interface Values {
 
 type Line = Logger.Logger.Options<readonly [string]>
 
-/** What `fiber` says now, and nothing else is annotated with. */
+/** What `fiber` says now, with these annotations and no others. */
 export const make = (
   fiber: Fiber.RuntimeFiber<unknown, unknown>,
   logLevel: LogLevel.LogLevel,

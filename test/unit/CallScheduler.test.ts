@@ -51,11 +51,17 @@ describe("CallScheduler", () => {
   it.live("lets sockets and timers have their turn beside fibers that always have more to do", () =>
     Effect.gen(function*() {
       let rounds = 0
-      const busy = Effect.forever(Effect.zipRight(Effect.sync(() => rounds++), Effect.yieldNow()))
+      // Not for ever: without turns for others, nobody could end it.
+      const busy = Effect.whileLoop({
+        while: () => rounds++ < 100_000,
+        body: () => Effect.yieldNow(),
+        step: () => undefined
+      })
       const fiber = yield* Effect.fork(busy).pipe(Effect.withScheduler(CallScheduler.make()))
       yield* turn
       yield* turn
       assert.isAbove(rounds, 0)
+      assert.isBelow(rounds, 1000)
       yield* Fiber.interrupt(fiber)
     }))
 
