@@ -13,22 +13,39 @@ const base = 250
 /** Nobody waits longer than this for a provider, in milliseconds, whatever it asks for. */
 const longest = 20_000
 
+/** While another model is left to try, a model gets this many retries, whatever its provider's `maxRetries` allows. */
+const maxRetriesBesideOthers = 1
+/** While another model is left to try, a provider that asks for a longer wait than this gives way to it, in milliseconds. */
+const maxWaitBesideOthers = 1000
+
 /** A provider that refused the request would refuse it again. */
 export const isWorthIt = (failure: ProviderFailure): boolean => failure.reason !== "PROVIDER_REJECTED"
 
-/**
- * How long to wait before retry number `retry` (1 is the first); undefined when
- * it is not worth it, or would come too late. `deadline` is milliseconds since the epoch.
- */
+/** A retry that may follow. */
+export interface Next {
+  /** 1 is the first. */
+  readonly retry: number
+  /** How many retries the provider allows. */
+  readonly maxRetries: number
+  /** Milliseconds since the epoch. */
+  readonly deadline: number
+  /** Whether another model is left to try: waiting for this one is then worth less. */
+  readonly hasOther: boolean
+}
+
+/** How long to wait before a retry; undefined when it is not worth it, or would come too late. */
 export const wait = (
   failure: ProviderFailure,
-  retry: number,
-  deadline: number
+  { deadline, hasOther, maxRetries, retry }: Next
 ): Effect.Effect<Duration.Duration | undefined> =>
   Effect.gen(function*() {
-    if (!isWorthIt(failure)) return undefined
+    if (!isWorthIt(failure) || retry > Math.min(maxRetries, hasOther ? maxRetriesBesideOthers : Infinity)) {
+      return undefined
+    }
     const asked = failure.retryAfter === undefined ? undefined : Duration.toMillis(failure.retryAfter)
     const millis = asked ?? (yield* Random.nextRange(0, Math.min(longest, base * 2 ** (retry - 1))))
     const now = yield* Clock.currentTimeMillis
-    return millis > longest || now + millis >= deadline ? undefined : Duration.millis(millis)
+    return millis > (hasOther ? maxWaitBesideOthers : longest) || now + millis >= deadline
+      ? undefined
+      : Duration.millis(millis)
   })

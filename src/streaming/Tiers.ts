@@ -7,8 +7,9 @@
  *
  * Before its first text, an attempt that fails is made again as often as its
  * provider's `maxRetries` allows, then gives way to the next tier, then to the
- * next candidate; a candidate that takes too long while there is a next one gives
- * way to it as well. After that, a client that understands `restart` is told to
+ * next candidate. While there is a next one, a candidate gets two requests at
+ * most before its first text and no long wait between them, and one that takes
+ * too long gives way as well. After that, a client that understands `restart` is told to
  * discard what it has, and a new attempt follows; for any other the call ends
  * with `STREAM_INTERRUPTED`. So the text after the last restart is always
  * exactly one attempt's.
@@ -114,14 +115,21 @@ export const pull = <C extends Candidate>(options: Options<C>): TierPull<C> => {
   const plan = (failure: ProviderFailure) =>
     Effect.gen(function*() {
       const late = (yield* Clock.currentTimeMillis) >= giveWayAt
-      const again = tries <= candidate.provider.maxRetries && tier !== "fallback" && !sent && !late
-        ? yield* Retry.wait(failure, tries, Math.min(options.deadline, giveWayAt))
+      const hasOther = others.length > 0
+      const again = tier !== "fallback" && !sent && !late
+        ? yield* Retry.wait(failure, {
+          retry: tries,
+          maxRetries: candidate.provider.maxRetries,
+          deadline: Math.min(options.deadline, giveWayAt),
+          hasOther
+        })
         : undefined
       if (again !== undefined) {
         tries += 1
         return { tier, wait: again }
       }
-      if (tier === "real" && worthAnotherCall(failure) && !late) {
+      // Before any text, another model answers sooner than a third request to this one.
+      if (tier === "real" && worthAnotherCall(failure) && !late && (sent || !hasOther)) {
         return { tier: "fallback" as const, wait: Duration.zero }
       }
       const next = Retry.isWorthIt(failure) ? others.shift() : undefined

@@ -45,12 +45,16 @@ export const expected = (
       if (result.gaveText && !client.restart) return { attempts, outcome }
       // A refusal is final, for every provider.
       if (result.reason === "PROVIDER_REJECTED") return { attempts, outcome }
-      const waits = (script.retryAfter ?? 0) <= 20_000
-      if (how !== "fallback" && !result.gaveText && retries < script.maxRetries && waits) {
+      // While another model is left, two requests and a second of waiting are all that one gets before its text.
+      const hasOther = index < scripts.length - 1
+      const waits = (script.retryAfter ?? 0) <= (hasOther ? 1000 : 20_000)
+      const maxRetries = Math.min(script.maxRetries, hasOther ? 1 : Infinity)
+      if (how !== "fallback" && !result.gaveText && retries < maxRetries && waits) {
         retries += 1
         continue
       }
       if (how !== "real" || result.reason === "PROVIDER_RATE_LIMITED") break
+      if (hasOther && !result.gaveText) break
       how = "fallback"
     }
   }

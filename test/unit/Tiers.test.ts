@@ -265,11 +265,53 @@ describe("Tiers.pull", () => {
         FakeProvider.make({ name, stream: () => Effect.fail(error), complete: () => Effect.fail(error) })
       const good = FakeProvider.make({ name: "good" })
       const { seen } = yield* collect(down("a", limited), { others: [down("b", outage), good] })
-      assert.deepStrictEqual(summary(seen), ["start:real:4", "whole ", "answer", "end:3"])
+      assert.deepStrictEqual(summary(seen), ["start:real:3", "whole ", "answer", "end:2"])
       assert.deepInclude(seen[0], { provider: "good", model: "good/one" })
       const last = seen.at(-1)
       assert.strictEqual(last?._tag === "End" && last.by.fullName, "good/one")
     }))
+
+  for (const streams of [true, false]) {
+    it.effect(
+      `asks a dead provider twice at most while another model is left, ${
+        streams ? "streamed" : "whole"
+      }, and the last one as often as it allows`,
+      () =>
+        Effect.gen(function*() {
+          const asked: Array<string> = []
+          const dead = (name: string) => {
+            const fail = () => Effect.zipRight(Effect.sync(() => asked.push(name)), Effect.fail(outage))
+            return FakeProvider.make({ name, maxRetries: 3, stream: fail, complete: fail })
+          }
+          const fiber = yield* Effect.fork(collect(dead("a"), { streams, others: [dead("b"), dead("c")] }))
+          yield* TestClock.adjust("1 minute")
+          assert.strictEqual((yield* Fiber.join(fiber)).error?.reason, "PROVIDER_UNAVAILABLE")
+          assert.strictEqual(asked.join(""), `aabb${"c".repeat(streams ? 5 : 4)}`)
+        })
+    )
+  }
+
+  for (const [seconds, asked] of [[10, "ab"], [1.5, "ab"], [1, "aab"]] as const) {
+    it.effect(`with another model left, ${asked === "ab" ? "does not wait" : "waits"} the ${seconds} s that a provider asks for`, () =>
+      Effect.gen(function*() {
+        const limited = new ProviderFailure({
+          ...outage,
+          reason: "PROVIDER_RATE_LIMITED",
+          retryAfter: Duration.seconds(seconds)
+        })
+        const seen: Array<string> = []
+        const fail = () => Effect.zipRight(Effect.sync(() => seen.push("a")), Effect.fail(limited))
+        const first = FakeProvider.make({ name: "a", maxRetries: 3, stream: fail, complete: fail })
+        const second = FakeProvider.make({
+          name: "b",
+          complete: () => Effect.sync(() => ({ text: "b", usage: void seen.push("b") }))
+        })
+        const fiber = yield* Effect.fork(collect(first, { streams: false, others: [second] }))
+        yield* TestClock.adjust(asked === "ab" ? "0 millis" : `${seconds} seconds`)
+        assert.isUndefined((yield* Fiber.join(fiber)).error)
+        assert.strictEqual(seen.join(""), asked)
+      }))
+  }
 
   it.effect("does not try other models with a request that was refused", () =>
     Effect.gen(function*() {
