@@ -22,6 +22,8 @@ export default defineConfig({
     maxWorkers: "100%",
     // Effect is loaded once per worker and not once per file.
     isolate: false,
+    // What Node is about to remove fails here first.
+    poolOptions: { forks: { execArgv: ["--throw-deprecation"] } },
     sequence: { sequencer: ProgramsFirst },
     // What a passing test logs helps nobody.
     silent: "passed-only"

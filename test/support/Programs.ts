@@ -64,6 +64,8 @@ export const home = (): Home => {
         HOME: directory,
         PATH: `${bin}:${process.env["PATH"] ?? ""}`,
         VIBECTL_SERVER__METRICS_PORT: "0",
+        // What Node is about to remove fails here first.
+        NODE_OPTIONS: "--throw-deprecation",
         ...variables
       },
       stdio: ["ignore", "pipe", "pipe"]
