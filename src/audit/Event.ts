@@ -109,6 +109,8 @@ export const Event = Schema.Union(
   event("stream_cut", { ...holder, ...call }),
   event("key_rotated", { key_id: Text, previous_key_id: Text }),
   event("key_retired", { key_id: Text }),
+  /** A file of keys or revocations that lost something; what was read from it before holds until the server ends. */
+  event("trust_kept", { file: Text, problem: Text }),
   /** Names of settings, e.g. `server.port`. */
   event("config_changed", { keys: Texts }),
   event("server_started", { version: Text, address: optional(Text), auth: Schema.Boolean, tls: Schema.Boolean }),

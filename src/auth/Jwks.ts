@@ -45,7 +45,7 @@ export const fromFile = (
 ): Effect.Effect<Jwks, KeySet.KeySetInvalid, FileSystem.FileSystem> =>
   Effect.gen(function*() {
     const files = yield* FileSystem.FileSystem
-    const stamp = Effect.provideService(Files.stamp(path), FileSystem.FileSystem, files)
+    const stamp = Files.stamp(path)
     const read = Effect.mapError(files.readFileString(path), unreadable).pipe(
       Effect.flatMap((text) => parse(text, algorithms))
     )

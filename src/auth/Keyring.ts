@@ -17,6 +17,8 @@ import * as SigningKey from "./SigningKey.js"
 export interface Key extends SigningKey.SigningKey {
   /** Undefined for a key that the operator brought. */
   readonly createdAt: DateTime.Utc | undefined
+  /** Whether this server's own files hold it: then only `keys retire` takes it away. */
+  readonly isStored: boolean
 }
 
 export interface Keyring {
@@ -29,38 +31,47 @@ export interface Keyring {
 
 /** A keyring of this key alone. */
 export const ofKey = (key: SigningKey.SigningKey): Keyring => {
-  const signing = { ...key, createdAt: undefined }
+  const signing = { ...key, createdAt: undefined, isStored: false }
   return { signing, keys: [signing], retired: new Map() }
 }
 
 /** The keys as they are now; makes the first one when there is none. */
 export const load = (
   options: SigningKey.Options
-): Effect.Effect<Keyring, SigningKey.SigningKeyInvalid, FileSystem.FileSystem> =>
-  Effect.gen(function*() {
-    const { jwtSecret, keyring } = yield* paths
-    const stored = yield* read(keyring)
-    const kept = yield* Effect.forEach(stored.keys.filter(hasSecret), (key) =>
-      Effect.map(
-        SigningKey.make(key.secret, `the file ${keyring}`),
-        (made) => ({ ...made, createdAt: key.created_at })
-      ))
-    const brought = yield* SigningKey.configured(options)
-    const signing: Key | undefined = brought === undefined
-      ? kept.find(({ kid }) => kid === stored.signing)
-      : { ...brought, createdAt: undefined }
-    const old = (yield* SigningKey.previous(options)).map((key) => ({ ...key, createdAt: undefined }))
-    const first = signing ?? { ...(yield* SigningKey.generated(jwtSecret)), createdAt: undefined }
-    // A first rotation in the meantime took the secret into the keyring, so that another one was made here for nothing.
-    if (signing === undefined && (yield* read(keyring)).signing !== stored.signing) return yield* load(options)
-    const retired = new Map(
-      stored.keys.flatMap(({ kid, retired_at }) => retired_at === undefined ? [] : [[kid, retired_at] as const])
-    )
-    if (retired.has(first.kid)) return yield* signsWithRetired(first)
-    const all = new Map([first, ...kept, ...old].toReversed().map((key) => [key.kid, key] as const))
-    const others = [...all.values()].filter(({ kid }) => kid !== first.kid && !retired.has(kid)).toReversed()
-    return { signing: first, keys: [first, ...others], retired }
-  })
+): Effect.Effect<Keyring, SigningKey.SigningKeyInvalid, FileSystem.FileSystem> => loadWith(options, true)
+
+/** The same while a server runs: it fails when no key that signs is left, because a new one would refuse every token. */
+export const reload = (
+  options: SigningKey.Options
+): Effect.Effect<Keyring, SigningKey.SigningKeyInvalid, FileSystem.FileSystem> => loadWith(options, false)
+
+/**
+ * `loaded`, without anything that files of this server have lost since `present`: what was retired stays so, and a
+ * stored key is trusted until it is retired. `present` itself when nothing changed.
+ */
+export const join = (present: Keyring, loaded: Keyring): Keyring => {
+  const retired = new Map([...present.retired, ...loaded.retired])
+  const isGood = ({ kid }: Key) => !retired.has(kid)
+  const ids = new Set(loaded.keys.map(({ kid }) => kid))
+  const kept = present.keys.filter((key) => key.isStored && !ids.has(key.kid))
+  const signing = isGood(loaded.signing) ? loaded.signing : present.signing
+  const others = [...loaded.keys, ...kept].filter((key) => isGood(key) && key.kid !== signing.kid)
+  const joined = { signing, keys: [signing, ...others], retired }
+  return fingerprint(joined) === fingerprint(present) ? present : joined
+}
+
+/** What files of this server have lost since `present`, as the end of a sentence; undefined for nothing. */
+export const lost = (present: Keyring, loaded: Keyring): string | undefined => {
+  const retired = [...present.retired.keys()].filter((kid) => !loaded.retired.has(kid))
+  const keys = present.keys.filter(({ isStored, kid }) =>
+    isStored && !loaded.retired.has(kid) && !loaded.keys.some((key) => key.kid === kid)
+  )
+  const parts = [
+    ...keys.length === 0 ? [] : [`the key ${keys.map(({ kid }) => kid).join(", ")}`],
+    ...retired.length === 0 ? [] : [`the retirement of ${retired.join(", ")}`]
+  ]
+  return parts.length === 0 ? undefined : `lacks ${parts.join(" and ")}`
+}
 
 export interface Rotated {
   /** The key that signs now, or, when the operator brings the signing secret, still. */
@@ -88,7 +99,7 @@ export const rotate = (options: SigningKey.Options): Effect.Effect<Rotated, Edit
         return { signing: previous, previous }
       }
       const made = yield* SigningKey.make(Redacted.make(yield* SigningKey.random), `the file ${file}`)
-      const signing = { ...made, createdAt: now }
+      const signing = { ...made, createdAt: now, isStored: true }
       yield* write(file, { version: 1, signing: signing.kid, keys: [...others, old, entry(signing, now)] })
       // Its secret is in the keyring now; left here, it would outlive its retirement.
       yield* Effect.flatMap(FileSystem.FileSystem, (files) => files.remove(jwtSecret, { force: true })).pipe(
@@ -166,6 +177,50 @@ export class KeySigns extends Data.TaggedError("KeySigns")<{ readonly kid: strin
 // -- internals ---------------------------------------------------------------
 
 const most = 16
+
+const loadWith = (
+  options: SigningKey.Options,
+  mayMake: boolean
+): Effect.Effect<Keyring, SigningKey.SigningKeyInvalid, FileSystem.FileSystem> =>
+  Effect.gen(function*() {
+    const { jwtSecret, keyring } = yield* paths
+    const stored = yield* read(keyring)
+    const kept = yield* Effect.forEach(stored.keys.filter(hasSecret), (key) =>
+      Effect.map(
+        SigningKey.make(key.secret, `the file ${keyring}`),
+        (made) => ({ ...made, createdAt: key.created_at, isStored: true })
+      ))
+    const brings = (key: SigningKey.SigningKey): Key => {
+      const isStored = kept.some(({ kid }) => kid === key.kid)
+      return { ...key, createdAt: undefined, isStored }
+    }
+    const brought = yield* SigningKey.configured(options)
+    const signing: Key | undefined = brought === undefined
+      ? kept.find(({ kid }) => kid === stored.signing)
+      : brings(brought)
+    const old = (yield* SigningKey.previous(options)).map(brings)
+    const found = yield* Effect.either(
+      signing !== undefined ? Effect.succeed(signing) : Effect.map(
+        SigningKey.generated(jwtSecret, mayMake),
+        (made) => ({ ...made, createdAt: undefined, isStored: true })
+      )
+    )
+    // A first rotation in the meantime took the secret into the keyring, so that another one was made here for nothing.
+    if (signing === undefined && (yield* read(keyring)).signing !== stored.signing) {
+      return yield* loadWith(options, mayMake)
+    }
+    const first = yield* found
+    const retired = new Map(
+      stored.keys.flatMap(({ kid, retired_at }) => retired_at === undefined ? [] : [[kid, retired_at] as const])
+    )
+    if (retired.has(first.kid)) return yield* signsWithRetired(first)
+    const all = new Map([first, ...kept, ...old].toReversed().map((key) => [key.kid, key] as const))
+    const others = [...all.values()].filter(({ kid }) => kid !== first.kid && !retired.has(kid)).toReversed()
+    return { signing: first, keys: [first, ...others], retired }
+  })
+
+const fingerprint = ({ keys, retired }: Keyring): string =>
+  JSON.stringify([keys.map(({ isStored, kid }) => [kid, isStored]), [...retired.keys()].sort()])
 
 const StoredKey = Schema.Struct({
   kid: Schema.NonEmptyString,

@@ -4,7 +4,7 @@
  * Kept in a file to which every `revoke-token` adds one line, so that two of
  * them at once lose nothing, and a revocation that was confirmed is on disk.
  * A revoked subject is refused with every token issued until then; a blocked
- * one with every token.
+ * one with every token. Only a `restore` ends a refusal.
  */
 import { FileSystem } from "@effect/platform"
 import { Data, DateTime, Effect, Either, Schema } from "effect"
@@ -12,12 +12,12 @@ import * as Files from "../config/Files.js"
 import { paths } from "../config/Paths.js"
 import type { Refusal } from "../domain/Errors.js"
 
-/** What a line says; the last line about the same token or subject counts. */
+/** One line: within the file, a later line about the same token or subject is later, whatever its clock says. */
 export const Revocation = Schema.Struct({
   at: Schema.DateTimeUtc,
   action: Schema.Literal("revoke", "block", "restore"),
   kind: Schema.Literal("token", "subject"),
-  /** The token's `jti`, or the subject. */
+  /** The token's id, or the subject. */
   id: Schema.NonEmptyString
 })
 export type Revocation = typeof Revocation.Type
@@ -34,10 +34,24 @@ export interface Revocations {
   readonly refusal: (holder: Holder) => Extract<Refusal, `revoked_${string}`> | undefined
   /** What is revoked now, in the order of its revocation. */
   readonly entries: ReadonlyArray<Revocation>
-  /** Characters of the file. */
-  readonly size: number
-  /** Lines of the file that say nothing, counted from 1. */
+  readonly records: Records
+  /** Lines of the file that are not revocations, counted from 1. */
   readonly damaged: ReadonlyArray<number>
+}
+
+/** By {@link keyOf}. */
+export type Records = ReadonlyMap<string, Standing>
+
+/**
+ * The latest time of each action on one token or subject, in milliseconds since the epoch; 0 for never.
+ *
+ * The times only grow, so that records from several places can be joined in any order, and only a restoration that is
+ * later than a refusal ends it.
+ */
+export interface Standing {
+  readonly revoked: number
+  readonly blocked: number
+  readonly restored: number
 }
 
 /** The file cannot be read or added to, or a line of it is damaged. */
@@ -50,10 +64,7 @@ export class RevocationsUnusable extends Data.TaggedError("RevocationsUnusable")
   }
 }
 
-/** Nothing is revoked. */
-export const none: Revocations = { refusal: () => undefined, entries: [], size: 0, damaged: [] }
-
-/** Damaged lines are told, and the others hold. */
+/** Damaged lines are listed, and the others hold. */
 export const load: Effect.Effect<Revocations, RevocationsUnusable, FileSystem.FileSystem> = Effect.gen(function*() {
   const { revocations: file } = yield* paths
   const text = yield* Effect.flatMap(FileSystem.FileSystem, (files) => files.readFileString(file)).pipe(
@@ -66,7 +77,7 @@ export const load: Effect.Effect<Revocations, RevocationsUnusable, FileSystem.Fi
   return parse(text)
 })
 
-/** Of a file with no damaged line: a server must not start while it may be that it trusts what was revoked. */
+/** Fails for a damaged line: a server that starts without it might trust what was revoked. */
 export const loadWhole: Effect.Effect<Revocations, RevocationsUnusable, FileSystem.FileSystem> = Effect.flatMap(
   Effect.all([load, paths]),
   ([revocations, { revocations: file }]) =>
@@ -94,47 +105,112 @@ export const add = (
 
 export const parse = (text: string): Revocations => {
   const damaged: Array<number> = []
-  const present = new Map<string, Revocation>()
+  const records = new Map<string, Standing>()
   for (const [index, line] of text.split("\n").entries()) {
     if (line.trim() === "") continue
     const read = decode(line)
     if (Either.isLeft(read)) damaged.push(index + 1)
     else {
-      const key = `${read.right.kind} ${read.right.id}`
-      present.delete(key)
-      if (read.right.action !== "restore") present.set(key, read.right)
+      const { action, at, id, kind } = read.right
+      const key = keyOf(kind, id)
+      const before = records.get(key) ?? never
+      // A clock that was set back must not make a line of no effect.
+      const millis = Math.max(1, DateTime.toEpochMillis(at), latest(before) + 1)
+      records.set(key, { ...before, [past[action]]: millis })
     }
   }
-  const refusal: Revocations["refusal"] = ({ issuedAt, subject, tokenId }) => {
-    if (present.has(`token ${tokenId}`)) return "revoked_token"
-    const subjects = present.get(`subject ${subject}`)
-    if (subjects === undefined) return undefined
-    return subjects.action === "block" || issuedAt === undefined || issuedAt <= secondsOf(subjects)
-      ? "revoked_subject"
-      : undefined
-  }
-  return { refusal, entries: [...present.values()], size: text.length, damaged }
+  return of(records, damaged)
 }
 
-/** Refuses what either of them refuses. */
-export const both = (one: Revocations, other: Revocations): Revocations => ({
-  ...one,
-  refusal: (holder) => one.refusal(holder) ?? other.refusal(holder)
+export const of = (records: Records, damaged: ReadonlyArray<number> = []): Revocations => ({
+  refusal: ({ issuedAt, subject, tokenId }) => {
+    if (records.size === 0) return undefined
+    const token = records.get(keyOf("token", tokenId))
+    if (token !== undefined && actionOf(token) !== undefined) return "revoked_token"
+    const subjects = records.get(keyOf("subject", subject))
+    const action = subjects && actionOf(subjects)
+    if (subjects === undefined || action === undefined) return undefined
+    return action === "block" || issuedAt === undefined || issuedAt <= secondsOf(subjects)
+      ? "revoked_subject"
+      : undefined
+  },
+  get entries() {
+    return entriesOf(records)
+  },
+  records,
+  damaged
 })
 
+/** Nothing is revoked. */
+export const none: Revocations = of(new Map())
+
+/** Refuses what either of them refuses, unless the other was told later to trust it again; `one` itself if nothing is new. */
+export const join = (one: Records, other: Records): Records => {
+  let joined: Map<string, Standing> | undefined
+  for (const [key, { blocked, restored, revoked }] of other) {
+    const before = one.get(key) ?? never
+    if (blocked <= before.blocked && restored <= before.restored && revoked <= before.revoked) continue
+    joined ??= new Map(one)
+    joined.set(key, {
+      revoked: Math.max(revoked, before.revoked),
+      blocked: Math.max(blocked, before.blocked),
+      restored: Math.max(restored, before.restored)
+    })
+  }
+  return joined ?? one
+}
+
+/** How many tokens and subjects `records` refuses for a reason that `others` do not have. */
+export const countMissing = (records: Records, others: Records): number => {
+  let count = 0
+  for (const [key, standing] of records) {
+    const other = others.get(key) ?? never
+    const isMissing = standing.blocked > other.blocked || standing.revoked > other.revoked
+    if (isMissing && actionOf(standing) !== undefined) count++
+  }
+  return count
+}
+
+export const keyOf = (kind: Revocation["kind"], id: string): string => `${kind} ${id}`
+
+export const isBlocked = ({ records }: Revocations, subject: string): boolean => {
+  const standing = records.get(keyOf("subject", subject))
+  return standing !== undefined && actionOf(standing) === "block"
+}
+
 /** The earliest `iat` that a revocation of this subject lets pass. */
-export const earliest = ({ entries }: Revocations, subject: string): number =>
-  Math.max(
-    0,
-    ...entries.filter(({ id, kind }) => kind === "subject" && id === subject).map((entry) => secondsOf(entry) + 1)
-  )
+export const earliest = ({ records }: Revocations, subject: string): number => {
+  const standing = records.get(keyOf("subject", subject))
+  return standing === undefined || actionOf(standing) === undefined ? 0 : secondsOf(standing) + 1
+}
 
 // -- internals ---------------------------------------------------------------
 
 const decode = Schema.decodeEither(Schema.parseJson(Revocation))
 
+const never: Standing = { revoked: 0, blocked: 0, restored: 0 }
+
+const past = { revoke: "revoked", block: "blocked", restore: "restored" } as const
+
+const latest = ({ blocked, restored, revoked }: Standing): number => Math.max(blocked, restored, revoked)
+
+/** What refuses now; a later revocation does not end a block. */
+const actionOf = ({ blocked, restored, revoked }: Standing): "revoke" | "block" | undefined => {
+  if (blocked > 0 && blocked >= restored) return "block"
+  return revoked > 0 && revoked >= restored ? "revoke" : undefined
+}
+
 /** Tokens count whole seconds, so one of the same second counts as issued before. */
-const secondsOf = ({ at }: Revocation): number => Math.floor(DateTime.toEpochMillis(at) / 1000)
+const secondsOf = ({ blocked, revoked }: Standing): number => Math.floor(Math.max(blocked, revoked) / 1000)
+
+const entriesOf = (records: Records): ReadonlyArray<Revocation> =>
+  [...records].flatMap(([key, standing]) => {
+    const action = actionOf(standing)
+    if (action === undefined) return []
+    const space = key.indexOf(" ")
+    const kind = key.slice(0, space) === "token" ? "token" as const : "subject" as const
+    return [{ at: DateTime.unsafeMake(standing[past[action]]), action, kind, id: key.slice(space + 1) }]
+  }).sort((one, other) => DateTime.toEpochMillis(one.at) - DateTime.toEpochMillis(other.at))
 
 const unusable = (file: string, reason: string) =>
   new RevocationsUnusable({

@@ -74,12 +74,15 @@ export const previous = (options: Options): Effect.Effect<
     (path) => fromFile(path, "the setting server.jwt_previous_secret_files")
   )
 
-/** The key that is made once and kept in `path`. */
-export const generated = (path: string): Effect.Effect<SigningKey, SigningKeyInvalid, FileSystem.FileSystem> =>
+/** The key that is kept in `path`; with `mayMake`, made there when there is none. */
+export const generated = (
+  path: string,
+  mayMake = true
+): Effect.Effect<SigningKey, SigningKeyInvalid, FileSystem.FileSystem> =>
   // Read first: a directory that is mounted read-only may well hold the secret.
   read(path).pipe(
     Effect.catchIf(
-      isMissing,
+      (error) => mayMake && isMissing(error),
       () => Effect.flatMap(random, (text) => Effect.map(Files.createPrivate(path, `${text}\n`), withoutNewline))
     ),
     Effect.mapError((error) =>

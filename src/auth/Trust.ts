@@ -1,14 +1,16 @@
 /**
- * Whom the server trusts now: its keys, the identity providers it was told of,
- * and what was revoked.
+ * Whom the server trusts now: its keys, the configured identity providers, and
+ * what was revoked.
  *
  * `vibectl-server keys` and `revoke-token` change files; a running server
- * notices within a quarter of a second. What cannot be read is told once, and
- * what was read before goes on holding: a damaged file must neither refuse
- * every caller nor trust a revoked one again.
+ * notices within a quarter of a second. What a file has lost holds until the
+ * process ends, and is reported once: while a server runs, only a `restore`
+ * line ends a refusal, and only `keys retire` takes away a key of its own
+ * files. A damaged, emptied, replaced or deleted file neither refuses every
+ * caller nor trusts a revoked one again.
  */
 import { FileSystem } from "@effect/platform"
-import { Config, Effect, Option, PubSub, Schedule, type Scope, Stream } from "effect"
+import { Clock, Config, Effect, Either, Option, PubSub, Schedule, type Scope, Stream } from "effect"
 import * as Files from "../config/Files.js"
 import { paths } from "../config/Paths.js"
 import * as Issuers from "./Issuers.js"
@@ -41,10 +43,18 @@ export const fixed = (keyring: Keyring.Keyring, revocations = Revocations.none):
 export interface Options {
   readonly signing: SigningKey.Options
   readonly issuers: Issuers.Issuers
+  /** Runs once for each fault of a file whose former content still holds: for the audit log. */
+  readonly onKept?: (kept: Kept) => Effect.Effect<void>
+}
+
+export interface Kept {
+  readonly file: string
+  /** The end of a sentence about the file, e.g. `is gone`. */
+  readonly problem: string
 }
 
 /** What the files of this server say, followed while the scope is open. */
-export const live = ({ issuers, signing }: Options): Effect.Effect<
+export const live = ({ issuers, onKept = () => Effect.void, signing }: Options): Effect.Effect<
   Trust,
   SigningKey.SigningKeyInvalid | Revocations.RevocationsUnusable,
   FileSystem.FileSystem | Scope.Scope
@@ -56,19 +66,22 @@ export const live = ({ issuers, signing }: Options): Effect.Effect<
 
     const { jwtSecret, keyring: keyringFile, revocations: revocationsFile } = yield* paths
     const keyring = yield* followed({
+      file: keyringFile,
       files: [keyringFile, jwtSecret, ...yield* secretFiles(signing)],
-      // Without it, what was retired would be trusted again, or a new key made and every token refused. A rotation
-      // puts the generated secret into the keyring.
-      isGone: ([keyringWas, secretWas], [keyringIs, secretIs]) =>
-        keyringIs === "" && (keyringWas !== "" || (secretWas !== "" && secretIs === "")),
+      onKept,
       first: Keyring.load(signing),
-      again: () => Keyring.load(signing)
+      again: (present) =>
+        Effect.map(Keyring.reload(signing), (loaded) => ({
+          value: Keyring.join(present, loaded),
+          problem: Keyring.lost(present, loaded)
+        }))
     })
     const revocations = yield* followed({
+      file: revocationsFile,
       files: [revocationsFile],
-      isGone: ([was], [is]) => was !== "" && is === "",
+      onKept,
       first: Revocations.loadWhole,
-      again: (present) => Effect.flatMap(Revocations.load, (loaded) => grown(loaded, present, revocationsFile))
+      again: (present) => Effect.map(Revocations.load, (loaded) => joined(present, loaded))
     })
 
     const refresh = yield* shared(
@@ -120,58 +133,74 @@ const shared = (look: Effect.Effect<void>): Effect.Effect<Effect.Effect<void>> =
     )
   })
 
-/** A value that is loaded again when one of `files` changed, but not when they are gone; told by their stamps. */
-const followed = <A, E, F extends { readonly message: string }>({ again, files, first, isGone }: {
+/**
+ * A value that is loaded again when one of `files` changed. Stamps only save the reading: what a file has lost is judged
+ * by its content, in `again`, against all that was read since the start.
+ */
+const followed = <A, E, F extends { readonly message: string }>({ again, file, files, first, onKept }: {
+  /** The one whose content must not get less. */
+  readonly file: string
   readonly files: ReadonlyArray<string>
-  readonly isGone: (were: ReadonlyArray<string>, are: ReadonlyArray<string>) => boolean
+  readonly onKept: (kept: Kept) => Effect.Effect<void>
   readonly first: NeedsFiles<A, E>
-  readonly again: (present: A) => NeedsFiles<A, F>
+  /** `present` itself where nothing changed, and what the file has lost. */
+  readonly again: (present: A) => NeedsFiles<{ readonly value: A; readonly problem: string | undefined }, F>
 }) =>
   Effect.gen(function*() {
     const look = Effect.forEach(files, Files.stamp)
     // Before the content: what changes in between is seen as changed.
     let seen = yield* look
     let value = yield* first
-    let told = ""
-    const tell = (problem: string) => {
-      if (told === problem) return Effect.succeed(false)
-      told = problem
-      return Effect.as(Effect.logError(problem), false)
+    let existed = seen
+    let changedAt = yield* Clock.currentTimeMillis
+    let reported = ""
+    const report = (message: string, kept: Kept) => {
+      if (reported === message) return Effect.void
+      reported = message
+      return Effect.zipRight(Effect.logError(message), onKept(kept))
     }
+    const lost = (problem: string) =>
+      report(`${file} ${problem}; what was read from there holds until the next start`, { file, problem })
     const refresh = Effect.gen(function*() {
-      const now = yield* look
-      if (now.every((stamp, index) => stamp === seen[index])) return false
-      if (isGone(seen, now)) {
-        const gone = files.filter((_, index) => now[index] === "").join(" and ")
-        return yield* tell(`${gone}: gone; what was read from there holds until the next start`)
+      const [now, stamps] = [yield* Clock.currentTimeMillis, yield* look]
+      const isSame = stamps.every((stamp, index) => stamp === seen[index])
+      // Two changes in one tick of the file system's clock have the same stamp.
+      if (isSame && Math.abs(now - changedAt) > settledMillis) return false
+      existed = existed.map((before, index) => before === "" ? stamps[index] ?? "" : before)
+      const isGone = existed[0] !== "" && stamps[0] === ""
+      const loaded = yield* Effect.either(again(value))
+      if (Either.isLeft(loaded)) {
+        const changed = files.find((_, index) => stamps[index] !== seen[index]) ?? file
+        const { message } = loaded.left
+        yield* isGone ? lost("is gone") : report(message, { file: changed, problem: message })
+        return false
       }
-      return yield* Effect.matchEffect(again(value), {
-        onFailure: (error) => tell(error.message),
-        onSuccess: (loaded) =>
-          Effect.sync(() => {
-            value = loaded
-            seen = now
-            told = ""
-            return true
-          })
-      })
+      if (!isSame) changedAt = now
+      seen = stamps
+      const { problem, value: next } = loaded.right
+      if (problem === undefined) reported = ""
+      else yield* lost(isGone ? "is gone" : problem)
+      const isNew = next !== value
+      value = next
+      return isNew
     })
     return { value: () => value, refresh }
   })
 
-/** Lines are only ever added; what a lost or damaged one revoked is not trusted again before the next start. */
-const grown = (loaded: Revocations.Revocations, present: Revocations.Revocations, file: string) => {
-  const fault = loaded.damaged.length > 0
-    ? `is damaged in line ${loaded.damaged.join(", ")}`
-    : loaded.size < present.size
-    ? "is shorter than it was"
-    : undefined
-  return fault === undefined
-    ? Effect.succeed(loaded)
-    : Effect.as(
-      Effect.logError(`${file} ${fault}; what was refused before still is`),
-      Revocations.both(loaded, present)
-    )
+/** Longer than a tick of any file system's clock (FAT: 2 seconds). */
+const settledMillis = 2_500
+
+const joined = (present: Revocations.Revocations, loaded: Revocations.Revocations) => {
+  const records = Revocations.join(present.records, loaded.records)
+  const missing = Revocations.countMissing(records, loaded.records)
+  return {
+    value: records === present.records ? present : Revocations.of(records),
+    problem: loaded.damaged.length > 0
+      ? `is damaged in line ${loaded.damaged.slice(0, 10).join(", ")}`
+      : missing > 0
+      ? `lacks ${missing} of the revocations that it held`
+      : undefined
+  }
 }
 
 /** Those that the operator names. */

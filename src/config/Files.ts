@@ -5,6 +5,7 @@
 import { FileSystem } from "@effect/platform"
 import type { PlatformError } from "@effect/platform/Error"
 import { Data, Effect, Option, Random, Schedule, type Scope } from "effect"
+import * as Fs from "node:fs"
 import * as NodePath from "node:path"
 
 /** Replaces `path` in one step; readers see the old or the new content, nothing between. */
@@ -76,13 +77,16 @@ export class FileBusy extends Data.TaggedError("FileBusy")<{ readonly path: stri
   }
 }
 
-/** Changes whenever the content of `path` was replaced or added to; `""` while there is no such file. */
-export const stamp = (path: string): Effect.Effect<string, never, FileSystem.FileSystem> =>
-  Effect.flatMap(FileSystem.FileSystem, (files) => files.stat(path)).pipe(
-    Effect.map(({ ino, mtime, size }) =>
-      [Option.getOrElse(ino, () => 0), Option.match(mtime, { onNone: () => 0, onSome: Number }), size].join(" ")
-    ),
-    Effect.orElseSucceed(() => "")
+/**
+ * Changes whenever the content of `path` was replaced or added to; `""` while there is no such file. It has the time of
+ * the last change of the file itself (ctime) too, which no program can set.
+ */
+export const stamp = (path: string): Effect.Effect<string> =>
+  Effect.promise(() =>
+    Fs.promises.stat(path, { bigint: true }).then(
+      ({ ctimeNs, dev, ino, mtimeNs, size }) => [dev, ino, mtimeNs, ctimeNs, size].join(" "),
+      () => ""
+    )
   )
 
 /**

@@ -55,17 +55,22 @@ export type StartFailed =
   | Catalog.CatalogInvalid
   | Server.BindFailed
 
-/** The callers this server trusts; none at all when nobody says who it is. */
+/** The callers this server trusts; none at all when it asks for no identity. */
 export const tokens: Layer.Layer<
   Tokens.Tokens,
   SigningKey.SigningKeyInvalid | RevocationsUnusable | Issuers.IssuerInvalid,
-  ServerConfig | FileSystem.FileSystem
+  ServerConfig | Audit.Audit | FileSystem.FileSystem
 > = Layer.unwrapEffect(Effect.gen(function*() {
   const settings = yield* ServerConfig
   const { auth, server } = settings
   if (!knowsCallers(settings)) return Tokens.Tokens.layerNone
   const issuers = yield* Issuers.make(auth.issuers)
-  return Tokens.Tokens.layerLive({ signing: SigningKey.optionsOf(server), issuers })
+  const { record } = yield* Audit.Audit
+  return Tokens.Tokens.layerLive({
+    signing: SigningKey.optionsOf(server),
+    issuers,
+    onKept: (kept) => record({ event: "trust_kept", ...kept })
+  })
 }))
 
 /** Listens with whatever proxy and tokens it is given. */

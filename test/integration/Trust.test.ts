@@ -2,6 +2,7 @@ import { FileSystem } from "@effect/platform"
 import { NodeContext } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, DateTime, Duration, Effect, Fiber, Logger, type Redacted, Stream } from "effect"
+import * as Fs from "node:fs"
 import * as Issuers from "../../src/auth/Issuers.js"
 import * as Keyring from "../../src/auth/Keyring.js"
 import * as Revocations from "../../src/auth/Revocations.js"
@@ -14,6 +15,8 @@ interface World {
   readonly directory: string
   /** What was logged since the start. */
   readonly log: ReadonlyArray<string>
+  /** What the audit log holds of files that lost something. */
+  readonly kept: ReadonlyArray<Trust.Kept>
 }
 
 /** A running server's trust, and its files. */
@@ -24,8 +27,10 @@ const live = <A, E>(use: (world: World) => Effect.Effect<A, E, FileSystem.FileSy
     const log: Array<string> = []
     const logger = Logger.replace(Logger.defaultLogger, Logger.make(({ message }) => void log.push(String(message))))
     return yield* Effect.gen(function*() {
-      const trust = yield* Trust.live({ signing: {}, issuers: Issuers.none })
-      return yield* use({ tokens: Tokens.trusting(trust), files, directory: `${root}/server`, log })
+      const kept: Array<Trust.Kept> = []
+      const onKept = (one: Trust.Kept) => Effect.sync(() => void kept.push(one))
+      const trust = yield* Trust.live({ signing: {}, issuers: Issuers.none, onKept })
+      return yield* use({ tokens: Tokens.trusting(trust), files, directory: `${root}/server`, log, kept })
     }).pipe(
       Effect.provide(logger),
       Effect.withConfigProvider(ConfigProvider.fromMap(new Map([["VIBECTL_CONFIG_DIR", root]])))
@@ -139,6 +144,109 @@ describe("Trust.live", () => {
         yield* held
       })
     ))
+
+  const line = (action: string, kind: string, id: string, at = new Date()) =>
+    `${JSON.stringify({ at: at.toISOString(), action, kind, id })}\n`
+
+  /** What may happen to the file of revocations behind the server's back. */
+  const losses: Readonly<Record<string, (file: string, present: string) => void>> = {
+    "emptied": (file) => Fs.writeFileSync(file, ""),
+    "deleted": (file) => Fs.rmSync(file),
+    "replaced by one of the same length": (file, present) => {
+      const text = line("revoke", "token", "x")
+      Fs.writeFileSync(file, text + "\n".repeat(present.length - text.length))
+    },
+    "replaced by a longer one with the times of the old one": (file, present) => {
+      const { atime, mtime } = Fs.statSync(file)
+      Fs.writeFileSync(`${file}.new`, line("revoke", "token", "x".repeat(present.length)))
+      Fs.renameSync(`${file}.new`, file)
+      Fs.utimesSync(file, atime, mtime)
+    },
+    "rewritten in place, with the length and the times of the old one": (file, present) => {
+      const { atime, mtime } = Fs.statSync(file)
+      Fs.writeFileSync(file, "\n".repeat(Buffer.byteLength(present)))
+      Fs.utimesSync(file, atime, mtime)
+    },
+    "replaced by a backup in which an earlier revocation was taken back": (file) =>
+      Fs.writeFileSync(
+        file,
+        ["gone", "blocked"].map((id) =>
+          line("revoke", "subject", id, new Date(1e12)) + line("restore", "subject", id, new Date(1.1e12))
+        ).join("")
+      ),
+    "cut in the middle": (file, present) => Fs.writeFileSync(file, present.slice(0, 30))
+  }
+  for (const [how, lose] of Object.entries(losses)) {
+    it.scopedLive(`goes on refusing what was revoked, whatever is revoked next, when the file was ${how}`, () =>
+      live(({ directory, kept, log, tokens }) =>
+        Effect.gen(function*() {
+          const file = `${directory}/revocations.jsonl`
+          const issue = (subject: string) => tokens.issue(subject, day)
+          const [one, gone, blocked] = [yield* issue("one"), yield* issue("gone"), yield* issue("blocked")]
+          const [next, good] = [yield* issue("next"), yield* issue("good")]
+          const { tokenId } = yield* tokens.verify(one)
+          yield* revoke("token", tokenId)
+          yield* revoke("subject", "gone")
+          yield* revoke("subject", "blocked", "block")
+          const verdicts = Effect.forEach([one, gone, blocked], (token) => verdict(tokens, token))
+          const refused = ["revoked_token", "revoked_subject", "revoked_subject"]
+          yield* until(Effect.map(verdicts, (found) => found.join() === refused.join()))
+
+          lose(file, Fs.readFileSync(file, "utf8"))
+          yield* until(Effect.sync(() => kept.length === 1))
+          assert.deepStrictEqual(yield* verdicts, refused)
+          assert.strictEqual(kept[0]?.file, file)
+          for (const id of ["next", "another", "third"]) {
+            yield* revoke("subject", id)
+            yield* until(Effect.map(Revocations.load, ({ entries }) => entries.some((entry) => entry.id === id)))
+          }
+          yield* until(Effect.map(verdict(tokens, next), (found) => found === "revoked_subject"))
+          assert.deepStrictEqual(yield* verdicts, refused)
+          assert.strictEqual(yield* verdict(tokens, good), "good")
+          assert.isAtMost(log.filter((text) => text.includes("holds until the next start")).length, 2)
+
+          for (const [kind, id] of [["token", tokenId], ["subject", "gone"], ["subject", "blocked"]] as const) {
+            yield* revoke(kind, id, "restore")
+          }
+          yield* until(Effect.map(verdicts, (found) => found.join() === "one,gone,blocked"))
+        })
+      ))
+  }
+
+  /** What may happen to the keyring. */
+  const keyLosses: Readonly<Record<string, (file: string) => void>> = {
+    "emptied": (file) => Fs.writeFileSync(file, ""),
+    "deleted": (file) => Fs.rmSync(file),
+    "replaced by one without keys": (file) => Fs.writeFileSync(file, JSON.stringify({ version: 1, keys: [] }))
+  }
+  for (const [how, lose] of Object.entries(keyLosses)) {
+    it.scopedLive(`goes on trusting its keys, and none that was retired, when the keyring was ${how}`, () =>
+      live(({ directory, files, kept, tokens }) =>
+        Effect.gen(function*() {
+          const file = `${directory}/keys.json`
+          const old = yield* tokens.issue("old", day)
+          const { previous } = yield* Keyring.rotate({})
+          const whole = yield* files.readFileString(file)
+          const good = yield* Effect.flatMap(elsewhere, (other) => other.issue("good", day))
+          yield* Keyring.retire({}, previous.kid)
+          yield* until(Effect.map(verdict(tokens, old), (found) => found === "retired_key"))
+          assert.strictEqual(yield* verdict(tokens, good), "good")
+
+          lose(file)
+          yield* until(Effect.sync(() => kept.length === 1))
+          const verdicts = Effect.forEach([old, good], (token) => verdict(tokens, token))
+          assert.deepStrictEqual(yield* verdicts, ["retired_key", "good"])
+          assert.isFalse(yield* files.exists(`${directory}/jwt-secret`), "no new key was made")
+
+          // The keyring of before the retirement.
+          yield* files.writeFileString(file, whole)
+          yield* Keyring.rotate({})
+          const newest = yield* Effect.flatMap(elsewhere, (other) => other.issue("newest", day))
+          yield* until(Effect.map(verdict(tokens, newest), (found) => found === "newest"))
+          assert.deepStrictEqual(yield* verdicts, ["retired_key", "good"])
+        })
+      ))
+  }
 
   it.scopedLive("starts with nothing that it cannot read whole", () =>
     Effect.gen(function*() {

@@ -67,6 +67,7 @@ describe("Event.toLine", () => {
       { event: "stream_cut", subject: "a", token_id: "b", rpc: "/r", peer: "p" },
       { event: "key_rotated", key_id: "a", previous_key_id: "b" },
       { event: "key_retired", key_id: "a" },
+      { event: "trust_kept", file: "/a/keys.json", problem: "is gone" },
       { event: "config_changed", keys: ["server.port"] },
       { event: "server_started", version: "1.2.3", address: "127.0.0.1:1", auth: true, tls: false },
       { event: "server_stopped" },

@@ -52,6 +52,38 @@ describe("Revocations.refusal", () => {
     assert.lengthOf(entries, 1)
   })
 
+  it("ends a refusal with a restore line only, whatever the clocks of the lines say", () => {
+    const blocked = [line("block", "subject", "alice", noon + 100)]
+    const later = { ...holder, issuedAt: noon + 1_000_000 }
+    assert.isDefined(parse(...blocked, line("revoke", "subject", "alice", noon + 200)).refusal(later))
+    assert.isUndefined(parse(...blocked, line("restore", "subject", "alice", noon - 100)).refusal(later))
+    const again = parse(
+      ...blocked,
+      line("restore", "subject", "alice", noon - 100),
+      line("block", "subject", "alice", noon - 200)
+    )
+    assert.isDefined(again.refusal(later))
+  })
+
+  it("joins records in any order to the same, and lifts nothing by an older restoration", () => {
+    const [one, other] = [
+      parse(line("revoke", "token", "j1"), line("block", "subject", "bob", noon + 5)),
+      parse(line("restore", "token", "j1", noon - 5), line("restore", "subject", "bob", noon + 6))
+    ]
+    for (
+      const records of [
+        Revocations.join(one.records, other.records),
+        Revocations.join(other.records, one.records)
+      ]
+    ) {
+      const { entries, refusal } = Revocations.of(records)
+      assert.strictEqual(refusal(holder), "revoked_token")
+      assert.isUndefined(refusal({ ...holder, subject: "bob", tokenId: "j2" }))
+      assert.lengthOf(entries, 1)
+      assert.strictEqual(Revocations.join(records, one.records), records)
+    }
+  })
+
   it("tells damaged lines and heeds the others", () => {
     const { damaged, refusal } = parse(
       "",

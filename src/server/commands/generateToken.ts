@@ -145,9 +145,7 @@ const doubts = (
   subject: string,
   grants: Grants
 ): ReadonlyArray<string> => {
-  const blocked = revocations.entries.some(({ action, id, kind }) =>
-    kind === "subject" && id === subject && action === "block"
-  )
+  const blocked = Revocations.isBlocked(revocations, subject)
   const { tenant } = grants
   return [
     ...blocked

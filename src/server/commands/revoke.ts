@@ -46,7 +46,8 @@ export const revokeToken = (kinds: ReadonlyArray<string>) =>
       }
       const action = input.undo ? "restore" : input.block ? "block" : "revoke"
       // A token that was issued in the second of an earlier revocation says that it is of the next one.
-      const earliest = kind === "subject" ? Revocations.earliest(yield* Revocations.load, id) : 0
+      const present = yield* Revocations.load
+      const earliest = kind === "subject" ? Revocations.earliest(present, id) : 0
       const at = DateTime.max(yield* DateTime.now, DateTime.unsafeMake(earliest * 1000))
       yield* Revocations.add({ at, action, kind, id })
       // First of all it must hold, also while the configuration is being repaired.
@@ -57,6 +58,9 @@ export const revokeToken = (kinds: ReadonlyArray<string>) =>
       const done = input.undo ? "Trusted again" : input.block ? "Blocked" : "Revoked"
       const what = kind === "token" ? "the token" : input.block || input.undo ? "the subject" : "every token so far of"
       yield* Console.error(`${done}: ${what} ${Table.visible(id)}`)
+      if (action === "revoke" && kind === "subject" && Revocations.isBlocked(present, id)) {
+        yield* Console.error("It stays blocked, with every token, until --undo.")
+      }
     })).pipe(Command.withDescription("Refuse a token, or a subject's tokens, from now on"))
 
 export const revocations = Command.make("revocations", { output }, (input) =>
