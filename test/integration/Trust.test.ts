@@ -50,7 +50,7 @@ const verdict = (tokens: Tokens.Tokens["Type"], token: Redacted.Redacted) =>
   })
 
 /** Waits until it is so; the test's own time limit ends a wait in vain. */
-const until = <E>(condition: Effect.Effect<boolean, E>) =>
+const until = <E, R>(condition: Effect.Effect<boolean, E, R>) =>
   Effect.repeat(Effect.delay(condition, "20 millis"), { until: (met) => met })
 
 const day = Duration.days(1)
