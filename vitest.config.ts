@@ -1,5 +1,8 @@
+import * as Os from "node:os"
+import * as Path from "node:path"
 import { defineConfig } from "vitest/config"
 import { BaseSequencer, type TestSpecification } from "vitest/node"
+import * as Slowness from "./test/support/Slowness.js"
 
 /**
  * Where no run before has left its times, vitest takes the longest files first. That is wrong for those that start
@@ -13,11 +16,21 @@ class ProgramsFirst extends BaseSequencer {
   }
 }
 
+/** Measured once, for all workers and for every limit of this run. */
+const slowness = process.env[Slowness.variable] === undefined ? await Slowness.measure() : Slowness.ofRun()
+
 export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
-    testTimeout: 20_000,
-    hookTimeout: 60_000,
+    globalSetup: "test/support/run.ts",
+    // These end what hangs, and judge no speed: no test has a limit of its own.
+    testTimeout: Slowness.testLimitMillis(slowness),
+    hookTimeout: Slowness.testLimitMillis(slowness),
+    env: {
+      [Slowness.variable]: slowness.toFixed(2),
+      // `test/support/run.ts` makes it, and removes it.
+      TMPDIR: Path.join(Os.tmpdir(), `vibectl-tests-${process.pid}`)
+    },
     // One less than there are is one, on a machine with two cores.
     maxWorkers: "100%",
     // Effect is loaded once per worker and not once per file.
