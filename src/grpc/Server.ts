@@ -55,6 +55,8 @@ export interface Options {
   /** What the name in a client's certificate is: nothing, the subject of its token too, or the caller itself. */
   readonly clientIdentity: ClientIdentity
   readonly drain: Duration.DurationInput
+  /** Ends the drain when it completes. */
+  readonly hurried?: Effect.Effect<void>
   /** How long a stream may be silent to a client that asks for heartbeats. */
   readonly heartbeat: Duration.Duration
   /** A connection that does not answer when it is asked after this time is closed; a minute when it is not given. */
@@ -87,7 +89,7 @@ export const serve = (options: Options): Effect.Effect<number, BindFailed, Scope
       Effect.gen(function*() {
         health.set("NOT_SERVING")
         const closed = yield* Effect.forkDaemon(shutdown(server))
-        yield* within(bridge.idle, options.drain)
+        yield* within(Effect.raceFirst(bridge.idle, options.hurried ?? Effect.never), options.drain)
         yield* Scope.close(calls, Exit.void)
         // What the interrupted calls still have to say needs a moment to leave.
         yield* within(closed.await, farewell)

@@ -26,6 +26,7 @@ import type * as Presented from "../tls/Presented.js"
 import { catalog } from "./Models.js"
 import { Ops } from "./Ops.js"
 import * as ServerTls from "./ServerTls.js"
+import * as Signals from "./Signals.js"
 import * as StartChecks from "./StartChecks.js"
 import * as State from "./State.js"
 
@@ -98,6 +99,7 @@ export const listening: Layer.Layer<
       maxStreamsPerConnection: server.max_streams_per_connection,
       clientIdentity: tls.client_identity,
       drain: Duration.seconds(server.drain_seconds),
+      hurried: yield* Signals.hurried,
       heartbeat: Duration.seconds(server.heartbeat_seconds)
     })
     const ops = yield* Ops

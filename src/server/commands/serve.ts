@@ -6,21 +6,23 @@ import { Effect, Layer, Option } from "effect"
 import { Env } from "../../config/Environment.js"
 import type { Flags } from "../../config/Load.js"
 import * as Config from "../../config/ServerConfig.js"
+import * as Signals from "../Signals.js"
 import { variable } from "../workers/Messages.js"
 
 /** `kinds` are the kinds of providers that the server knows; `terminal` is whether people read its log. */
 export const make = (kinds: ReadonlyArray<string>, terminal: Effect.Effect<boolean>) =>
   Command.make("serve", options, (input) =>
-    Effect.gen(function*() {
+    Effect.scoped(Effect.gen(function*() {
+      const logSignals = yield* Signals.heard
       const given = { file: Option.getOrUndefined(input.config), flags: flags(input), kinds }
       if ((yield* Env)[variable] !== undefined) {
         const Worker = yield* Effect.promise(() => import("../workers/Worker.js"))
-        return yield* Worker.run(given, terminal)
+        return yield* Worker.run(given, terminal, logSignals)
       }
       const loaded = yield* Config.load(given)
       if (loaded.value.server.workers > 1) {
         const Primary = yield* Effect.promise(() => import("../workers/Primary.js"))
-        return yield* Primary.run(given, terminal)
+        return yield* Primary.run(given, terminal, logSignals)
       }
       // gRPC and all that goes with it is loaded now that it is needed, and not for `--help`.
       const { Listening, layer } = yield* Effect.promise(() => import("../ServerLayer.js"))
@@ -31,9 +33,10 @@ export const make = (kinds: ReadonlyArray<string>, terminal: Effect.Effect<boole
       const started = Effect.gen(function*() {
         const { port: metrics } = yield* Ops
         yield* Announce.started(loaded, kinds, { ...yield* Listening, metrics })
+        return yield* logSignals
       })
       // From its start on: it may be told to stop at once.
-      const serving = Effect.onInterrupt(Effect.zipRight(started, Effect.never), () => Announce.stopped)
+      const serving = Effect.onInterrupt(started, () => Announce.stopped)
       return yield* Effect.provide(
         serving,
         layer.pipe(
@@ -42,7 +45,7 @@ export const make = (kinds: ReadonlyArray<string>, terminal: Effect.Effect<boole
           Layer.provideMerge(Config.ServerConfig.layer(given))
         )
       )
-    })).pipe(Command.withDescription("Serve (the default command)"))
+    }))).pipe(Command.withDescription("Serve (the default command)"))
 
 // -- internals ---------------------------------------------------------------
 

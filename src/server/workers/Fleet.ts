@@ -24,6 +24,8 @@ export interface Options extends Pick<Start, "count" | "text" | "port" | "shared
   readonly desk: () => Desk
   /** How long its calls may take to end. */
   readonly drain: Duration.Duration
+  /** Ends the drain when it completes. */
+  readonly hurried: Effect.Effect<void>
   readonly level: LogLevel.LogLevel["Type"]
 }
 
@@ -172,7 +174,9 @@ export const make = (options: Options): Fleet => {
         else child?.kill()
       }
       const patience = Duration.sum(drain, farewell)
-      const done = yield* Effect.timeoutOption(Effect.interruptible(fibers), patience)
+      const hurry = Effect.zipRight(options.hurried, tell({ is: "hurry" }))
+      const ended = Effect.raceFirst(fibers, Effect.zipRight(hurry, Effect.never))
+      const done = yield* Effect.timeoutOption(Effect.interruptible(ended), patience)
       if (done._tag === "Some") return
       yield* Effect.logError("a process that takes calls does not stop, and is ended")
       for (const { child } of slots) child?.kill()

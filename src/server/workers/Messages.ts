@@ -28,6 +28,8 @@ export type ToWorker =
   | { readonly is: "level"; readonly level: LogLevel.Name }
   /** Lets its calls end, and ends. */
   | { readonly is: "stop" }
+  /** Ends the calls that still run after a stop. */
+  | { readonly is: "hurry" }
 
 export type FromWorker =
   /** It listens to what it is told. */

@@ -15,9 +15,11 @@ export interface Parent {
   readonly start: Start
   readonly send: (message: FromWorker) => void
   /** What it says, apart from answers. */
-  readonly said: Queue.Dequeue<Exclude<ToWorker, { readonly is: "start" | "answers" | "stop" }>>
+  readonly said: Queue.Dequeue<Exclude<ToWorker, { readonly is: "start" | "answers" | "stop" | "hurry" }>>
   /** Completes when this process is to stop. */
   readonly stopped: Effect.Effect<void>
+  /** Completes when it is to end the calls that still run. */
+  readonly hurried: Effect.Effect<void>
   /** Says the last word, and leaves. Nothing of this process goes on after it. */
   readonly leave: (last: FromWorker) => Effect.Effect<void>
 }
@@ -29,13 +31,15 @@ export const connect = (answered: (answers: ReadonlyArray<Answer>) => void): Eff
     if (send === undefined) return yield* new WorkerAlone()
     const started = yield* Deferred.make<Start>()
     const stopped = yield* Deferred.make<void>()
-    const said = yield* Queue.unbounded<Exclude<ToWorker, { readonly is: "start" | "answers" | "stop" }>>()
+    const hurried = yield* Deferred.make<void>()
+    const said = yield* Queue.unbounded<Exclude<ToWorker, { readonly is: "start" | "answers" | "stop" | "hurry" }>>()
     process.on("message", (given) => {
       // The other end is this program.
       const message = given as ToWorker
       if (message.is === "answers") answered(message.answers)
       else if (message.is === "start") Deferred.unsafeDone(started, Effect.succeed(message.start))
       else if (message.is === "stop") Deferred.unsafeDone(stopped, Effect.void)
+      else if (message.is === "hurry") Deferred.unsafeDone(hurried, Effect.void)
       else said.unsafeOffer(message)
     })
     const tell = (message: FromWorker) => void send(message, undefined, undefined, () => {})
@@ -45,6 +49,7 @@ export const connect = (answered: (answers: ReadonlyArray<Answer>) => void): Eff
       send: tell,
       said,
       stopped: Deferred.await(stopped),
+      hurried: Deferred.await(hurried),
       leave: (last) =>
         Effect.async((resume) => {
           send(last, undefined, undefined, () => {

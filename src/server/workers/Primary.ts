@@ -17,13 +17,14 @@ import * as Otlp from "../../telemetry/Otlp.js"
 import * as Announce from "../Announce.js"
 import { catalog } from "../Models.js"
 import { Ops } from "../Ops.js"
+import * as Signals from "../Signals.js"
 import * as StartChecks from "../StartChecks.js"
 import * as State from "../State.js"
 import * as Fleet from "./Fleet.js"
 import * as Fork from "./Fork.js"
 
-/** Until it is interrupted; `terminal` is whether people read the log. */
-export const run = (given: Config.Options, terminal: Effect.Effect<boolean>) =>
+/** Until it is interrupted; `terminal` is whether people read the log, and `logSignals` runs while the server does. */
+export const run = (given: Config.Options, terminal: Effect.Effect<boolean>, logSignals: Effect.Effect<never>) =>
   Effect.gen(function*() {
     const options = { ...given, text: yield* Config.read(given) }
     const loaded = yield* Config.load(options)
@@ -42,6 +43,7 @@ export const run = (given: Config.Options, terminal: Effect.Effect<boolean>) =>
         shared: !isRedis(state),
         desk: () => Remote.desk(store, inform),
         drain: Duration.seconds(server.drain_seconds),
+        hurried: yield* Signals.hurried,
         level
       })
       const ops = Context.get(yield* Layer.build(Ops.layerOf(looking(fleet))), Ops)
@@ -52,7 +54,7 @@ export const run = (given: Config.Options, terminal: Effect.Effect<boolean>) =>
       yield* Effect.addFinalizer(() => ops.close)
       const told = { ...listening, metrics: ops.port, workers: server.workers }
       return yield* Effect.onInterrupt(
-        Effect.zipRight(Announce.started(loaded, given.kinds, told), Effect.never),
+        Effect.zipRight(Announce.started(loaded, given.kinds, told), logSignals),
         () => Announce.stopped
       )
     })

@@ -17,14 +17,16 @@ import * as Announce from "../Announce.js"
 import { catalog } from "../Models.js"
 import { Ops } from "../Ops.js"
 import { Listening, proxying } from "../ServerLayer.js"
+import * as Signals from "../Signals.js"
 import * as State from "../State.js"
 import * as Parent from "./Parent.js"
 import * as Share from "./Share.js"
 
-/** Until it is told to stop; `terminal` is whether people read the log. */
+/** Until it is told to stop; `terminal` is whether people read the log, and `logSignals` runs while it takes calls. */
 export const run = (
   given: Options,
-  terminal: Effect.Effect<boolean>
+  terminal: Effect.Effect<boolean>,
+  logSignals: Effect.Effect<never>
 ): Effect.Effect<void, Parent.WorkerAlone, Env | FileSystem.FileSystem> =>
   Effect.gen(function*() {
     const answers: Array<Remote.Client> = []
@@ -32,6 +34,9 @@ export const run = (
     const { send, start } = parent
     const remote = Remote.client((questions) => send({ is: "questions", questions }))
     answers.push(remote)
+
+    const own = yield* Signals.hurried
+    const signals = { hurried: Effect.raceFirst(own, parent.hurried) }
 
     const settings = Layer.effect(ServerConfig, Effect.map(ServerConfig, (settings) => Share.of(settings, start))).pipe(
       Layer.provide(ServerConfig.layer({ ...given, text: start.text }))
@@ -48,8 +53,8 @@ export const run = (
     const serving = Effect.gen(function*() {
       const { caFile } = yield* Listening
       send({ is: "ready", caFile })
-      return yield* Effect.never
-    }).pipe(Effect.provide(layer))
+      return yield* logSignals
+    }).pipe(Effect.provide(layer), Effect.provideService(Signals.Signals, signals))
 
     yield* Effect.raceFirst(serving, parent.stopped).pipe(
       Effect.tapErrorCause((cause) =>
