@@ -66,3 +66,11 @@ export const matches = (pattern: ModelPattern, name: string): boolean => {
   }
   return name.length - last.length >= from && name.endsWith(last)
 }
+
+/** Whether the pattern matches any name that begins with `prefix` and goes on. */
+export const matchesBelow = (pattern: ModelPattern, prefix: string): boolean => {
+  const star = pattern.indexOf("*")
+  const literal = star < 0 ? pattern : pattern.slice(0, star)
+  if (literal.length >= prefix.length) return literal.startsWith(prefix) && pattern.length > prefix.length
+  return star >= 0 && prefix.startsWith(literal)
+}

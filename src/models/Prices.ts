@@ -5,7 +5,7 @@
  * fit its name, that name itself and then the longest pattern.
  */
 import type { PricesSection } from "../config/LimitsSettings.js"
-import { matches } from "../domain/Access.js"
+import { matches, matchesBelow } from "../domain/Access.js"
 import type { Price } from "../domain/ModelInfo.js"
 import type { ModelSpec } from "./Provider.js"
 
@@ -30,14 +30,4 @@ export const make = (overrides: PricesSection): PriceOf => {
 
 /** The keys of `overrides` that no model of these providers can have. */
 export const unused = (overrides: PricesSection, providers: ReadonlyArray<string>): ReadonlyArray<string> =>
-  Object.keys(overrides).filter((pattern) => !providers.some((provider) => fits(pattern, `${provider}/`)))
-
-// -- internals ---------------------------------------------------------------
-
-/** Whether the pattern matches any name that begins with `prefix` and goes on. */
-const fits = (pattern: string, prefix: string): boolean => {
-  const star = pattern.indexOf("*")
-  const literal = star < 0 ? pattern : pattern.slice(0, star)
-  if (literal.length >= prefix.length) return literal.startsWith(prefix) && pattern.length > prefix.length
-  return star >= 0 && prefix.startsWith(literal)
-}
+  Object.keys(overrides).filter((pattern) => !providers.some((provider) => matchesBelow(pattern, `${provider}/`)))

@@ -39,7 +39,9 @@ export const started = (
     const { record } = yield* Audit
     const address = addressOf(listening)
     yield* record({ event: "server_started", version: packageVersion, address, auth, tls })
-    yield* Effect.forEach(yield* StartChecks.warnings(loaded, kinds), Effect.logWarning, { discard: true })
+    yield* Effect.forEach(yield* StartChecks.warnings(loaded, kinds, catalog), (text) => Effect.logWarning(text), {
+      discard: true
+    })
     yield* Effect.annotateLogs(Effect.logInfo("listening"), {
       address,
       tls,

@@ -1,31 +1,32 @@
 /**
  * The models of the server, as the configuration says.
  */
-import { Duration, Effect, Layer } from "effect"
+import { Duration, Effect, Layer, type Scope } from "effect"
 import { ServerConfig } from "../config/ServerConfig.js"
-import type { ProviderSettings } from "../config/ServerSettings.js"
+import type { ProviderSettings, Settings } from "../config/ServerSettings.js"
 import * as Catalog from "../models/Catalog.js"
 import * as Kinds from "../models/Kinds.js"
 import * as Prices from "../models/Prices.js"
 
-/** The models that the configuration names; their providers' connections are closed with the layer. */
+/** The models that the configuration names. The idle connections of their providers are closed with the scope. */
+export const make = (
+  { fallbacks, model_aliases, prices, providers, server }: Settings
+): Effect.Effect<Catalog.Catalog["Type"], Catalog.CatalogInvalid, Scope.Scope> =>
+  Effect.flatMap(
+    Effect.forEach(Object.entries(providers), ([name, settings]) => Kinds.make(settings.kind, options(name, settings))),
+    (providers) =>
+      Catalog.make({
+        providers,
+        aliases: new Map(Object.entries(model_aliases)),
+        fallbacks: new Map(Object.entries(fallbacks)),
+        defaultModel: server.default_model,
+        prices: Prices.make(prices)
+      })
+  )
+
 export const catalog: Layer.Layer<Catalog.Catalog, Catalog.CatalogInvalid, ServerConfig> = Layer.scoped(
   Catalog.Catalog,
-  Effect.flatMap(ServerConfig, ({ fallbacks, model_aliases, prices, providers, server }) =>
-    Effect.flatMap(
-      Effect.forEach(
-        Object.entries(providers),
-        ([name, settings]) => Kinds.make(settings.kind, options(name, settings))
-      ),
-      (providers) =>
-        Catalog.make({
-          providers,
-          aliases: new Map(Object.entries(model_aliases)),
-          fallbacks: new Map(Object.entries(fallbacks)),
-          defaultModel: server.default_model,
-          prices: Prices.make(prices)
-        })
-    ))
+  Effect.flatMap(ServerConfig, make)
 )
 
 // -- internals ---------------------------------------------------------------

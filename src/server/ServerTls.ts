@@ -6,6 +6,7 @@ import { Effect, type Scope } from "effect"
 import * as Os from "node:os"
 import type { Settings } from "../config/ServerSettings.js"
 import * as Credentials from "../grpc/Credentials.js"
+import * as Certificate from "../tls/Certificate.js"
 import * as Presented from "../tls/Presented.js"
 import * as Reload from "../tls/Reload.js"
 
@@ -43,6 +44,18 @@ export const make = (
         }))
     )
     return { credentials, caFile: first.caFile }
+  })
+
+/** Reads the files that the operator names, and makes none: what stops a start because of them. */
+export const check = (
+  { tls }: Pick<Settings, "tls">
+): Effect.Effect<void, Certificate.CertificateInvalid | Certificate.CertificateOutOfTime, FileSystem.FileSystem> =>
+  Effect.gen(function*() {
+    if (!tls.enabled) return
+    if (tls.client_ca_file !== undefined) yield* Certificate.clientCa(tls.client_ca_file)
+    if (tls.cert_file !== undefined && tls.key_file !== undefined) {
+      yield* Certificate.fromFiles(tls.cert_file, tls.key_file)
+    }
   })
 
 // -- internals ---------------------------------------------------------------

@@ -8,9 +8,11 @@ import { Data, Effect } from "effect"
 import * as Files from "../config/Files.js"
 import type { Loaded } from "../config/Load.js"
 import { type Paths, paths } from "../config/Paths.js"
-import { description, type Settings } from "../config/ServerSettings.js"
+import { defaults, description, type Settings } from "../config/ServerSettings.js"
 import * as Shape from "../config/Shape.js"
 import * as Show from "../config/Show.js"
+import { matches, matchesBelow } from "../domain/Access.js"
+import type { Catalog } from "../models/Catalog.js"
 import * as Prices from "../models/Prices.js"
 
 /** Without authentication, on an address that other machines reach. */
@@ -39,7 +41,8 @@ export const isExposed = (host: string): boolean => !/^(127\.\d+\.\d+\.\d+|::1|l
 /** A sentence for each that should be put right, with the command that does it where there is one. */
 export const warnings = (
   loaded: Loaded<Settings>,
-  kinds: ReadonlyArray<string>
+  kinds: ReadonlyArray<string>,
+  catalog: Pick<Catalog["Type"], "models">
 ): Effect.Effect<ReadonlyArray<string>, never, FileSystem.FileSystem> =>
   Effect.gen(function*() {
     const { auth, server, tls } = loaded.value
@@ -56,12 +59,16 @@ export const warnings = (
         `auth.issuers.${name}.subject_prefix is empty: whoever it calls ci-bot is the ci-bot of this server's own tokens`
       ),
       ...uselessPrices(loaded.value),
+      ...uselessAliases(loaded.value),
+      ...uselessPatterns(loaded.value, catalog),
       ...readable.map(Files.exposed)
     ]
   })
 
+// -- internals ---------------------------------------------------------------
+
 /** A sentence for each price that no model can have. */
-export const uselessPrices = ({ prices, providers }: Settings): ReadonlyArray<string> => {
+const uselessPrices = ({ prices, providers }: Settings): ReadonlyArray<string> => {
   const names = Object.keys(providers)
   return Prices.unused(prices, names).map((key) =>
     `prices.${key} is the price of no model: it must begin with the name of a provider and a slash, and there ${
@@ -70,7 +77,33 @@ export const uselessPrices = ({ prices, providers }: Settings): ReadonlyArray<st
   )
 }
 
-// -- internals ---------------------------------------------------------------
+/** A sentence for each alias of the operator whose provider is not configured. */
+const uselessAliases = ({ model_aliases, providers }: Settings): ReadonlyArray<string> =>
+  Object.entries(model_aliases).flatMap(([alias, target]) => {
+    const provider = target.slice(0, target.indexOf("/"))
+    if (Object.hasOwn(providers, provider) || defaults.model_aliases[alias as never] === target) return []
+    return [`model_aliases.${alias} is ${target}, and no provider is called '${provider}'`]
+  })
+
+/** A sentence for each pattern of `access` that lets no model pass. */
+const uselessPatterns = (
+  { access, model_aliases, providers }: Settings,
+  { models }: Pick<Catalog["Type"], "models">
+): ReadonlyArray<string> => {
+  const names = [...Object.keys(model_aliases), ...models.flatMap(({ aliases, id }) => [id, ...aliases])]
+  const open = Object.entries(providers).filter(([, { models }]) => models === undefined).map(([name]) => `${name}/`)
+  const isUseless = (pattern: string) =>
+    !names.some((name) => matches(pattern, name)) && !open.some((prefix) => matchesBelow(pattern, prefix))
+  const rules = [
+    ...access.default === undefined ? [] : [["default", access.default] as const],
+    ...(["subjects", "roles", "tenants"] as const).flatMap((section) =>
+      Object.entries(access[section]).map(([name, rule]) => [`${section}.${name}`, rule] as const)
+    )
+  ]
+  return rules.flatMap(([place, rule]) =>
+    rule.models.filter(isUseless).map((pattern) => `access.${place}: the pattern '${pattern}' matches no model`)
+  )
+}
 
 const secretFiles = ({ providers, server, tls }: Settings, { jwtSecret, keyring, tlsDir }: Paths) => {
   const own = tls.enabled && tls.key_file === undefined ? [`${tlsDir}/server.pem`] : []

@@ -4,6 +4,7 @@ import { Effect, Layer } from "effect"
 import * as Path from "node:path"
 import { Env } from "../../src/config/Environment.js"
 import * as ServerConfig from "../../src/config/ServerConfig.js"
+import * as Models from "../../src/server/Models.js"
 import * as StartChecks from "../../src/server/StartChecks.js"
 import * as Commands from "../support/Commands.js"
 
@@ -26,7 +27,7 @@ const warnings = (
         yield* files.chmod(Path.join(directory, name), mode)
       }
       const loaded = yield* ServerConfig.load({ file, kinds })
-      const found = yield* StartChecks.warnings(loaded, kinds)
+      const found = yield* StartChecks.warnings(loaded, kinds, yield* Effect.scoped(Models.make(loaded.value)))
       return found.map((text) => text.replaceAll(directory, "DIR"))
     }).pipe(
       Effect.provide(
@@ -122,5 +123,25 @@ describe("StartChecks.noOpenAccess", () => {
       for (const host of ["127.0.0.1", "127.0.0.53", "::1", "localhost"]) {
         assert.isUndefined(yield* refused({ host, enable_auth: false }))
       }
+    }))
+
+  it.effect("names aliases whose provider is not there, and patterns of access that no model matches", () =>
+    Effect.gen(function*() {
+      const settings = {
+        providers: { openai: { kind: "openai" }, closed: { kind: "openai", models: ["small", "large"] } },
+        model_aliases: { fast: "openai/gpt-4o-mini", lost: "opnai/gpt-4o" },
+        access: {
+          default: { models: ["fast", "opnai/*"] },
+          subjects: { ada: { models: ["closed/sm*", "closed/medium"] } },
+          roles: { dev: { models: ["openai/anything-new", "*"] } },
+          tenants: { acme: { models: ["large", "l*rge-2"] } }
+        }
+      }
+      assert.sameMembers(yield* warnings(settings), [
+        "model_aliases.lost is opnai/gpt-4o, and no provider is called 'opnai'",
+        "access.default: the pattern 'opnai/*' matches no model",
+        "access.subjects.ada: the pattern 'closed/medium' matches no model",
+        "access.tenants.acme: the pattern 'l*rge-2' matches no model"
+      ])
     }))
 })

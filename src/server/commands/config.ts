@@ -6,12 +6,13 @@
 import { Args, Command, Options } from "@effect/cli"
 import { FileSystem } from "@effect/platform"
 import { Console, Data, Effect, Option } from "effect"
+import * as Issuers from "../../auth/Issuers.js"
 import * as SigningKey from "../../auth/SigningKey.js"
 import * as Files from "../../config/Files.js"
 import { ConfigNotWritten } from "../../config/Problem.js"
 import { resolveSecrets } from "../../config/Secrets.js"
 import * as ServerConfig from "../../config/ServerConfig.js"
-import { defaults, description } from "../../config/ServerSettings.js"
+import { defaults, description, type Settings } from "../../config/ServerSettings.js"
 import * as Shape from "../../config/Shape.js"
 import * as Show from "../../config/Show.js"
 import * as Template from "../../config/Template.js"
@@ -89,16 +90,31 @@ const validate = (kinds: ReadonlyArray<string>) => {
     Effect.gen(function*() {
       const named = Option.getOrUndefined(Option.orElse(input.positional, () => input.file))
       const loaded = yield* ServerConfig.load({ file: named, kinds })
-      const { server } = yield* resolveSecrets(loaded)
-      // A server would refuse to start with a weak one.
-      yield* SigningKey.configured(SigningKey.optionsOf(server))
-      yield* SigningKey.previous(SigningKey.optionsOf(server))
-      yield* Effect.forEach(StartChecks.uselessPrices(loaded.value), (text) => Console.error(`Warning: ${text}.`), {
-        discard: true
-      })
+      const settings = yield* resolveSecrets(loaded)
+      const catalog = yield* startable(settings)
+      yield* Effect.forEach(
+        yield* StartChecks.warnings(loaded, kinds, catalog),
+        (text) => Console.error(`Warning: ${text}.`),
+        { discard: true }
+      )
       yield* Console.log(`OK: the configuration ${loaded.file} is valid.`)
     })).pipe(Command.withDescription("Check the configuration, with the environment, and report every problem"))
 }
+
+/** What a start checks before it makes a file or opens a port; fails as the start would. */
+const startable = (settings: Settings) =>
+  Effect.scoped(Effect.gen(function*() {
+    const signing = SigningKey.optionsOf(settings.server)
+    yield* SigningKey.configured(signing)
+    yield* SigningKey.previous(signing)
+    yield* StartChecks.noOpenAccess(settings)
+    const withFiles = Object.entries(settings.auth.issuers).filter(([, { jwks_url }]) => jwks_url === undefined)
+    yield* Issuers.make(Object.fromEntries(withFiles))
+    const ServerTls = yield* Effect.promise(() => import("../ServerTls.js"))
+    yield* ServerTls.check(settings)
+    const Models = yield* Effect.promise(() => import("../Models.js"))
+    return yield* Models.make(settings)
+  }))
 
 const path = Command.make(
   "path",
