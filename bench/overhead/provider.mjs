@@ -33,7 +33,9 @@ function serve(socket) {
     received = received.length === 0 ? bytes : Buffer.concat([received, bytes])
     for (let taken = parse(received); taken !== undefined; taken = parse(received)) {
       received = received.subarray(taken.size)
-      waiting.push(taken)
+      // It lists no models; being asked for them is no call.
+      if (taken.model === "") socket.write("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n")
+      else waiting.push(taken)
     }
     if (stop === undefined) next()
   })

@@ -4,10 +4,12 @@
  * A name is an alias, `provider/model`, or a model's bare name that exactly one
  * provider lists; an alias wins over the others. No name is the default model.
  */
-import { Context, Data, Effect, Layer } from "effect"
+import { Context, Data, Deferred, Effect, Layer, type Scope } from "effect"
 import { InvalidRequest, ModelNotFound } from "../domain/Errors.js"
 import type { ModelInfo, Price } from "../domain/ModelInfo.js"
 import { nearest } from "../domain/Nearest.js"
+import * as Metrics from "../telemetry/Metrics.js"
+import * as Listing from "./Listing.js"
 import type { ModelSpec, Provider } from "./Provider.js"
 
 /** Where a name leads. */
@@ -28,6 +30,8 @@ export class Catalog extends Context.Tag("vibectl/models/Catalog")<Catalog, {
   readonly resolve: (name: string | undefined) => Effect.Effect<Resolved, ModelNotFound | InvalidRequest>
   /** The models to try, in this order, when the provider of a `provider/model` fails. */
   readonly fallbacks: (fullName: string) => ReadonlyArray<Resolved>
+  /** Over once every endpoint that lists its own models has been asked for them, which is bounded. */
+  readonly listed: Effect.Effect<void>
   /** What can be called now and is worth naming; the default model among them. */
   readonly models: ReadonlyArray<ModelInfo>
   /** Alias to `provider/model`, also for aliases whose provider is not configured. */
@@ -59,6 +63,84 @@ export class CatalogInvalid extends Data.TaggedError("CatalogInvalid")<{
     return `${this.summary} ${this.remedy}`
   }
 }
+
+/**
+ * The same, which asks the endpoints that list their own models for them, in the background: until each has answered,
+ * every half a minute. Who names no model waits for the first answers where there is no other default model.
+ */
+export const following = (
+  options: Options
+): Effect.Effect<Catalog["Type"], CatalogInvalid, Scope.Scope> =>
+  Effect.gen(function*() {
+    let providers = options.providers
+    let current = yield* make(options)
+    if (!providers.some(({ list }) => list !== undefined)) return current
+    const asked = yield* Deferred.make<void>()
+
+    const found = (name: string, models: ReadonlyArray<string>) =>
+      Effect.gen(function*() {
+        const next = providers.map((provider) =>
+          provider.name !== name ? provider : {
+            ...provider,
+            models: models.map((model) => provider.unlisted?.(model) ?? unknown(model)),
+            defaultModel: provider.defaultModel ?? Listing.favourite(models)
+          }
+        )
+        current = yield* make({ ...options, providers: next })
+        providers = next
+        for (const { id } of current.models) Metrics.models.add(id)
+        const text = `the endpoint of ${name} lists ${models.length} models; any name after ${name}/ is passed on`
+        yield* Effect.annotateLogs(Effect.logInfo(text), {
+          provider: name,
+          defaultModel: current.defaultModel || "none"
+        })
+      }).pipe(
+        Effect.catchTag("CatalogInvalid", ({ message }) =>
+          Effect.annotateLogs(Effect.logWarning(`the models that an endpoint lists are not used: ${message}`), {
+            provider: name
+          }))
+      )
+    const ask = ({ list = Effect.succeed([]), name }: Provider, isFirst: boolean) =>
+      Effect.matchEffect(list, {
+        onSuccess: (models) => Effect.as(found(name, models), true),
+        onFailure: ({ problem }) =>
+          (isFirst
+            ? Effect.annotateLogs(
+              Effect.logWarning(
+                `the endpoint of ${name} lists no models (${problem}); any name after ${name}/ is passed on`
+              ),
+              { provider: name }
+            )
+            : Effect.void).pipe(Effect.as(false))
+      })
+    const waiting = providers.filter(({ list }) => list !== undefined)
+    yield* Effect.forkScoped(Effect.gen(function*() {
+      const answered = yield* Effect.forEach(waiting, (provider) => ask(provider, true), { concurrency: "unbounded" })
+      yield* Deferred.succeed(asked, undefined)
+      const silent = waiting.filter((_, index) => answered[index] !== true)
+      yield* Effect.forEach(
+        silent,
+        (provider) => Effect.repeat(Effect.delay(ask(provider, false), "30 seconds"), { until: (done) => done }),
+        { concurrency: "unbounded", discard: true }
+      )
+    }))
+    const listed = Deferred.await(asked)
+    return {
+      resolve: (name) =>
+        (name === undefined || name === "") && current.defaultModel === ""
+          ? Effect.zipRight(listed, Effect.suspend(() => current.resolve(name)))
+          : current.resolve(name),
+      fallbacks: (fullName) => current.fallbacks(fullName),
+      listed,
+      get models() {
+        return current.models
+      },
+      aliases: current.aliases,
+      get defaultModel() {
+        return current.defaultModel
+      }
+    }
+  })
 
 export const make = (options: Options): Effect.Effect<Catalog["Type"], CatalogInvalid> =>
   Effect.gen(function*() {
@@ -101,7 +183,7 @@ export const make = (options: Options): Effect.Effect<Catalog["Type"], CatalogIn
     const missing = (name: string) =>
       new ModelNotFound({
         requested: name,
-        available: names,
+        available: callable(),
         closest: nearest(
           name,
           [...aliases.keys(), ...bare.keys(), ...names].filter((other) => find(other) !== undefined)
@@ -109,8 +191,16 @@ export const make = (options: Options): Effect.Effect<Catalog["Type"], CatalogIn
         because: reason(name, aliases, byName, bare.get(name) ?? [])
       })
 
+    /** What a caller may name: the default model, what is listed, and the aliases that lead somewhere. */
+    const callable = () => [
+      ...new Set([
+        ...standard === undefined ? [] : [standard.fullName],
+        ...names,
+        ...[...aliases.keys()].filter((alias) => find(alias) !== undefined)
+      ])
+    ]
     const fallback = options.defaultModel ?? ownDefault(providers)
-    const standard = fallback === undefined ? undefined : find(fallback)
+    const standard: Resolved | undefined = fallback === undefined ? undefined : find(fallback)
     if (fallback !== undefined && standard === undefined) {
       return yield* new CatalogInvalid({
         summary: `The default model cannot be used: ${missing(fallback).summary}`,
@@ -155,6 +245,7 @@ export const make = (options: Options): Effect.Effect<Catalog["Type"], CatalogIn
         return found === undefined ? missing(name) : Effect.succeed(found)
       },
       fallbacks: (fullName) => fallbacks.get(fullName) ?? [],
+      listed: Effect.void,
       models,
       aliases,
       defaultModel: standard?.fullName ?? ""

@@ -8,6 +8,7 @@
 import { Effect, type Redacted, type Scope } from "effect"
 import type { Calls, Endpoint } from "./Endpoint.js"
 import * as KnownModels from "./KnownModels.js"
+import * as Listing from "./Listing.js"
 import { limited } from "./Permits.js"
 import type { ModelSpec, Provider } from "./Provider.js"
 import * as Timeouts from "./Timeouts.js"
@@ -44,8 +45,8 @@ export interface ConfiguredModel {
 type Make = (options: ProviderOptions) => Effect.Effect<Provider, never, Scope.Scope>
 
 const kinds = {
-  openai: vendor(() => import("./OpenAi.js"), KnownModels.openai, "gpt-4o"),
-  anthropic: vendor(() => import("./Anthropic.js"), KnownModels.anthropic, "claude-sonnet-5-5"),
+  openai: vendor(() => import("./OpenAi.js"), KnownModels.openai, "gpt-4o", Listing.openai),
+  anthropic: vendor(() => import("./Anthropic.js"), KnownModels.anthropic, "claude-sonnet-5-5", Listing.anthropic),
   demo: (options) => Effect.map(Effect.promise(() => import("./Demo.js")), ({ make }) => make(options.name))
 } satisfies Record<string, Make>
 
@@ -72,7 +73,12 @@ interface Vendor {
   readonly make: (endpoint: Endpoint) => Calls
 }
 
-function vendor(load: () => Promise<Vendor>, known: KnownModels.Known, favourite: string): Make {
+function vendor(
+  load: () => Promise<Vendor>,
+  known: KnownModels.Known,
+  favourite: string,
+  listing: Listing.Protocol
+): Make {
   return Effect.fnUntraced(function*(options: ProviderOptions) {
     const { home, make } = yield* Effect.promise(load)
     const { modelTimeouts, timeouts } = options
@@ -92,6 +98,11 @@ function vendor(load: () => Promise<Vendor>, known: KnownModels.Known, favourite
       open: options.models === undefined,
       unlisted: find,
       maxRetries: options.maxRetries ?? 2,
+      list: own || options.baseUrl === undefined || options.models !== undefined ? undefined : Listing.read({
+        url: `${options.baseUrl.replace(/\/+$/, "")}${listing.path}`,
+        headers: listing.headers(options.apiKey),
+        transport
+      }),
       defaultModel: options.defaultModel ?? (own && options.models === undefined ? favourite : models[0]?.name),
       failoverAfter: (model) => modelTimeouts.get(model)?.failover ?? timeouts.failover,
       ...options.maxConcurrent === undefined ? calls : limited(options.maxConcurrent, calls)

@@ -9,6 +9,7 @@ import type { Completion, Usage } from "../domain/Answer.js"
 import type { ProviderFailure } from "../domain/Errors.js"
 import type { Price } from "../domain/ModelInfo.js"
 import type { Trace } from "../telemetry/Traceparent.js"
+import type { NotListed } from "./Listing.js"
 import type { ResponseSchema } from "./ResponseSchema.js"
 
 export interface Provider {
@@ -22,6 +23,8 @@ export interface Provider {
   readonly unlisted?: (model: string) => ModelSpec | undefined
   /** The model to use when nobody chose one, without the provider's prefix. */
   readonly defaultModel: string | undefined
+  /** The names that its endpoint lists; undefined where `models` is all that there is to know. */
+  readonly list?: Effect.Effect<ReadonlyArray<string>, NotListed> | undefined
   /** How often a call that failed before its first text may be made again. */
   readonly maxRetries: number
   /**

@@ -19,16 +19,13 @@ export interface Allowed {
 }
 
 export const make = (catalog: Catalog["Type"]): Allowed => {
-  const targets = new Map([
-    ...catalog.models.flatMap(({ aliases, id }) => aliases.map((alias) => [alias, id] as const)),
-    ...catalog.aliases
-  ])
-  const names = new Map<string, Array<string>>()
-  for (const [alias, target] of targets) names.set(target, [...names.get(target) ?? [], alias])
+  let known = namesOf(catalog)
+  /** Made again when an endpoint has listed its models. */
+  const names = () => known.models === catalog.models ? known : known = namesOf(catalog)
 
   const may = (fullName: string, { access }: Caller): boolean =>
-    access.models.length === 0 || allows(access, [fullName, ...names.get(fullName) ?? []])
-  const mayNamed = (name: string, caller: Caller) => may(targets.get(name) ?? name, caller)
+    access.models.length === 0 || allows(access, [fullName, ...names().byTarget.get(fullName) ?? []])
+  const mayNamed = (name: string, caller: Caller) => may(names().targets.get(name) ?? name, caller)
 
   return {
     resolve: (name, caller) =>
@@ -44,7 +41,7 @@ export const make = (catalog: Catalog["Type"]): Allowed => {
           return new ModelNotFound({
             requested,
             because,
-            available: available.filter((name) => may(name, caller)),
+            available: available.filter((name) => mayNamed(name, caller)),
             closest: closest.filter((name) => mayNamed(name, caller))
           })
         }
@@ -62,4 +59,17 @@ export const make = (catalog: Catalog["Type"]): Allowed => {
       }
     }
   }
+}
+
+// -- internals ---------------------------------------------------------------
+
+/** What other names lead where, and by which other names each model may be called. */
+const namesOf = ({ aliases, models }: Catalog["Type"]) => {
+  const targets = new Map([
+    ...models.flatMap(({ aliases, id }) => aliases.map((alias) => [alias, id] as const)),
+    ...aliases
+  ])
+  const byTarget = new Map<string, Array<string>>()
+  for (const [alias, target] of targets) byTarget.set(target, [...byTarget.get(target) ?? [], alias])
+  return { models, targets, byTarget }
 }

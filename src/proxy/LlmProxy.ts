@@ -208,7 +208,7 @@ export class LlmProxy extends Context.Tag("vibectl/proxy/LlmProxy")<LlmProxy, {
         Stream.unwrapScoped(Effect.map(open(request, caller), untilMetrics))
 
       const serverInfo = (caller: Caller) =>
-        Effect.map(limits.inform(caller), (): ServerInfo => ({
+        Effect.map(Effect.zipLeft(limits.inform(caller), catalog.listed), (): ServerInfo => ({
           name: serverName,
           version: packageVersion,
           ...allowed.listing(caller),

@@ -10,26 +10,31 @@ import * as Prices from "../models/Prices.js"
 
 /** The models that the configuration names. The idle connections of their providers are closed with the scope. */
 export const make = (
-  { fallbacks, model_aliases, prices, providers, server }: Settings
+  settings: Settings
 ): Effect.Effect<Catalog.Catalog["Type"], Catalog.CatalogInvalid, Scope.Scope> =>
-  Effect.flatMap(
-    Effect.forEach(Object.entries(providers), ([name, settings]) => Kinds.make(settings.kind, options(name, settings))),
-    (providers) =>
-      Catalog.make({
-        providers,
-        aliases: new Map(Object.entries(model_aliases)),
-        fallbacks: new Map(Object.entries(fallbacks)),
-        defaultModel: server.default_model,
-        prices: Prices.make(prices)
-      })
-  )
+  Effect.flatMap(optionsOf(settings), Catalog.make)
 
+/** The same for a server that runs: with what the endpoints list themselves. */
 export const catalog: Layer.Layer<Catalog.Catalog, Catalog.CatalogInvalid, ServerConfig> = Layer.scoped(
   Catalog.Catalog,
-  Effect.flatMap(ServerConfig, make)
+  Effect.flatMap(ServerConfig, (settings) => Effect.flatMap(optionsOf(settings), Catalog.following))
 )
 
 // -- internals ---------------------------------------------------------------
+
+const optionsOf = (
+  { fallbacks, model_aliases, prices, providers, server }: Settings
+): Effect.Effect<Catalog.Options, never, Scope.Scope> =>
+  Effect.map(
+    Effect.forEach(Object.entries(providers), ([name, settings]) => Kinds.make(settings.kind, options(name, settings))),
+    (providers) => ({
+      providers,
+      aliases: new Map(Object.entries(model_aliases)),
+      fallbacks: new Map(Object.entries(fallbacks)),
+      defaultModel: server.default_model,
+      prices: Prices.make(prices)
+    })
+  )
 
 const seconds = (count: number | undefined) => count === undefined ? undefined : Duration.seconds(count)
 

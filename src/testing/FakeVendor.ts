@@ -126,6 +126,8 @@ const listen = (port: number, counts: Counting, unreachable: string) =>
     let standard: Behaviour = {}
 
     const server = Http.createServer((request, response) => {
+      // It lists no models, and being asked for them is no call.
+      if (request.method === "GET") return void response.writeHead(404).end()
       counts.open += 1
       let seen: Seen | undefined
       response.once("close", () => {

@@ -70,7 +70,9 @@ describe("the four commands of the README, in an empty home directory", () => {
 
   it("work with an OpenAI-compatible endpoint, whose key stays on the server", async () => {
     const variables = { OPENAI_API_KEY: "sk-canary-0123456789", OPENAI_BASE_URL: `${vendor.url}/v1` }
-    const { server } = await setUp(variables, "--log-level debug --model openai/any-model")
+    // The README's line, without a model: the endpoint's own list has one.
+    const { configured, server } = await setUp(variables, "--log-level debug")
+    assert.include(configured.stdout, "openai/any-model")
     const asked = await home.sh("vibectl vibe \"explain kubernetes pods\"")
     assert.strictEqual(asked.code, 0, asked.stderr)
     assert.strictEqual(asked.stdout, "A pod is a group of containers.\n")
@@ -128,6 +130,9 @@ const vendor = {
   seen: [] as Array<{ readonly authorization: string | undefined; readonly body: unknown }>
 }
 const endpoint = Http.createServer((request, response) => {
+  if (request.method === "GET") {
+    return void response.end(JSON.stringify({ data: [{ id: "text-embedding-any" }, { id: "any-model" }] }))
+  }
   let text = ""
   request.on("data", (piece: Buffer) => {
     text += piece.toString()

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Deferred, Effect, Fiber, TestClock } from "effect"
 import * as Catalog from "../../src/models/Catalog.js"
 import type { ModelSpec, Provider } from "../../src/models/Provider.js"
 import * as FakeProvider from "../../src/testing/FakeProvider.js"
@@ -61,7 +61,10 @@ describe("Catalog.resolve", () => {
         assert.strictEqual(error.reason, "MODEL_NOT_FOUND")
         assert.match(error.summary, summary)
         assert.match(error.remedy, remedy)
-        assert.include(error.remedy, "openai/gpt-4o, ollama/llama3.1, ollama/meta/llama-4, groq/llama3.1, groq/qwen")
+        assert.include(
+          error.remedy,
+          "openai/gpt-4o, openai/gpt-4, ollama/llama3.1, ollama/meta/llama-4, groq/llama3.1, groq/qwen, fast, gpt-4, qwen"
+        )
       }))
   }
 
@@ -131,5 +134,56 @@ describe("Catalog", () => {
         fallbacks: new Map([["qwen", ["groq/qwne"]]])
       }))
       assert.match(error.message, /fallbacks of 'qwen'/)
+    }))
+})
+
+describe("Catalog.following", () => {
+  const local = (list: Provider["list"]) => provider("local", [], { open: true, defaultModel: undefined, list })
+  const following = (list: Provider["list"], more: Partial<Catalog.Options> = {}) =>
+    Catalog.following({ providers: [local(list)], aliases: new Map(), defaultModel: undefined, ...more })
+
+  it.scoped("takes the models and a default from the endpoint's own list, and a call without a model waits for it", () =>
+    Effect.gen(function*() {
+      const answer = yield* Deferred.make<ReadonlyArray<string>>()
+      const catalog = yield* following(Deferred.await(answer))
+      assert.deepStrictEqual(catalog.models, [])
+      assert.strictEqual((yield* catalog.resolve("local/any")).fullName, "local/any", "does not wait for the list")
+      const asked = yield* Effect.fork(catalog.resolve(undefined))
+      yield* Deferred.succeed(answer, ["nomic-embed-text", "llama3.1:8b", "qwen3"])
+      assert.strictEqual((yield* Fiber.join(asked)).fullName, "local/llama3.1:8b", "no model of embeddings")
+      assert.deepStrictEqual(
+        catalog.models.map(({ id }) => id),
+        ["local/nomic-embed-text", "local/llama3.1:8b", "local/qwen3"]
+      )
+      assert.strictEqual(catalog.defaultModel, "local/llama3.1:8b")
+      assert.strictEqual((yield* catalog.resolve("qwen3")).fullName, "local/qwen3")
+      assert.strictEqual((yield* catalog.resolve("local/unlisted")).fullName, "local/unlisted")
+    }))
+
+  it.scoped("keeps the default that is configured", () =>
+    Effect.gen(function*() {
+      const catalog = yield* following(Effect.succeed(["other"]), { defaultModel: "local/mine" })
+      yield* catalog.listed
+      assert.strictEqual(catalog.defaultModel, "local/mine")
+      assert.strictEqual((yield* catalog.resolve("")).fullName, "local/mine")
+    }))
+
+  it.scoped("asks an endpoint that does not answer again every half a minute, and no call waits for it then", () =>
+    Effect.gen(function*() {
+      let asked = 0
+      const catalog = yield* following(Effect.suspend(() =>
+        ++asked < 3
+          ? Effect.fail({ _tag: "NotListed" as const, problem: "HTTP 503" })
+          : Effect.succeed(["late"])
+      ))
+      yield* catalog.listed
+      assert.strictEqual((yield* Effect.flip(catalog.resolve(undefined))).reason, "NO_MODEL")
+      assert.strictEqual(asked, 1)
+      yield* TestClock.adjust("30 seconds")
+      assert.deepStrictEqual([asked, catalog.models.length], [2, 0])
+      yield* TestClock.adjust("30 seconds")
+      assert.strictEqual((yield* catalog.resolve(undefined)).fullName, "local/late")
+      yield* TestClock.adjust("1 hour")
+      assert.strictEqual(asked, 3)
     }))
 })

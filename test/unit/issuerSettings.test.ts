@@ -19,7 +19,7 @@ const problem = (issuers: object) =>
     Effect.gen(function*() {
       yield* files.makeDirectory(Path.dirname(file), { recursive: true })
       yield* files.writeFileString(file, JSON.stringify({ auth: { issuers } }))
-      return (yield* execute("config", "validate")).error
+      return (yield* execute("config", "show")).error
     })
   )
 
