@@ -8,6 +8,7 @@
  */
 import { Data, type Duration } from "effect"
 import type { LimitExceeded, LimitsUnavailable } from "./LimitErrors.js"
+import * as Span from "./Span.js"
 
 export { LimitExceeded, LimitsUnavailable, type LimitType } from "./LimitErrors.js"
 
@@ -178,7 +179,9 @@ export class ProviderFailure extends Data.TaggedError("ProviderFailure")<{
     return `The provider '${this.provider}' ${providerFacts[this.reason].summary}${detail}.`
   }
   get remedy() {
-    return providerFacts[this.reason].remedy
+    return this.retryAfter === undefined || this.reason === "PROVIDER_REJECTED"
+      ? providerFacts[this.reason].remedy
+      : `Try again in ${Span.inWords(this.retryAfter)}, or use another model.`
   }
   override get message() {
     return sentence(this)

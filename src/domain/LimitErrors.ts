@@ -2,6 +2,7 @@
  * Failures of limits, a part of the algebra in `Errors.ts`.
  */
 import { Data, type Duration } from "effect"
+import * as Span from "./Span.js"
 
 /** What was limited, as the trailer `limit-type` and the metrics say it. */
 export type LimitType =
@@ -23,13 +24,21 @@ export class LimitExceeded extends Data.TaggedError("LimitExceeded")<{
   readonly name: string
   /** What is limited, e.g. `60 requests per minute`. */
   readonly limit: string
+  /** What this one request sets aside, e.g. `1,486 tokens`, where that alone is more than the limit. */
+  readonly setsAside?: string | undefined
   readonly retryAfter: Duration.Duration
 }> {
   get summary() {
-    return `${scopes[this.scope]}'${this.name}' reached its limit of ${this.limit}.`
+    const who = `${scopes[this.scope]}'${this.name}'`
+    return this.setsAside === undefined
+      ? `${who} reached its limit of ${this.limit}.`
+      : `This request sets aside ${this.setsAside}, and ${who} may use ${this.limit}.`
   }
   get remedy() {
-    return "Wait as long as the retry delay says, or ask the operator of the server for a higher limit."
+    const ask = "ask the operator of the server for a higher limit"
+    return this.setsAside === undefined
+      ? `Try again ${moments[this.type]} ${Span.inWords(this.retryAfter)}, or ${ask}.`
+      : `Waiting does not help: send less text, or ${ask}.`
   }
   override get message() {
     return `${this.summary} ${this.remedy}`
@@ -51,6 +60,17 @@ export class LimitsUnavailable extends Data.TaggedError("LimitsUnavailable")<{ r
 }
 
 // -- internals ---------------------------------------------------------------
+
+/** When there is room again; the days and months of quotas begin at 00:00 UTC. */
+const moments: Record<LimitType, string> = {
+  rpm: "in",
+  tpm: "in",
+  concurrency: "when one of the calls has ended, or in",
+  tokens_per_day: "at 00:00 UTC, in",
+  usd_per_day: "at 00:00 UTC, in",
+  tokens_per_month: "on the 1st at 00:00 UTC, in",
+  usd_per_month: "on the 1st at 00:00 UTC, in"
+}
 
 const scopes: Record<LimitExceeded["scope"], string> = {
   subject: "",

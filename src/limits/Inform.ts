@@ -1,6 +1,6 @@
 /**
- * Requests that cost no model: a caller has as many of them per minute as of
- * those that do, counted apart.
+ * Requests that cost no model. A client asks for versions and models beside each call that does, so there may be four
+ * times as many of them per minute, and at least 60; they are counted apart.
  */
 import { Effect } from "effect"
 import { unlimited } from "../domain/Limits.js"
@@ -22,7 +22,9 @@ export const make = (): Inform => {
       scope,
       name,
       key,
-      limits: Object.assign({}, unlimited, { maxRequestsPerMinute })
+      limits: Object.assign({}, unlimited, {
+        maxRequestsPerMinute: maxRequestsPerMinute === undefined ? undefined : Math.max(60, 4 * maxRequestsPerMinute)
+      })
     }))
     known.set(bounds, made)
     return made

@@ -108,7 +108,7 @@ export const make = (options: Options, store: Store["Type"]): Effect.Effect<Limi
         })
       return Effect.uninterruptible(Effect.matchEffect(line.pass(ask, until), {
         onSuccess: (found): Effect.Effect<Ask, LimitExceeded | LimitsUnavailable> =>
-          Either.isRight(found) ? taken(found.right) : exceeded(found.left),
+          Either.isRight(found) ? taken(found.right) : exceeded(found.left, ask),
         onFailure: (failure) => Effect.flatMap(unavailable(options.onUnavailable, failure, warning, ask), taken)
       }))
     }
