@@ -15,6 +15,7 @@ const rank: Record<string, number> = {
   redaction: 1,
   kubectl: 1,
   audit: 2,
+  commandline: 2,
   auth: 2,
   models: 2,
   tls: 2,

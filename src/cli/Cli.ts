@@ -1,9 +1,12 @@
 /**
  * The `vibectl` command line.
  */
-import { CliConfig, Command } from "@effect/cli"
+import { Command } from "@effect/cli"
 import { Effect } from "effect"
-import { packageVersion } from "../domain/PackageVersion.js"
+import * as NodePath from "node:path"
+import * as CommandTree from "../commandline/CommandTree.js"
+import type { Screen } from "../commandline/Help.js"
+import * as Run from "../commandline/Run.js"
 import { Output } from "../terminal/Output.js"
 import { audit } from "./commands/audit.js"
 import * as Completions from "./commands/completions.js"
@@ -15,9 +18,6 @@ import { disable, list, remove, url, use } from "./commands/profiles.js"
 import { status } from "./commands/status.js"
 import { test } from "./commands/test.js"
 import { vibe } from "./commands/vibe.js"
-import * as CommandTree from "./CommandTree.js"
-import * as Help from "./Help.js"
-import * as Typed from "./Typed.js"
 
 const setupProxy = Command.make("setup-proxy").pipe(
   Command.withDescription("Which server to use, and how"),
@@ -25,27 +25,28 @@ const setupProxy = Command.make("setup-proxy").pipe(
 )
 
 /** All of its commands. */
-export const tree = (): CommandTree.Tree => CommandTree.of(vibectl)
+export const tree = (): CommandTree.Tree => CommandTree.ofProgram(vibectl)
 
-const vibectl = Command.make("vibectl").pipe(
+/** The program with all of its commands. */
+export const vibectl = Command.make("vibectl").pipe(
   Command.withDescription("Puts a language model to work, through a vibectl server"),
   Command.withSubcommands([vibe, setupProxy, models, config, memory, audit, Completions.make(tree)])
 )
 
 /** Runs a command line as Node gives it: the runtime, the script, then what the user typed. */
-export const run = (argv: ReadonlyArray<string>) => {
-  const { argv: words, help, program } = Typed.of(argv, tree())
-  return help === undefined
-    ? Command.run(vibectl, { name: program, version: packageVersion })(words).pipe(
-      Effect.provide(CliConfig.layer({ showBuiltIns: false, showTypes: false }))
-    )
-    : Effect.flatMap(
-      Output,
-      ({ colour, columns = usualColumns, line }) => line(Help.render(help.tree, { typed: help.typed, columns, colour }))
-    )
-}
+export const run = ([, script = "", ...words]: ReadonlyArray<string>) =>
+  Run.run(vibectl, { ...calledBy(script), print })(words)
 
 // -- internals ---------------------------------------------------------------
+
+/** `kubectl vibe …` runs the program `kubectl-vibe`, and is `vibectl vibe …`. */
+const calledBy = (script: string) =>
+  /^kubectl[-_]vibe(?:\.[a-z]+)?$/.test(NodePath.basename(script))
+    ? { typed: ["kubectl", "vibe"], path: ["vibe"] }
+    : {}
+
+const print = (render: (screen: Screen) => string) =>
+  Effect.flatMap(Output, ({ colour, columns = usualColumns, line }) => line(render({ columns, colour })))
 
 /** Where there is no terminal. */
 const usualColumns = 80

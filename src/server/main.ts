@@ -17,7 +17,10 @@ const stopping = Signals.stopping()
 /** People read the log where stderr is a terminal. */
 const terminal = Effect.sync(() => process.stderr.isTTY)
 
-run(process.argv, terminal).pipe(
+/** Colours are taken out where they do not belong by the console below. */
+const screen = { columns: process.stdout.columns ?? 80, colour: true }
+
+run(process.argv, terminal, screen).pipe(
   Program.explained,
   Effect.provide(
     Layer.provideMerge(

@@ -1,7 +1,6 @@
 /**
  * How a program ends: what it says of a failure, and its exit code.
  */
-import * as ValidationError from "@effect/cli/ValidationError"
 import { makeRunMain, type Teardown } from "@effect/platform/Runtime"
 import { Cause, Console, Effect, Exit, Option } from "effect"
 import * as Failure from "./Failure.js"
@@ -12,8 +11,6 @@ export const explained = <A, E, R>(program: Effect.Effect<A, E, R>): Effect.Effe
   Effect.tapErrorCause(program, (cause) => {
     if (Cause.isInterruptedOnly(cause)) return Effect.void
     const failure = Option.getOrUndefined(Cause.failureOption(cause))
-    // The command line framework has said already what is wrong with the arguments.
-    if (ValidationError.isValidationError(failure)) return Effect.void
     const report = Failure.report(failure)
     if (report === undefined) return Console.error(`Error: this is a bug in vibectl.\n${Cause.pretty(cause)}`)
     return Effect.flatMap(
@@ -27,7 +24,6 @@ export const teardown = (interrupted: number): Teardown => (exit, onExit) => {
   if (Exit.isSuccess(exit)) return onExit(0)
   if (Cause.isInterruptedOnly(exit.cause)) return onExit(interrupted)
   const failure = Option.getOrUndefined(Cause.failureOption(exit.cause))
-  if (ValidationError.isValidationError(failure)) return onExit(Failure.exitCodes.usage)
   return onExit(Failure.report(failure)?.exitCode ?? Failure.exitCodes.failure)
 }
 

@@ -1,9 +1,11 @@
 /**
  * Commands of a program, in this process, in a configuration directory of their own.
  */
+import type { Command } from "@effect/cli"
 import { FileSystem } from "@effect/platform"
 import { NodeContext } from "@effect/platform-node"
 import { Console, Effect, Layer } from "effect"
+import * as Run from "../../src/commandline/Run.js"
 import { Env } from "../../src/config/Environment.js"
 
 export interface Executed {
@@ -12,6 +14,11 @@ export interface Executed {
   /** The failure's message; undefined for a command that succeeded. */
   readonly error: string | undefined
 }
+
+/** One command, as the only one of its program. */
+export const program =
+  <Name extends string, R, E, A>(command: Command.Command<Name, R, E, A>) => ([, , ...words]: ReadonlyArray<string>) =>
+    Run.run(command, { print: (render) => Console.log(render({ columns: 80, colour: false })) })(words)
 
 /** Runs `run` with these words, as typed after the program's name. */
 export const executor = <E, R>(run: (argv: ReadonlyArray<string>) => Effect.Effect<void, E, R>) =>

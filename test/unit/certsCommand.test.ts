@@ -1,4 +1,3 @@
-import { Command } from "@effect/cli"
 import { FileSystem } from "@effect/platform"
 import { NodeContext } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
@@ -11,8 +10,9 @@ import * as Certs from "../../src/server/commands/certs.js"
 import * as Failure from "../../src/terminal/Failure.js"
 import * as Facts from "../../src/tls/Facts.js"
 import * as Pair from "../../src/tls/Pair.js"
+import * as Commands from "../support/Commands.js"
 
-const run = Command.run(Certs.make(["demo"]), { name: "t", version: "0" })
+const run = Commands.program(Certs.make(["demo"]))
 
 interface Operator {
   readonly directory: string

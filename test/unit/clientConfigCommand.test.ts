@@ -64,7 +64,7 @@ describe("vibectl config get", () => {
       assert.include(yield* says("proxy.profiles.wrok.jwt_path"), "vibectl setup-proxy configure NAME URL")
       assert.include(yield* says("assistant"), "is a section")
       assert.include(yield* says("proxy.profiles.a.b"), "proxy.profiles.a.b.security.audit_logging")
-      assert.include(yield* says(""), "There is no setting \"\"")
+      assert.include(yield* says(""), "KEY of `vibectl config get` is empty.")
       assert.notInclude(yield* says("a\u001b[2J"), "\u001b")
     }).pipe(Effect.provide(NodeContext.layer)))
 
@@ -139,7 +139,7 @@ describe("vibectl config set", () => {
         ["assistant.allow_verbs", "rollout restart now", "expected a kubectl verb in lower case"],
         ["assistant.kubectl", "bin/kubectl", "expected the name of a program on PATH, or its absolute path"],
         ["assistant.show_kubectl", "yes", "expected true or false"],
-        ["assistant.model", "", "expected text"],
+        ["assistant.model", "", "VALUE of `vibectl config set` is empty"],
         ["proxy.profiles.work.security.confirmation_mode", "none", "assistant.allow_verbs"],
         ["proxy.profiles.work.client_cert_path", "/c", "client_key_path: it is missing"],
         ["proxy.profiles.new.jwt_path", "/t", "vibectl setup-proxy configure NAME URL"]

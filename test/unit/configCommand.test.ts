@@ -1,11 +1,10 @@
-import { Command } from "@effect/cli"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as Config from "../../src/server/commands/config.js"
 import * as Commands from "../support/Commands.js"
 
 const canary = "sk-canary-0123456789"
-const run = Command.run(Config.make(["openai", "anthropic", "demo"]), { name: "t", version: "0" })
+const run = Commands.program(Config.make(["openai", "anthropic", "demo"]))
 
 const execute = Commands.executor(run)
 

@@ -130,7 +130,7 @@ describe("help", () => {
       for (const word of ["--dryrun", "-n", "--max-step=3"]) {
         const { failed } = yield* type("vibe", "delete", "all", word)
         assert.strictEqual(failed?.exitCode, 2)
-        assert.include(failed?.lines, `${word.split("=")[0]} is no option of vibe.`)
+        assert.include(failed?.lines, `Unknown option ${word.split("=")[0]} of \`vibectl vibe\`.`)
       }
       for (const request of [["what does --watch do"], ["what is -1"], ["a - b"]]) {
         assert.include((yield* type("vibe", ...request)).failed?.lines, "No server is configured yet")

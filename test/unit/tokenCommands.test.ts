@@ -83,6 +83,32 @@ describe("generate-token", () => {
       })
     ))
 
+  it.effect("replaces no file unless it is told to, and writes one that its owner alone can read", () =>
+    Commands.inDirectory((config, files) =>
+      Effect.gen(function*() {
+        const file = `${Path.dirname(Path.dirname(config))}/t.jwt`
+        assert.isUndefined((yield* execute("generate-token", "ci", "--output", file)).error)
+        assert.strictEqual((yield* files.stat(file)).mode & 0o777, 0o600)
+        const first = yield* files.readFileString(file)
+        const log = `${Path.dirname(config)}/audit.jsonl`
+        const audited = yield* files.readFileString(log)
+        const refused = yield* execute("generate-token", "ci", "--output", file)
+        assert.strictEqual(
+          refused.error,
+          `The file ${file} exists already. Replace it with --force, or name another one.`
+        )
+        assert.strictEqual(yield* files.readFileString(file), first)
+        assert.strictEqual(yield* files.readFileString(log), audited, "no token was made")
+        yield* files.chmod(file, 0o644)
+        assert.isUndefined((yield* execute("generate-token", "ci", "--output", file, "--force")).error)
+        assert.notStrictEqual(yield* files.readFileString(file), first)
+        assert.strictEqual((yield* files.stat(file)).mode & 0o777, 0o600)
+        yield* files.symlink(`${file}.gone`, `${file}.link`)
+        assert.isDefined((yield* execute("generate-token", "ci", "--output", `${file}.link`)).error)
+        assert.isFalse(yield* files.exists(`${file}.gone`))
+      })
+    ))
+
   it.effect("refuses limits that are none, and names that no log can show", () =>
     home(() =>
       Effect.gen(function*() {

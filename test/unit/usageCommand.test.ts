@@ -1,4 +1,3 @@
-import { Command } from "@effect/cli"
 import { assert, describe, it } from "@effect/vitest"
 import { Console, Effect, FastCheck as fc, Layer, Logger, TestClock } from "effect"
 import { noCounts, Store, StoreUnavailable, type UsageRow } from "../../src/limits/Store.js"
@@ -62,7 +61,7 @@ const usage = (recorded: ReadonlyArray<UsageRow>) => {
       return recorded.filter(({ day }) => range.from <= day && day <= range.to)
     })
   )
-  const execute = Commands.executor(Command.run(Usage.make(["demo"], () => store), { name: "t", version: "0" }))
+  const execute = Commands.executor(Commands.program(Usage.make(["demo"], () => store)))
   const type = (...words: ReadonlyArray<string>) =>
     Effect.zipRight(
       TestClock.setTime(Date.parse("2026-11-26T23:59:59Z")),
@@ -185,7 +184,7 @@ describe("usage", () => {
   it.effect("explains a store that cannot be read", () =>
     Effect.gen(function*() {
       const broken = new StoreUnavailable({ store: "Redis at redis.example:6379", cause: "no answer" })
-      const run = Command.run(Usage.make(["demo"], () => storeWith(() => broken)), { name: "t", version: "0" })
+      const run = Commands.program(Usage.make(["demo"], () => storeWith(() => broken)))
       const error = yield* Commands.inDirectory(() => Effect.flip(run(["node", "t"])))
       const report = Failure.report(error)
       assert.strictEqual(report?.exitCode, 5)
@@ -199,7 +198,7 @@ describe("usage", () => {
     Effect.gen(function*() {
       const talkative = storeWith(() => Effect.as(Effect.zipRight(Effect.logWarning("hm"), Effect.logError("oh")), []))
       const store = Layer.tap(talkative, () => Effect.logError("ah"))
-      const run = Command.run(Usage.make(["demo"], () => store), { name: "t", version: "0" })
+      const run = Commands.program(Usage.make(["demo"], () => store))
       const [stdout, stderr]: [Array<string>, Array<string>] = [[], []]
       const into = (stream: Array<string>) => (...texts: ReadonlyArray<unknown>) => void stream.push(texts.join(" "))
       const [log, error] = [into(stdout), into(stderr)]

@@ -6,11 +6,11 @@ import { DateTime, Effect, Option } from "effect"
 import { encode, type Line } from "../../assistant/AuditEntry.js"
 import * as AuditLog from "../../assistant/AuditLog.js"
 import * as AuditTrail from "../../assistant/AuditTrail.js"
+import * as Values from "../../commandline/Values.js"
 import { ClientConfig } from "../../config/ClientConfig.js"
 import { isProfileName, type Profile, ProfileNotFound } from "../../config/ClientSettings.js"
 import { Output } from "../../terminal/Output.js"
 import * as Table from "../../terminal/Table.js"
-import { UsageInvalid } from "../../terminal/UsageInvalid.js"
 import * as AuditTable from "../AuditTable.js"
 import * as Target from "../Target.js"
 import { output } from "./options.js"
@@ -21,7 +21,7 @@ const profile = Options.text("profile").pipe(
   Options.optional
 )
 
-const tail = Options.integer("tail").pipe(
+const tail = Values.wholeNumber("tail", 1).pipe(
   Options.withPseudoName("N"),
   Options.withDescription("Only the last N entries"),
   Options.optional
@@ -102,15 +102,8 @@ const logOf = (name: string | undefined) =>
 
 const trailOf = (input: { readonly profile: Option.Option<string>; readonly tail: Option.Option<number> }) =>
   Effect.gen(function*() {
-    const most = Option.getOrUndefined(input.tail)
-    if (most !== undefined && most < 1) {
-      return yield* new UsageInvalid({
-        summary: `--tail ${most} is not a number of entries.`,
-        remedy: "Give a whole number above 0, e.g. --tail 20."
-      })
-    }
     const { file } = yield* logOf(Option.getOrUndefined(input.profile))
-    const trail = yield* AuditTrail.read(file, most)
+    const trail = yield* AuditTrail.read(file, Option.getOrUndefined(input.tail))
     if (trail.damaged > 0) {
       const lines = trail.damaged === 1 ? "1 damaged line is" : `${trail.damaged} damaged lines are`
       yield* (yield* Output).note(`Warning: ${lines} left out.`)

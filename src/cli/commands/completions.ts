@@ -5,11 +5,11 @@
  */
 import { Args, Command } from "@effect/cli"
 import { Effect } from "effect"
+import type { Tree } from "../../commandline/CommandTree.js"
 import { ClientConfig } from "../../config/ClientConfig.js"
 import * as ClientKey from "../../config/ClientKey.js"
 import { Output } from "../../terminal/Output.js"
 import { UsageInvalid } from "../../terminal/UsageInvalid.js"
-import type { Tree } from "../CommandTree.js"
 import { fish } from "../completions/Fish.js"
 import { bash, zsh } from "../completions/Posix.js"
 import { places, shells } from "../completions/Words.js"

@@ -22,7 +22,7 @@ import * as Target from "../Target.js"
 export const configure = Command.make("configure", {
   words: Args.text({ name: "[PROFILE] URL" }).pipe(
     Args.withDescription("The profile's name (default: default), and vibectl-server://TOKEN@HOST:PORT"),
-    Args.repeated
+    Args.between(1, 2)
   ),
   caBundle: Options.text("ca-bundle").pipe(
     Options.withPseudoName("FILE"),
@@ -42,7 +42,7 @@ export const configure = Command.make("configure", {
   noTest: Options.boolean("no-test").pipe(Options.withDescription("Store the profile without asking the server"))
 }, (input) =>
   Effect.scoped(Effect.gen(function*() {
-    const [name, text] = yield* wordsOf(input.words)
+    const [name, text] = namedUrl(input.words)
     const url = yield* ProxyUrl.parse(text)
     const output = yield* Output
     const config = yield* ClientConfig
@@ -86,17 +86,8 @@ export const configure = Command.make("configure", {
 
 // -- internals ---------------------------------------------------------------
 
-const wordsOf = (words: ReadonlyArray<string>): Effect.Effect<readonly [string, string], UsageInvalid> => {
-  const [first, second, ...rest] = words
-  if (first === undefined || rest.length > 0) {
-    return new UsageInvalid({
-      summary:
-        `\`configure\` takes a URL, with or without the name of a profile before it; it was given ${words.length} words.`,
-      remedy: "Example: vibectl setup-proxy configure vibectl-server://TOKEN@llm.example.com:50051"
-    })
-  }
-  return Effect.succeed(second === undefined ? ["default", first] : [first, second])
-}
+const namedUrl = ([first = "", second]: ReadonlyArray<string>): readonly [name: string, url: string] =>
+  second === undefined ? ["default", first] : [first, second]
 
 /** Undefined when neither is given. */
 const clientFilesOf = (

@@ -22,7 +22,7 @@ const show = Command.make("show", {}, () =>
 const set = Command.make("set", {
   words: Args.text({ name: "TEXT" }).pipe(
     Args.withDescription("The whole of the new memory; - reads it from stdin"),
-    Args.repeated
+    Args.atLeast(1)
   )
 }, ({ words }) =>
   Effect.gen(function*() {

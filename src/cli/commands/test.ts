@@ -3,6 +3,7 @@
  */
 import { Args, Command, Options } from "@effect/cli"
 import { Duration, Effect, Option } from "effect"
+import * as Values from "../../commandline/Values.js"
 import { ClientConfig } from "../../config/ClientConfig.js"
 import * as ProxyUrl from "../../domain/ProxyUrl.js"
 import { Output } from "../../terminal/Output.js"
@@ -17,7 +18,7 @@ export const test = Command.make("test", {
     Args.withDescription("The server to ask, instead of the active profile's"),
     Args.optional
   ),
-  timeout: Options.float("timeout").pipe(
+  timeout: Values.amount("timeout", 86_400).pipe(
     Options.withPseudoName("SECONDS"),
     Options.withDescription("How long to wait for the answer (default 10)"),
     Options.optional
@@ -28,10 +29,10 @@ export const test = Command.make("test", {
   Effect.scoped(Effect.gen(function*() {
     const screen = yield* Output
     const seconds = Option.getOrUndefined(input.timeout)
-    if (seconds !== undefined && !(seconds > 0)) {
+    if (Option.isSome(input.url) && Option.isSome(input.proxy)) {
       return yield* new UsageInvalid({
-        summary: `--timeout ${seconds} is not a time to wait.`,
-        remedy: "Give a number of seconds above 0, e.g. --timeout 30."
+        summary: "A URL and --proxy name a server each.",
+        remedy: "Leave one of them out."
       })
     }
     const options = yield* Option.match(input.url, {

@@ -6,6 +6,7 @@
 import { Args, Command, Options } from "@effect/cli"
 import { Duration, Effect, Option } from "effect"
 import * as Vibe from "../../assistant/Vibe.js"
+import * as Values from "../../commandline/Values.js"
 import { nearest } from "../../domain/Nearest.js"
 import * as Kubectl from "../../kubectl/Kubectl.js"
 import * as Verbs from "../../kubectl/Verbs.js"
@@ -19,7 +20,7 @@ import { output, proxy, toggle } from "./options.js"
 export const vibe = Command.make("vibe", {
   request: Args.text({ name: "request" }).pipe(
     Args.withDescription("What to do or to answer, with or without quotes"),
-    Args.repeated
+    Args.atLeast(1)
   ),
   mode: Options.choice("mode", ["manual", "semiauto", "auto"]).pipe(
     Options.withDescription(
@@ -40,7 +41,7 @@ export const vibe = Command.make("vibe", {
   dryRun: Options.boolean("dry-run").pipe(
     Options.withDescription("Print the first command that would run, and run nothing")
   ),
-  maxSteps: Options.integer("max-steps").pipe(
+  maxSteps: Values.wholeNumber("max-steps", 1, 100).pipe(
     Options.withPseudoName("N"),
     Options.withDescription("How many steps the model may take"),
     Options.optional
@@ -50,23 +51,8 @@ export const vibe = Command.make("vibe", {
 }, (input) =>
   Effect.scoped(Effect.gen(function*() {
     const request = input.request.join(" ").trim()
-    if (request === "") {
-      return yield* new UsageInvalid({
-        summary: "The request is empty.",
-        remedy: "Say what you want, e.g. `vibectl vibe \"explain kubernetes pods\"`."
-      })
-    }
-    const mistyped = input.request.find((word) => /^--?[a-z][\w-]*(?:=|$)/i.test(word))
-    if (mistyped !== undefined) return yield* notAnOption(mistyped)
     const target = yield* Target.profile(Option.getOrUndefined(input.proxy))
     const { profile, settings: { assistant } } = target
-    const maxSteps = Option.getOrElse(input.maxSteps, () => assistant.max_steps)
-    if (maxSteps < 1 || maxSteps > 100) {
-      return yield* new UsageInvalid({
-        summary: `--max-steps ${maxSteps} is not between 1 and 100.`,
-        remedy: "Give a whole number from 1 to 100."
-      })
-    }
     const stranger = assistant.allow_verbs.find((verb) => !Verbs.isVerb(verb))
     if (stranger !== undefined) return yield* notAVerb(stranger)
     const options = yield* Target.ofProfile(target)
@@ -95,19 +81,12 @@ export const vibe = Command.make("vibe", {
       yes: input.yes,
       dryRun: input.dryRun,
       confirmOnce: profile.security.confirmation_mode === "per-session",
-      maxSteps,
+      maxSteps: Option.getOrElse(input.maxSteps, () => assistant.max_steps),
       timeout: Duration.seconds(assistant.kubectl_timeout_seconds)
     })
   }))).pipe(Command.withDescription("Ask, or have something done on a cluster, and read the answer as it is produced"))
 
 // -- internals ---------------------------------------------------------------
-
-/** It would be taken for a word of the request, and what it asks for would not be done. */
-const notAnOption = (word: string) =>
-  new UsageInvalid({
-    summary: `${word.split("=")[0]} is no option of vibe.`,
-    remedy: "`vibectl vibe --help` lists them; a request that has such a word stands in quotes."
-  })
 
 const notAVerb = (name: string) => {
   const closest = nearest(name, Verbs.names())

@@ -1,7 +1,7 @@
 /**
  * What the completion scripts of all shells offer, and where.
  */
-import * as CommandTree from "../CommandTree.js"
+import * as CommandTree from "../../commandline/CommandTree.js"
 
 /** What can be offered: a fixed list, names that change, or files. */
 export type Offer =

@@ -17,6 +17,7 @@ import * as Shape from "../../config/Shape.js"
 import * as Show from "../../config/Show.js"
 import * as Template from "../../config/Template.js"
 import * as Table from "../../terminal/Table.js"
+import { UsageInvalid } from "../../terminal/UsageInvalid.js"
 import * as StartChecks from "../StartChecks.js"
 
 /** `kinds` are the kinds of providers that the server knows. */
@@ -88,6 +89,12 @@ const validate = (kinds: ReadonlyArray<string>) => {
   )
   return Command.make("validate", { positional, file }, (input) =>
     Effect.gen(function*() {
+      if (Option.isSome(input.positional) && Option.isSome(input.file)) {
+        return yield* new UsageInvalid({
+          summary: "FILE and --config name a file each.",
+          remedy: "Leave one of them out."
+        })
+      }
       const named = Option.getOrUndefined(Option.orElse(input.positional, () => input.file))
       const loaded = yield* ServerConfig.load({ file: named, kinds })
       const settings = yield* resolveSecrets(loaded)

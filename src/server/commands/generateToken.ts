@@ -5,6 +5,7 @@
  * Prints the bare token on stdout and nothing else, so that `$(…)` works.
  */
 import { Args, Command, Options } from "@effect/cli"
+import { FileSystem } from "@effect/platform"
 import type { PlatformError } from "@effect/platform/Error"
 import { Console, Data, DateTime, Effect, Option, Redacted } from "effect"
 import { Audit } from "../../audit/Audit.js"
@@ -14,6 +15,7 @@ import * as Revocations from "../../auth/Revocations.js"
 import * as SigningKey from "../../auth/SigningKey.js"
 import * as Tokens from "../../auth/Tokens.js"
 import * as Trust from "../../auth/Trust.js"
+import * as Values from "../../commandline/Values.js"
 import * as Files from "../../config/Files.js"
 import { ServerConfig } from "../../config/ServerConfig.js"
 import type { AccessSection } from "../../config/ServerSettings.js"
@@ -26,21 +28,30 @@ import { config, settings } from "./options.js"
 export const make = (kinds: ReadonlyArray<string>) =>
   Command.make(
     "generate-token",
-    { subject, expiresIn, ...grantOptions, output, config },
+    { subject, expiresIn, ...grantOptions, output, force, config },
     (input) =>
       Effect.gen(function*() {
         const lifetime = yield* Lifetime.parse(input.expiresIn)
         const grants = grantsOf(input)
         const { access, server } = yield* ServerConfig
+        const file = Option.getOrUndefined(input.output)
+        // Before a token is made, and is in the audit log.
+        if (file !== undefined && !input.force && (yield* isTaken(file))) return yield* exists(file)
         const keyring = yield* Keyring.load(SigningKey.optionsOf(server))
         const revocations = yield* Revocations.load
         const tokens = Tokens.trusting(Trust.fixed(keyring, revocations))
         const text = Redacted.value(yield* tokens.issue(input.subject, lifetime, grants))
         yield* Effect.flatMap(Audit, ({ record }) => record(issued(text, input.subject, grants)))
         yield* Effect.forEach(doubts(access, revocations, input.subject, grants), Console.error, { discard: true })
-        if (Option.isNone(input.output)) return yield* Console.log(text)
-        const file = input.output.value
-        yield* Effect.mapError(Files.writePrivate(file, `${text}\n`), (error) => notWritten(file, error))
+        if (file === undefined) return yield* Console.log(text)
+        const content = `${text}\n`
+        const written = input.force
+          ? Effect.as(Files.writePrivate(file, content), content)
+          : Files.createPrivate(file, content)
+        // Another program may have made it since.
+        if ((yield* Effect.mapError(written, (error) => notWritten(file, error))) !== content) {
+          return yield* exists(file)
+        }
         yield* Console.error(`Token for ${input.subject}, good for ${input.expiresIn}, written to ${file}.`)
       }).pipe(Effect.provide(settings(kinds, input.config)))
   ).pipe(
@@ -72,18 +83,20 @@ const output = Options.text("output").pipe(
   Options.optional
 )
 
-const limit = (option: Options.Options<number>, what: string, description: string) =>
+const force = Options.boolean("force").pipe(Options.withDescription("Replace an existing file"))
+
+const limit = (option: Options.Options<number>, description: string) =>
   option.pipe(
-    Options.filterMap((value) => value > 0 ? Option.some(value) : Option.none(), `${what} above 0 is needed`),
     Options.withPseudoName("N"),
     Options.withDescription(`${description}; it cannot be more than the configuration gives the subject`),
     Options.optional
   )
 
-const count = (name: string, description: string) =>
-  limit(Options.integer(name), `--${name}: a whole number`, description)
+const count = (name: string, description: string) => limit(Values.wholeNumber(name, 1), description)
 
-const amount = (name: string, description: string) => limit(Options.float(name), `--${name}: a number`, description)
+const amount = (name: string, most: number, description: string) => limit(Values.amount(name, most), description)
+
+const mostDollars = 1_000_000
 
 const words = (name: string, pseudoName: string, description: string) =>
   Options.text(name).pipe(Options.withPseudoName(pseudoName), Options.withDescription(description), Options.repeated)
@@ -99,12 +112,12 @@ const grantOptions = {
   maxRpm: count("max-rpm", "Requests in any 60 seconds"),
   maxConcurrent: count("max-concurrent", "Requests at the same time"),
   maxInputLength: count("max-input-length", "Characters of one request"),
-  maxSeconds: amount("max-seconds", "Seconds that one answer may take"),
+  maxSeconds: amount("max-seconds", 86_400, "Seconds that one answer may take"),
   maxTpm: count("max-tpm", "Tokens, in and out, in any 60 seconds"),
   maxTokensPerDay: count("max-tokens-per-day", "Tokens, in and out, a day"),
   maxTokensPerMonth: count("max-tokens-per-month", "Tokens, in and out, a month"),
-  maxUsdPerDay: amount("max-usd-per-day", "US dollars a day"),
-  maxUsdPerMonth: amount("max-usd-per-month", "US dollars a month")
+  maxUsdPerDay: amount("max-usd-per-day", mostDollars, "US dollars a day"),
+  maxUsdPerMonth: amount("max-usd-per-month", mostDollars, "US dollars a month")
 }
 
 const grantsOf = (input: Command.Command.ParseConfig<typeof grantOptions>): Grants => ({
@@ -166,6 +179,17 @@ const doubts = (
       : []
   ]
 }
+
+const isTaken = (file: string) =>
+  Effect.flatMap(FileSystem.FileSystem, (files) => files.exists(file)).pipe(
+    Effect.mapError((error) => notWritten(file, error))
+  )
+
+const exists = (file: string) =>
+  new TokenNotWritten({
+    summary: `The file ${file} exists already.`,
+    remedy: "Replace it with --force, or name another one."
+  })
 
 const notWritten = (file: string, error: PlatformError) =>
   new TokenNotWritten({

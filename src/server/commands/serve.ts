@@ -3,9 +3,11 @@
  */
 import { Command, Options } from "@effect/cli"
 import { Effect, Layer, Option } from "effect"
+import * as Values from "../../commandline/Values.js"
 import { Env } from "../../config/Environment.js"
 import type { Flags } from "../../config/Load.js"
 import * as Config from "../../config/ServerConfig.js"
+import * as LogLevel from "../../telemetry/LogLevel.js"
 import * as Signals from "../Signals.js"
 import { variable } from "../workers/Messages.js"
 
@@ -54,9 +56,9 @@ const optional = <A>(option: Options.Options<A>, description: string) =>
 
 const options = {
   host: optional(Options.text("host"), "Address to listen on (default 127.0.0.1)"),
-  port: optional(Options.integer("port"), "TCP port (default 50051); 0 for any free one"),
+  port: optional(Values.wholeNumber("port", 0, 65_535), "TCP port (default 50051); 0 for any free one"),
   workers: optional(
-    Options.integer("workers"),
+    Values.wholeNumber("workers", 1, 128),
     "Processes that take calls on that port (default 1); more than one use more than one processor"
   ),
   config: optional(Options.text("config").pipe(Options.withPseudoName("FILE")), "The configuration file"),
@@ -64,7 +66,7 @@ const options = {
   noEnableAuth: Options.boolean("no-enable-auth").pipe(
     Options.withDescription("Anybody who reaches the port may call")
   ),
-  insecure: Options.boolean("insecure").pipe(Options.withDescription("Serve plaintext instead of TLS")),
+  insecure: optional(Values.flag("insecure"), "Serve plaintext instead of TLS"),
   tlsCert: optional(
     Options.text("tls-cert").pipe(Options.withPseudoName("FILE")),
     "PEM certificate with its chain (default: one of a private CA, made once)"
@@ -75,12 +77,15 @@ const options = {
     "PEM CAs of client certificates; with it, every client must have one"
   ),
   model: optional(Options.text("model"), "The model of callers who choose none: provider/model or an alias"),
-  logLevel: optional(Options.text("log-level"), "DEBUG, INFO (default), WARNING or ERROR"),
+  logLevel: optional(
+    Values.caseless("log-level", LogLevel.names).pipe(Options.withPseudoName("LEVEL")),
+    "DEBUG, INFO (default), WARNING or ERROR"
+  ),
   metricsPort: optional(
-    Options.integer("metrics-port"),
+    Values.wholeNumber("metrics-port", 0, 65_535),
     "TCP port of /metrics, /healthz and /readyz on this machine (default 9095, if it is free); 0 for none"
   ),
-  logFormat: optional(Options.text("log-format"), "pretty (default on a terminal) or json")
+  logFormat: optional(Options.choice("log-format", ["pretty", "json"]), "The log's form (default pretty on a terminal)")
 }
 
 type Input = Command.Command.ParseConfig<typeof options>
@@ -89,7 +94,7 @@ const flags = (input: Input): Flags => {
   const auth = input.noEnableAuth
     ? { flag: "--no-enable-auth", value: false }
     : { flag: "--enable-auth", value: input.enableAuth ? true : undefined }
-  const given = <A extends string | number>(flag: string, value: Option.Option<A>) => ({
+  const given = <A extends string | number | boolean>(flag: string, value: Option.Option<A>) => ({
     flag,
     value: Option.getOrUndefined(value)
   })
@@ -102,7 +107,7 @@ const flags = (input: Input): Flags => {
     ["server.metrics_port", given("--metrics-port", input.metricsPort)],
     ["server.log_level", given("--log-level", input.logLevel)],
     ["server.log_format", given("--log-format", input.logFormat)],
-    ["tls.enabled", { flag: "--insecure", value: input.insecure ? false : undefined }],
+    ["tls.enabled", given("--insecure", Option.map(input.insecure, (insecure) => !insecure))],
     ["tls.cert_file", given("--tls-cert", input.tlsCert)],
     ["tls.key_file", given("--tls-key", input.tlsKey)],
     ["tls.client_ca_file", given("--client-ca", input.clientCa)]

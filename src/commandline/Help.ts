@@ -4,23 +4,34 @@
 import * as Style from "../terminal/Style.js"
 import * as Width from "../terminal/Width.js"
 import * as Wrap from "../terminal/Wrap.js"
+import { helpNames, type Program, versions } from "./CommandLine.js"
 import * as CommandTree from "./CommandTree.js"
 
-export interface Options {
-  /** The words of the command as the user types them, the program first. */
-  readonly typed: ReadonlyArray<string>
+/** Where it is printed. */
+export interface Screen {
   readonly columns: number
   readonly colour: boolean
 }
 
-/** The text has no trailing newline. */
-export const render = (tree: CommandTree.Tree, { colour, columns, typed }: Options): string => {
+export interface Options extends Screen {
+  readonly program: Program
+}
+
+/** The text has no trailing newline; the path of the place has the words as the user types them. */
+export const render = ({ path, tree }: CommandTree.Place, { colour, columns, program }: Options): string => {
   const title = (text: string) => Style.apply(colour ? Style.bold : Style.none, text)
   const section = (name: string, rows: ReadonlyArray<Row>) =>
     rows.length === 0 ? [] : ["", title(name), ...table(rows, columns)]
-  const options = [...tree.options.map(optionRow), { left: "-h, --help", right: "Print this" }]
+  const isProgram = tree === program.tree
+  const alone = isProgram ? tree.children.find(({ name }) => name === program.alone) : undefined
+  const options = [
+    ...[...tree.options, ...alone?.options ?? []].map(optionRow),
+    row(helpNames, "Print this"),
+    ...(path.length === program.typed.length ? [row(versions, "Print the version")] : [])
+  ]
   return [
-    ...usage(tree, typed, columns),
+    ...(alone === undefined ? [] : usage(alone, path, columns)),
+    ...usage(tree, path, columns),
     "",
     ...Wrap.lines(tree.about, columns),
     ...section(
@@ -28,10 +39,7 @@ export const render = (tree: CommandTree.Tree, { colour, columns, typed }: Optio
       leaves(tree).map(({ path, tree }) => ({ left: path.slice(1).join(" "), right: tree.about }))
     ),
     ...section("ARGUMENTS", tree.args.map((arg) => ({ left: argument(arg), right: arg.about }))),
-    ...section(
-      "OPTIONS",
-      typed.length === 1 ? [...options, { left: "--version", right: "Print the version" }] : options
-    )
+    ...section("OPTIONS", options)
   ].join("\n")
 }
 
@@ -41,6 +49,10 @@ interface Row {
   readonly left: string
   readonly right: string
 }
+
+const row = (names: ReadonlyArray<string>, right: string): Row => ({ left: byLength(names).join(", "), right })
+
+const byLength = (names: ReadonlyArray<string>) => names.toSorted((one, other) => one.length - other.length)
 
 const usage = (tree: CommandTree.Tree, typed: ReadonlyArray<string>, columns: number): ReadonlyArray<string> =>
   Wrap.lines(
@@ -66,7 +78,7 @@ const argument = ({ isOptional, isRepeated, placeholder = "" }: CommandTree.Valu
 
 const optionRow = ({ about, choices, names, placeholder }: CommandTree.Value): Row => ({
   left: [
-    names.toSorted((one, other) => one.length - other.length).join(", "),
+    byLength(names).join(", "),
     ...(placeholder === undefined ? [] : [choices.length > 0 ? choices.join("|") : placeholder])
   ].join(" "),
   right: about
