@@ -28,6 +28,8 @@ export type Entry =
     readonly requestId: string
     readonly outcome: string
     readonly model: string | undefined
+    /** Why the answer ended; undefined where the server did not say. */
+    readonly finishReason: string | undefined
     readonly inputTokens: number | undefined
     readonly outputTokens: number | undefined
     readonly costUsd: number | undefined
@@ -69,6 +71,7 @@ export const Line = Schema.Union(
   line("response", {
     outcome: Schema.String,
     model: optional(Schema.String),
+    finish_reason: optional(Schema.String),
     input_tokens: optional(Schema.Number),
     output_tokens: optional(Schema.Number),
     cost_usd: optional(Schema.Number),
@@ -119,6 +122,7 @@ const lineOf = (entry: Entry, time: DateTime.Utc): Line => {
         event: "response",
         outcome: entry.outcome,
         model: entry.model,
+        finish_reason: entry.finishReason,
         input_tokens: entry.inputTokens,
         output_tokens: entry.outputTokens,
         cost_usd: entry.costUsd,

@@ -4,7 +4,7 @@
  */
 import { Cause, Clock, Effect, type Either, Option, Stream } from "effect"
 import type { ProxyClient } from "../client/ProxyClient.js"
-import type { AnswerEvent, Metrics } from "../domain/Answer.js"
+import type { AnswerEvent, FinishReason, Metrics } from "../domain/Answer.js"
 import type { ClientError } from "../domain/ClientErrors.js"
 import * as RequestId from "../proxy/RequestId.js"
 import type { Filter, Finding, Redactor } from "../redaction/Redactor.js"
@@ -88,12 +88,13 @@ export const ask = (
     })
     const outcome = yield* Effect.onExit(consume(face, events, reading, began), (exit) =>
       Effect.flatMap(Clock.currentTimeMillis, (now) => {
-        const { metrics, model } = reading.state
+        const { finishReason, metrics, model } = reading.state
         return audit.record({
           event: "response",
           requestId,
           outcome: exit._tag === "Success" ? "ok" : outcomeOf(exit.cause),
           model,
+          finishReason,
           inputTokens: metrics?.inputTokens,
           outputTokens: metrics?.outputTokens,
           costUsd: metrics?.costUsd,
@@ -112,6 +113,7 @@ interface State {
   reader: PlanReader.PlanReader
   restoring: Filter
   model: string | undefined
+  finishReason: FinishReason | undefined
   metrics: Metrics | undefined
   firstTokenMs: number | undefined
 }
@@ -119,7 +121,13 @@ interface State {
 /** Keeps what has come, and gives out what of it is to be shown. */
 const read = (face: Face, redactor: Redactor) => {
   const fresh = () => ({ raw: "", shown: "", reader: PlanReader.make(), restoring: redactor.restoring() })
-  const state: State = { ...fresh(), model: undefined, metrics: undefined, firstTokenMs: undefined }
+  const state: State = {
+    ...fresh(),
+    model: undefined,
+    finishReason: undefined,
+    metrics: undefined,
+    firstTokenMs: undefined
+  }
   const show = (visible: string) => {
     if (visible === "") return Effect.void
     state.shown += visible
@@ -159,6 +167,7 @@ const consume = <E>(
           return event.tier === "simulated" ? face.simulated : Effect.void
         case "Done":
           state.model = event.model
+          state.finishReason = event.finishReason
           return Effect.void
         case "Metrics":
           state.metrics = event
@@ -173,10 +182,22 @@ const consume = <E>(
         // What was shown of an answer that breaks off ends its line, before anything is said of it.
         Effect.onError(() => face.answered)
       )
-    const { firstTokenMs, metrics, model, raw, reader, shown } = state
+    const { finishReason, firstTokenMs, metrics, model, raw, reader, shown } = state
+    const incomplete = finishReason === undefined ? undefined : incompleteness[finishReason]
+    if (incomplete !== undefined) yield* Effect.zipRight(face.answered, face.note(`Warning: ${incomplete}`))
     const durationMs = (yield* Clock.currentTimeMillis) - began
-    return { reading: reader.end(), raw, shown, call: { metrics, model, firstTokenMs, durationMs } }
+    return { reading: reader.end(), raw, shown, call: { metrics, model, finishReason, firstTokenMs, durationMs } }
   })
+
+/** What to say of an answer that did not end well. */
+const incompleteness: { readonly [reason in FinishReason]?: string } = {
+  length: "The answer was cut off at the model's limit. Ask for less at once, or ask the operator for a higher limit.",
+  content_filter: "The answer was cut off by the provider's content filter.",
+  refusal: "The model refused to answer, or to go on.",
+  tool_calls: "The model wanted to call a tool instead of going on; the answer may be incomplete.",
+  error: "The provider failed before the answer was complete.",
+  unknown: "The provider did not say whether the answer is complete."
+}
 
 /** For the audit log. */
 const outcomeOf = (cause: Cause.Cause<ClientError>): string => {

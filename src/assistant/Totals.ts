@@ -1,7 +1,7 @@
 /**
  * What all calls of a run took together.
  */
-import type { Metrics } from "../domain/Answer.js"
+import type { FinishReason, Metrics } from "../domain/Answer.js"
 
 export interface Totals {
   readonly calls: number
@@ -17,6 +17,8 @@ export interface Totals {
   readonly durationMs: number
   /** Of the last call; `provider/model`. */
   readonly model: string | undefined
+  /** Of the last call: why its answer ended; undefined where the server did not say. */
+  readonly finishReason: FinishReason | undefined
 }
 
 export const none: Totals = {
@@ -27,18 +29,20 @@ export const none: Totals = {
   costUsd: 0,
   firstTokenMs: undefined,
   durationMs: 0,
-  model: undefined
+  model: undefined,
+  finishReason: undefined
 }
 
 export interface Call {
   /** Undefined when the server sent none. */
   readonly metrics: Metrics | undefined
   readonly model: string | undefined
+  readonly finishReason: FinishReason | undefined
   readonly firstTokenMs: number | undefined
   readonly durationMs: number
 }
 
-export const plus = (totals: Totals, { durationMs, firstTokenMs, metrics, model }: Call): Totals => ({
+export const plus = (totals: Totals, { durationMs, finishReason, firstTokenMs, metrics, model }: Call): Totals => ({
   calls: totals.calls + 1,
   inputTokens: totals.inputTokens + (metrics?.inputTokens ?? 0),
   outputTokens: totals.outputTokens + (metrics?.outputTokens ?? 0),
@@ -49,5 +53,6 @@ export const plus = (totals: Totals, { durationMs, firstTokenMs, metrics, model 
     : totals.costUsd + metrics.costUsd,
   firstTokenMs: totals.calls === 0 ? firstTokenMs : totals.firstTokenMs,
   durationMs: totals.durationMs + durationMs,
-  model: model ?? totals.model
+  model: model ?? totals.model,
+  finishReason
 })

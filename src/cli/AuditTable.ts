@@ -67,6 +67,7 @@ const fields = [
   "sanitized",
   "redacted",
   "outcome",
+  "finish_reason",
   "input_tokens",
   "output_tokens",
   "cost_usd",

@@ -77,6 +77,7 @@ export const toJson = ({ answer, commands, totals }: Report, planned: Planned | 
   commands: commands.map(({ command, decision, exitCode }) => ({ command, decision, exit_code: exitCode ?? null })),
   metrics: {
     model: totals.model ?? null,
+    finish_reason: totals.finishReason ?? null,
     calls: totals.calls,
     input_tokens: totals.inputTokens,
     output_tokens: totals.outputTokens,

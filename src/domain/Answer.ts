@@ -62,10 +62,28 @@ export interface Usage {
   readonly reasoningTokens?: number | undefined
 }
 
+/**
+ * Why an answer ended, whatever its provider calls it; only `stop` is an answer that is complete.
+ *
+ * `length` is the model's limit, or the provider's; `unknown` is a provider that gave no reason, or one nobody knows.
+ */
+export const finishReasons = [
+  "stop",
+  "length",
+  "content_filter",
+  "refusal",
+  "tool_calls",
+  "error",
+  "unknown"
+] as const
+export type FinishReason = (typeof finishReasons)[number]
+
 /** A whole answer. `usage` is undefined when the provider did not report it. */
 export interface Completion {
   readonly text: string
   readonly usage: Usage | undefined
+  /** Undefined means `unknown`. */
+  readonly finishReason?: FinishReason | undefined
 }
 
 export interface Start {
@@ -94,6 +112,8 @@ export interface Done {
   readonly _tag: "Done"
   /** `provider/model`. */
   readonly model: string
+  /** Undefined from a server of an older version. */
+  readonly finishReason?: FinishReason | undefined
 }
 
 export interface Metrics {
@@ -126,4 +146,6 @@ export interface Answer {
   /** `provider/model`. */
   readonly model: string
   readonly metrics: Metrics
+  /** Undefined from a server of an older version. */
+  readonly finishReason?: FinishReason | undefined
 }

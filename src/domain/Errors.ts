@@ -164,12 +164,19 @@ export class RequestTimeout extends Data.TaggedError("RequestTimeout")<{ readonl
 
 /** The model provider did not give an answer. */
 export class ProviderFailure extends Data.TaggedError("ProviderFailure")<{
-  readonly reason: "PROVIDER_RATE_LIMITED" | "PROVIDER_UNAVAILABLE" | "PROVIDER_TIMEOUT" | "PROVIDER_REJECTED"
+  readonly reason:
+    | "PROVIDER_RATE_LIMITED"
+    | "PROVIDER_UNAVAILABLE"
+    | "PROVIDER_TIMEOUT"
+    | "PROVIDER_REJECTED"
+    | "PROVIDER_EMPTY"
   readonly provider: string
   /** The provider's own short code, e.g. `model_not_found` or `HTTP 503`; never its raw body. */
   readonly detail: string | undefined
   /** How long the provider asked us to wait. */
   readonly retryAfter: Duration.Duration | undefined
+  /** Whether the provider asks for another attempt, or forbids one; undefined when it does not say. */
+  readonly again?: boolean | undefined
   /** Whether the provider may have worked on an answer, and bills it, although none of it came. */
   readonly maybeBilled?: boolean
   readonly cause: unknown
@@ -288,5 +295,10 @@ const providerFacts: Record<ProviderFailure["reason"], Facts> = {
   PROVIDER_REJECTED: {
     summary: "refused the request",
     remedy: "Check the model name and the request; if they are right, ask the operator to check the provider's API key."
+  },
+  PROVIDER_EMPTY: {
+    summary: "ended its answer without any text",
+    remedy:
+      "Send the request again or in other words, or use another model; if it ran into its limit (`length`), ask for a higher max_output_tokens."
   }
 }

@@ -36,7 +36,7 @@ export const handlers = (
         const told = summary()
         return {
           run: Effect.map(proxy.execute(request, caller), (answer) => {
-            told.take({ _tag: "Done", model: answer.model })
+            told.take({ _tag: "Done", model: answer.model, finishReason: answer.finishReason })
             told.take(answer.metrics)
             return Wire.fromAnswer(request.requestId, answer)
           }),
@@ -121,8 +121,9 @@ const summary = () => {
   const told: { [key: string]: string | number | boolean } = {}
   const take = (event: AnswerEvent): void => {
     if (event._tag === "Start") Object.assign(told, { model: event.model, tier: event.tier })
-    else if (event._tag === "Done") told["model"] = event.model
-    else if (event._tag === "Metrics") {
+    else if (event._tag === "Done") {
+      Object.assign(told, { model: event.model, finishReason: event.finishReason ?? "unknown" })
+    } else if (event._tag === "Metrics") {
       const { costUsd, estimated, inputTokens, outputTokens, retryCount } = event
       Object.assign(told, {
         inputTokens,

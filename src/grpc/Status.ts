@@ -31,6 +31,8 @@ export const codes: Record<Reason, Grpc.status> = {
   REQUEST_TIMEOUT: Grpc.status.DEADLINE_EXCEEDED,
   PROVIDER_TIMEOUT: Grpc.status.DEADLINE_EXCEEDED,
   PROVIDER_REJECTED: Grpc.status.FAILED_PRECONDITION,
+  // Not UNAVAILABLE, which gRPC itself may try again: an empty answer is billed, too.
+  PROVIDER_EMPTY: Grpc.status.ABORTED,
   VERSION_INCOMPATIBLE: Grpc.status.FAILED_PRECONDITION
 }
 
@@ -95,6 +97,7 @@ const advice: { readonly [code in Grpc.status]?: string } = {
     "Ask the operator for a token (`vibectl-server generate-token <subject>`) and configure the proxy with it.",
   [Grpc.status.UNIMPLEMENTED]: "This is not a vibectl server, or one of another version: check the proxy URL.",
   [Grpc.status.DEADLINE_EXCEEDED]: "Allow more time (proxy.timeout_seconds or --timeout), or send a shorter request.",
+  [Grpc.status.ABORTED]: "Send the request again, or use another model.",
   [Grpc.status.RESOURCE_EXHAUSTED]: "Wait and send the request again.",
   [Grpc.status.UNAVAILABLE]: "Send the request again; if it happens every time, check that the server runs."
 }

@@ -2,7 +2,15 @@
  * Wire messages as domain values and back; the only place that knows field names.
  */
 import { Effect, Option, Predicate, Schema } from "effect"
-import type { Answer, AnswerEvent, AnswerRequest, Metrics, Tier } from "../domain/Answer.js"
+import {
+  type Answer,
+  type AnswerEvent,
+  type AnswerRequest,
+  type FinishReason,
+  finishReasons,
+  type Metrics,
+  type Tier
+} from "../domain/Answer.js"
 import type { ProxyError } from "../domain/Errors.js"
 import * as Limits from "../domain/Limits.js"
 import type { ServerInfo } from "../domain/ServerInfo.js"
@@ -43,7 +51,8 @@ export type ExecuteError = typeof ExecuteError.Type
 const ExecuteSuccess = Schema.Struct({
   response_text: Schema.String,
   metrics: Schema.NullishOr(ExecutionMetrics),
-  actual_model_used: Schema.String
+  actual_model_used: Schema.String,
+  finish_reason: Schema.optional(Schema.String)
 })
 
 export const ExecuteResponse = Schema.Struct({
@@ -64,7 +73,9 @@ export const StreamChunk = Schema.Struct({
   text_chunk: Schema.optional(Schema.String),
   final_metrics: Schema.optional(ExecutionMetrics),
   error: Schema.optional(ExecuteError),
-  complete: Schema.optional(Schema.Struct({ actual_model_used: Schema.String })),
+  complete: Schema.optional(
+    Schema.Struct({ actual_model_used: Schema.String, finish_reason: Schema.optional(Schema.String) })
+  ),
   start: Schema.optional(Schema.Struct({
     // A number is a tier of a newer peer.
     tier: Schema.Union(StreamTier, Schema.Number),
@@ -128,7 +139,8 @@ export const fromAnswer = (requestId: string, answer: Answer): typeof ExecuteRes
   success: {
     response_text: answer.text,
     metrics: fromMetrics(answer.metrics),
-    actual_model_used: answer.model
+    actual_model_used: answer.model,
+    ...answer.finishReason !== undefined && { finish_reason: answer.finishReason }
   }
 })
 
@@ -136,6 +148,7 @@ export const fromAnswer = (requestId: string, answer: Answer): typeof ExecuteRes
 export const toAnswer = (success: typeof ExecuteSuccess.Type): Answer => ({
   text: success.response_text,
   model: success.actual_model_used,
+  finishReason: toFinishReason(success.finish_reason),
   metrics: toMetrics(success.metrics ?? noMetrics)
 })
 
@@ -144,7 +157,13 @@ export const fromEvent = (requestId: string, event: AnswerEvent): typeof StreamC
     case "Text":
       return { request_id: requestId, text_chunk: event.text }
     case "Done":
-      return { request_id: requestId, complete: { actual_model_used: event.model } }
+      return {
+        request_id: requestId,
+        complete: {
+          actual_model_used: event.model,
+          ...event.finishReason !== undefined && { finish_reason: event.finishReason }
+        }
+      }
     case "Metrics":
       return { request_id: requestId, final_metrics: fromMetrics(event) }
     case "Start": {
@@ -163,7 +182,10 @@ export const toEvent = (chunk: typeof StreamChunk.Type): Option.Option<AnswerEve
   if (chunk.text_chunk !== undefined) {
     return chunk.text_chunk === "" ? Option.none() : Option.some({ _tag: "Text", text: chunk.text_chunk })
   }
-  if (chunk.complete !== undefined) return Option.some({ _tag: "Done", model: chunk.complete.actual_model_used })
+  if (chunk.complete !== undefined) {
+    const { actual_model_used: model, finish_reason: reason } = chunk.complete
+    return Option.some({ _tag: "Done", model, finishReason: toFinishReason(reason) })
+  }
   if (chunk.final_metrics !== undefined) return Option.some(toMetrics(chunk.final_metrics))
   if (chunk.restart !== undefined) return Option.some({ _tag: "Restart", reason: chunk.restart.reason })
   if (chunk.heartbeat !== undefined) {
@@ -227,6 +249,10 @@ export const decode = <A, I>(schema: Schema.Schema<A, I>): (message: unknown) =>
 const isText = (value: unknown): value is string => typeof value === "string"
 const isOptional = (value: unknown): boolean => value === undefined || isText(value)
 const isTexts = (value: unknown): boolean => Array.isArray(value) && value.every(isText)
+
+/** Undefined of a server of an older version; a word of a newer one is not claimed to be a good end. */
+const toFinishReason = (reason: string | undefined): FinishReason | undefined =>
+  reason === undefined || reason === "" ? undefined : finishReasons.find((known) => known === reason) ?? "unknown"
 
 const toWireTier: Record<Tier, typeof StreamTier.Type> = {
   real: "STREAM_TIER_REAL",

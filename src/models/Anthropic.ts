@@ -2,8 +2,8 @@
  * Anthropic through its own SDK.
  *
  * URLs, headers and typed errors are the SDK's own; its retries, its log, its
- * tracing and its view of the environment are off. Streams are decoded here, as
- * for OpenAI.
+ * tracing and its view of the environment are off. Answers are read by
+ * `vendors/MessagesReader`.
  * Source: Messages, https://docs.claude.com/en/api/messages and …/messages-streaming
  */
 import Anthropic from "@anthropic-ai/sdk"
@@ -16,15 +16,12 @@ import type { Abort } from "./Abort.js"
 import { type Calls, type Endpoint, keyOf, silent } from "./Endpoint.js"
 import * as EventPieces from "./EventPieces.js"
 import * as HttpBody from "./HttpBody.js"
-import * as Json from "./Json.js"
-import type { Pieces, ProviderRequest } from "./Provider.js"
+import type { Pieces, ProviderRequest, StreamingUnsupported } from "./Provider.js"
 import * as Requests from "./Requests.js"
 import type { ResponseSchema } from "./ResponseSchema.js"
-import * as Sse from "./Sse.js"
-import * as TextShape from "./TextShape.js"
 import { forFirstToken, type Timeouts } from "./Timeouts.js"
-import * as VendorFailure from "./VendorFailure.js"
-import * as VendorUsage from "./VendorUsage.js"
+import type * as VendorFailure from "./VendorFailure.js"
+import * as MessagesReader from "./vendors/MessagesReader.js"
 
 /** The vendor's own endpoint. */
 export const home = "https://api.anthropic.com"
@@ -68,15 +65,18 @@ export const make = (endpoint: Endpoint): Calls => {
     const text = HttpBody.whole(post(request, false, timeouts), { millis: timeouts.total, limit: "total" })
     return Effect.matchEffect(text, {
       onFailure: failed,
-      onSuccess: (text) => fromAnswer(source, Json.parse(text), request)
+      onSuccess: (text) => EventPieces.whole(source, MessagesReader.ofBody(text, forcedTool(request), request.onUsage))
     })
   }
 
-  const stream = (request: ProviderRequest): Effect.Effect<Pieces, ProviderFailure, Scope.Scope> => {
+  const stream = (
+    request: ProviderRequest
+  ): Effect.Effect<Pieces, ProviderFailure | StreamingUnsupported, Scope.Scope> => {
     const timeouts = endpoint.timeouts(request.model)
     return Effect.matchEffect(HttpBody.open(post(request, true, timeouts), forFirstToken(timeouts)), {
       onFailure: failed,
-      onSuccess: (body) => Effect.succeed(EventPieces.make(source, body, reader(source, request), timeouts))
+      onSuccess: (body): Effect.Effect<Pieces, ProviderFailure | StreamingUnsupported> =>
+        EventPieces.open({ reader: MessagesReader.make(forcedTool(request), request.onUsage), source }, body, timeouts)
     })
   }
 
@@ -118,6 +118,10 @@ const structured = (model: string, { json, name }: ResponseSchema): Partial<Mess
     }
     : { output_config: { format: { type: "json_schema", schema: supported(json) } } }
 
+/** The tool that the model must call, whose input is the answer. */
+const forcedTool = ({ model, schema }: ProviderRequest): string | undefined =>
+  schema !== undefined && isBefore45.test(model) ? schema.name : undefined
+
 /** `claude-sonnet-4-20250514`, `claude-sonnet-4-0`, `claude-opus-4-1`, `claude-3-7-sonnet-latest`, `claude-2.1` … */
 const isBefore45 = /^claude-(instant|[123](\D|$)|4-|(opus|sonnet)-4-([01](?!\d)|20\d{6}))/
 
@@ -133,74 +137,3 @@ const supported = (json: ResponseSchema["json"]): { readonly [key: string]: unkn
     return json
   }
 }
-
-const fromAnswer = (
-  source: VendorFailure.Source,
-  answer: unknown,
-  { onUsage }: ProviderRequest
-): Effect.Effect<Completion, ProviderFailure> => {
-  const message = Json.object(answer)
-  // Before anything else: also an answer that is of no use is paid for.
-  const usage = VendorUsage.ofAnthropic(message?.["usage"])
-  if (usage !== undefined) onUsage?.(usage)
-  if (message?.["type"] === "error") return VendorFailure.fromEvent(source, message["error"])
-  if (!Array.isArray(message?.["content"])) return VendorFailure.broken(source, "invalid answer")
-  const text = Json.array(message["content"]).map((block) => {
-    const { input, text, type } = Json.object(block) ?? {}
-    return type === "text" ? Json.string(text) ?? "" : type === "tool_use" ? JSON.stringify(input) : ""
-  }).join("")
-  return Effect.succeed({ text, usage })
-}
-
-const reader = (source: VendorFailure.Source, { onUsage }: ProviderRequest): EventPieces.Reader => {
-  let counts: Json.JsonObject = {}
-  const count = (latest: unknown): void => {
-    counts = VendorUsage.cumulative(counts, latest)
-    const usage = VendorUsage.ofAnthropic(counts)
-    if (usage !== undefined) onUsage?.(usage)
-  }
-  const shape = TextShape.make(onlyText)
-  return {
-    take: ({ event, raw }) => {
-      const known = event === "content_block_delta" ? shape.read(raw) : undefined
-      if (known !== undefined) return known
-      const parsed = Json.parse(Sse.decode(raw))
-      if (parsed === undefined) return VendorFailure.broken(source, "invalid event")
-      const { delta, error, message, type, usage: latest } = Json.object(parsed) ?? {}
-      switch (type ?? event) {
-        case "content_block_delta": {
-          const content = Json.object(delta) ?? {}
-          if (content["type"] === "thinking_delta") return EventPieces.Thought
-          const text = textOf(content)
-          if (type === event) shape.learn(raw, text)
-          return text
-        }
-        case "message_start":
-          // All of the input; of the output only a beginning.
-          count(Json.object(message)?.["usage"])
-          return ""
-        case "message_delta":
-          count(latest)
-          return ""
-        case "message_stop":
-          return { _tag: "End", usage: VendorUsage.ofAnthropic(counts) }
-        case "error":
-          return VendorFailure.fromEvent(source, error)
-        default:
-          // `ping`, the frames of blocks, and whatever comes to be: new event types are no error.
-          return ""
-      }
-    },
-    bodyEnded: () => VendorFailure.broken(source, "stream ended early")
-  }
-}
-
-/** Of an event that means nothing else. */
-const onlyText = (raw: Sse.Raw): string | undefined => {
-  const { delta, type } = Json.object(Json.parse(Sse.decode(raw))) ?? {}
-  return type === "content_block_delta" ? textOf(Json.object(delta) ?? {}) : undefined
-}
-
-/** Thinking, signatures and citations are not the answer; the input of a forced tool is. */
-const textOf = ({ partial_json: json, text, type }: Json.JsonObject): string =>
-  Json.string(type === "text_delta" ? text : type === "input_json_delta" ? json : undefined) ?? ""

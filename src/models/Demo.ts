@@ -14,7 +14,8 @@ export const make = (name: string): Provider => ({
   open: false,
   maxRetries: 0,
   defaultModel: "echo",
-  complete: (request) => Effect.map(answer(name, request), (text) => ({ text, usage: undefined })),
+  complete: (request) =>
+    Effect.map(answer(name, request), (text) => ({ text, usage: undefined, finishReason: "stop" as const })),
   stream: (request) =>
     request.model === "whole"
       ? new StreamingUnsupported({ provider: name, answer: undefined })
@@ -23,7 +24,9 @@ export const make = (name: string): Provider => ({
         let next = 0
         return Effect.suspend(() => {
           const word = words[next++]
-          const piece: Piece = word === undefined ? { _tag: "End", usage: undefined } : { _tag: "Text", text: word }
+          const piece: Piece = word === undefined
+            ? { _tag: "End", usage: undefined, finishReason: "stop" }
+            : { _tag: "Text", text: word }
           return next === 1 || word === undefined ? Effect.succeed(piece) : Effect.delay(Effect.succeed(piece), pace)
         })
       })

@@ -1,39 +1,26 @@
 /**
- * A vendor's stream of server-sent events as the pieces of an answer.
+ * A vendor's answer, streamed or not, as the pieces that leave.
  *
  * All text that arrives in one chunk of the network leaves as one piece. An
  * answer ends only when the vendor said so: a body that just stops is a failure.
+ * Once it has said so, nothing that follows takes the answer away.
  */
-import { Clock, Effect, Either } from "effect"
+import { Clock, Effect } from "effect"
+import type { Completion } from "../domain/Answer.js"
 import type { ProviderFailure } from "../domain/Errors.js"
 import type { BodyFailed, HttpBody } from "./HttpBody.js"
-import type { Piece, Pieces } from "./Provider.js"
-import * as Sse from "./Sse.js"
+import { type Piece, type Pieces, StreamingUnsupported } from "./Provider.js"
 import type { Limit, Timeouts } from "./Timeouts.js"
 import * as VendorFailure from "./VendorFailure.js"
+import type { End, Heard, Reader } from "./vendors/Answers.js"
 
-/** What one event means: its text, empty when it has none; a token that is no text; the end of the answer; or a failure. */
-export type Meaning = string | typeof Thought | End | ProviderFailure
-
-/** The model thinks: no text for the caller, but the work goes on. */
-export const Thought = Symbol.for("vibectl/models/Thought")
-
-export type End = Extract<Piece, { readonly _tag: "End" }>
-
-/** Understands the events of one answer; it may remember what it saw. */
-export interface Reader {
-  readonly take: (event: Sse.ServerSentEvent) => Meaning
-  /** What the end of the body means when no event has said that the answer is complete. */
-  readonly bodyEnded: () => End | ProviderFailure
+/** Reads one wire. */
+export interface Wire {
+  readonly reader: Reader
+  readonly source: VendorFailure.Source
 }
 
-export const make = (
-  source: VendorFailure.Source,
-  body: HttpBody,
-  reader: Reader,
-  timeouts: Timeouts
-): Pieces => {
-  const decoder = Sse.make()
+export const make = ({ reader, source }: Wire, body: HttpBody, timeouts: Timeouts): Pieces => {
   /** Milliseconds since the epoch. */
   let end = body.startedAt + timeouts.total
   /** Since when the next piece is the client's to ask for; undefined while it waits for one. */
@@ -41,51 +28,58 @@ export const make = (
   let limit: Limit = "firstToken"
   /** Milliseconds since the epoch. Only tokens put it off: a vendor that just keeps the line alive gives no answer. */
   let due = body.startedAt + timeouts.firstToken
+  /** The vendor has said how the answer ended: until when its last words are waited for, in milliseconds since the epoch. */
+  let lastWordsDue = Infinity
   /** Came in the same bytes as text, and follows it. */
-  let last: End | ProviderFailure | undefined
+  let last: End | undefined
 
   const { clock } = body
-  const conclude = (last: End | ProviderFailure): Pieces => {
-    if (last._tag !== "End") return last
+  const conclude = (last: End): Pieces => {
+    if (last._tag !== "Complete") return failureOf(source, last)
     body.finish()
-    return Effect.succeed(last)
+    return Effect.succeed({ _tag: "End", usage: last.usage, finishReason: last.finishReason })
   }
 
-  const take = (bytes: Uint8Array | undefined): Pieces => {
-    if (bytes === undefined) return conclude(reader.bodyEnded())
-    const events = decoder.push(bytes)
-    if (Either.isLeft(events)) return conclude(VendorFailure.broken(source, "event too large"))
-    let text = ""
-    let thought = false
-    for (const event of events.right) {
-      const meaning = reader.take(event)
-      if (typeof meaning === "string") {
-        text += meaning
-      } else if (meaning === Thought) {
-        thought = true
-      } else {
-        last = meaning
-        break
-      }
-    }
-    if (text !== "" || thought) limit = "betweenTokens"
-    if (text !== "") {
+  const given = (heard: Heard): Pieces => {
+    last = heard.end
+    if (heard.isAlive) limit = "betweenTokens"
+    if (heard.text !== "") {
       idleSince = clock.unsafeCurrentTimeMillis()
-      return Effect.succeed({ _tag: "Text", text })
+      return Effect.succeed({ _tag: "Text", text: heard.text })
     }
     if (last !== undefined) return conclude(last)
-    return thought ? goOn : next
+    return heard.isAlive ? goOn : next
+  }
+  const take = (bytes: Uint8Array | undefined): Pieces => {
+    const heard = bytes === undefined ? reader.bodyEnded() : reader.push(bytes)
+    const stage = reader.stage()
+    if (stage !== "open") {
+      const patience = stage === "settled" ? settledMillis : finishedMillis
+      lastWordsDue = Math.min(lastWordsDue, clock.unsafeCurrentTimeMillis() + patience)
+    }
+    return given(heard)
   }
 
-  const on = { bytes: take, failed: failed(source) }
-  const read = (now: number, pause: number): Pieces =>
-    body.read({ millis: Math.max(0, Math.min(due, end) - now), limit: end < due ? "total" : limit }, pause, on)
+  const on = {
+    bytes: take,
+    failed: (failure: BodyFailed): Pieces => {
+      const complete = reader.cut()
+      return complete === undefined ? failed(source)(failure) : given(complete)
+    }
+  }
+  const read = (now: number, pause: number): Pieces => {
+    const until = Math.min(due, end, lastWordsDue)
+    return body.read({ millis: Math.max(0, until - now), limit: end < due ? "total" : limit }, pause, on)
+  }
   const next: Pieces = Effect.suspend(() => read(clock.unsafeCurrentTimeMillis(), 0))
 
   const goOn: Pieces = Effect.suspend(() => {
     const now = clock.unsafeCurrentTimeMillis()
     // The time that a slow client takes between two pulls is not the provider's.
-    if (idleSince !== undefined) end += now - idleSince
+    if (idleSince !== undefined) {
+      end += now - idleSince
+      lastWordsDue += now - idleSince
+    }
     // Who has little time saves it where nobody sees it, and so has it where somebody waits.
     const pause = idleSince !== undefined && body.reply.isBusy() ? Math.min(together, together - (now - idleSince)) : 0
     idleSince = undefined
@@ -95,9 +89,70 @@ export const make = (
   return goOn
 }
 
-/** Under load, text of one stream leaves so many milliseconds after the text before it, and not sooner. */
-const together = 20
+/** The pieces of a body that was asked for as a stream; where it is one whole answer, it fails with that. */
+export const open = (
+  wire: Wire,
+  body: HttpBody,
+  timeouts: Timeouts
+): Effect.Effect<Pieces, ProviderFailure | StreamingUnsupported> => {
+  const isJson = /\bjson\b/i.test(body.reply.header("content-type"))
+  // A whole answer has no first token.
+  const pieces = make(wire, body, isJson ? Object.assign({}, timeouts, { firstToken: timeouts.total }) : timeouts)
+  return Effect.flatMap(pieces, (first): Effect.Effect<Pieces, ProviderFailure | StreamingUnsupported> => {
+    if (wire.reader.isWhole()) {
+      return Effect.flatMap(
+        rest(pieces, first),
+        (answer) => new StreamingUnsupported({ provider: wire.source.provider, answer })
+      )
+    }
+    let isFirst = true
+    return Effect.succeed(Effect.suspend(() => {
+      if (!isFirst) return pieces
+      isFirst = false
+      return Effect.succeed(first)
+    }))
+  })
+}
+
+/** The answer in a body that was asked for as a whole. */
+export const whole = (source: VendorFailure.Source, { end, text }: Heard): Effect.Effect<Completion, ProviderFailure> =>
+  end?._tag === "Complete"
+    ? Effect.succeed({ text, usage: end.usage, finishReason: end.finishReason })
+    : end?._tag === "Broken" || end === undefined
+    ? VendorFailure.broken(source, "invalid answer")
+    : failureOf(source, end)
 
 /** What a request or a body threw, in the vendor's terms. */
 export const failed = (source: VendorFailure.Source) => (failure: BodyFailed): Effect.Effect<never, ProviderFailure> =>
   Effect.flatMap(Clock.currentTimeMillis, (now) => VendorFailure.fromThrown(source, failure.cause, now))
+
+// -- internals ---------------------------------------------------------------
+
+/** Under load, text of one stream leaves so many milliseconds after the text before it, and not sooner. */
+const together = 20
+
+/** How long the counts, and the last event, may take after the reason of the end, in milliseconds. */
+const finishedMillis = 2000
+/** How long the last event may take after both, in milliseconds. */
+const settledMillis = 250
+
+const rest = (pieces: Pieces, first: Piece): Effect.Effect<Completion, ProviderFailure> => {
+  let text = ""
+  const take = (piece: Piece): Effect.Effect<Completion, ProviderFailure> => {
+    if (piece._tag === "End") return Effect.succeed({ text, usage: piece.usage, finishReason: piece.finishReason })
+    text += piece.text
+    return Effect.flatMap(pieces, take)
+  }
+  return take(first)
+}
+
+const failureOf = (source: VendorFailure.Source, end: Exclude<End, { readonly _tag: "Complete" }>): ProviderFailure => {
+  switch (end._tag) {
+    case "Failed":
+      return VendorFailure.fromEvent(source, end.failure.body)
+    case "Empty":
+      return VendorFailure.empty(source, end.detail)
+    case "Broken":
+      return VendorFailure.broken(source, end.detail)
+  }
+}

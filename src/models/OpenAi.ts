@@ -2,8 +2,8 @@
  * OpenAI, and every endpoint that speaks its protocol (Ollama, vLLM, Groq …).
  *
  * URLs, headers and typed errors are the SDK's own; its retries, its log and
- * its view of the environment are off. Streams are decoded here, because the
- * SDK's decoder is three times as expensive.
+ * its view of the environment are off. Answers are read by `vendors/ChatReader`,
+ * because the SDK's decoder is three times as expensive, and understands OpenAI only.
  * Source: Chat Completions, https://platform.openai.com/docs/api-reference/chat
  */
 import { Effect, type Scope } from "effect"
@@ -12,21 +12,17 @@ import type {
   ChatCompletionCreateParamsNonStreaming,
   ChatCompletionMessageParam
 } from "openai/resources/chat/completions"
-import type { Completion, Usage } from "../domain/Answer.js"
+import type { Completion } from "../domain/Answer.js"
 import type { ProviderFailure } from "../domain/Errors.js"
 import { type Calls, type Endpoint, keyOf, silent } from "./Endpoint.js"
 import * as EventPieces from "./EventPieces.js"
 import * as HttpBody from "./HttpBody.js"
-import * as Json from "./Json.js"
 import { type Pieces, type ProviderRequest, StreamingUnsupported } from "./Provider.js"
-import type { Reply } from "./Reply.js"
 import * as Requests from "./Requests.js"
 import { isStrict } from "./ResponseSchema.js"
-import * as Sse from "./Sse.js"
-import * as TextShape from "./TextShape.js"
-import { forFirstToken, type Timeouts } from "./Timeouts.js"
-import * as VendorFailure from "./VendorFailure.js"
-import * as VendorUsage from "./VendorUsage.js"
+import { forFirstToken } from "./Timeouts.js"
+import type * as VendorFailure from "./VendorFailure.js"
+import * as ChatReader from "./vendors/ChatReader.js"
 
 /** The vendor's own endpoint. */
 export const home = "https://api.openai.com/v1"
@@ -69,7 +65,7 @@ export const make = (endpoint: Endpoint): Calls => {
     )
     return Effect.matchEffect(text, {
       onFailure: failed,
-      onSuccess: (text) => fromAnswer(source, Json.parse(text), request)
+      onSuccess: (text) => EventPieces.whole(source, ChatReader.ofBody(text, request.onUsage))
     })
   }
 
@@ -93,10 +89,7 @@ export const make = (endpoint: Endpoint): Calls => {
           ? new StreamingUnsupported({ provider: endpoint.name, answer: undefined })
           : failed(failure),
       onSuccess: (body): Effect.Effect<Pieces, ProviderFailure | StreamingUnsupported> =>
-        isJson(body.reply)
-          ? Effect.flatMap(wholeAnswer(source, body, timeouts, request), (answer) =>
-            new StreamingUnsupported({ provider: endpoint.name, answer }))
-          : Effect.succeed(EventPieces.make(source, body, reader(source, request), timeouts))
+        EventPieces.open({ reader: ChatReader.make(request.onUsage), source }, body, timeouts)
     })
   }
 
@@ -133,96 +126,6 @@ const limitOf = ({ baseUrl, maxOutputTokens }: Endpoint) =>
     : baseUrl === undefined
     ? { max_completion_tokens: maxOutputTokens }
     : { max_tokens: maxOutputTokens }
-
-const fromAnswer = (
-  source: VendorFailure.Source,
-  answer: unknown,
-  { onUsage }: ProviderRequest
-): Effect.Effect<Completion, ProviderFailure> => {
-  const root = Json.object(answer)
-  // Before anything else: also an answer that is of no use is paid for.
-  const usage = VendorUsage.ofOpenAi(root?.["usage"])
-  if (usage !== undefined) onUsage?.(usage)
-  // Some gateways report a failure with status 200.
-  if (root?.["error"] !== undefined && root["error"] !== null) return VendorFailure.fromEvent(source, root["error"])
-  const message = Json.object(Json.object(Json.array(root?.["choices"])[0])?.["message"])
-  return message === undefined
-    ? VendorFailure.broken(source, "invalid answer")
-    : Effect.succeed({ text: textOf(message), usage })
-}
-
-const wholeAnswer = (
-  source: VendorFailure.Source,
-  body: HttpBody.HttpBody,
-  { total }: Timeouts,
-  request: ProviderRequest
-): Effect.Effect<Completion, ProviderFailure> =>
-  body.text(total).pipe(
-    Effect.catchAll(EventPieces.failed(source)),
-    Effect.flatMap((text) => fromAnswer(source, Json.parse(text), request))
-  )
-
-const isJson = (reply: Reply): boolean => /^application\/json\b/i.test(reply.header("content-type"))
-
-const reader = (source: VendorFailure.Source, { onUsage }: ProviderRequest): EventPieces.Reader => {
-  let usage: Usage | undefined
-  let finished = false
-  const shape = TextShape.make(onlyText)
-  return {
-    take: ({ event, raw }) => {
-      const known = event === "message" ? shape.read(raw) : undefined
-      if (known !== undefined) return known
-      if (raw === "[DONE]") return { _tag: "End", usage }
-      const parsed = Json.parse(Sse.decode(raw))
-      if (parsed === undefined) return VendorFailure.broken(source, "invalid event")
-      const chunk = Json.object(parsed)
-      if (chunk === undefined) return ""
-      const reported = VendorUsage.ofOpenAi(chunk["usage"]) ??
-        VendorUsage.ofOpenAi(Json.object(chunk["x_groq"])?.["usage"])
-      if (reported !== undefined) {
-        usage = reported
-        onUsage?.(reported)
-      }
-      if (event === "error" || chunk["error"] !== undefined && chunk["error"] !== null) {
-        return VendorFailure.fromEvent(source, chunk["error"] ?? chunk)
-      }
-      const choice = Json.object(Json.array(chunk["choices"])[0])
-      if (choice === undefined) return ""
-      if (Json.string(choice["finish_reason"]) !== undefined) finished = true
-      const delta = Json.object(choice["delta"])
-      if (delta === undefined) return ""
-      const text = textOf(delta)
-      if (text === "") return thinks(delta) ? EventPieces.Thought : ""
-      if (event === "message" && isOnlyText(chunk, choice)) shape.learn(raw, text)
-      return text
-    },
-    bodyEnded: () => finished ? { _tag: "End", usage } : VendorFailure.broken(source, "stream ended early")
-  }
-}
-
-/** Of an event that means nothing else. */
-const onlyText = (raw: Sse.Raw): string | undefined => {
-  const chunk = Json.object(Json.parse(Sse.decode(raw)))
-  const choice = Json.object(Json.array(chunk?.["choices"])[0])
-  const delta = Json.object(choice?.["delta"])
-  return chunk !== undefined && choice !== undefined && delta !== undefined && isOnlyText(chunk, choice)
-    ? textOf(delta)
-    : undefined
-}
-
-const isOnlyText = (chunk: Json.JsonObject, choice: Json.JsonObject): boolean =>
-  isNothing(chunk["error"]) && isNothing(chunk["usage"]) && isNothing(chunk["x_groq"]) &&
-  isNothing(choice["finish_reason"])
-
-const isNothing = (value: unknown): boolean => value === undefined || value === null
-
-/** A refusal is the model's answer. */
-const textOf = (message: Json.JsonObject): string =>
-  Json.string(message["content"]) ?? Json.string(message["refusal"]) ?? ""
-
-/** Not OpenAI's, but of endpoints that speak its protocol: DeepSeek and vLLM say the one, Groq and OpenRouter the other. */
-const thinks = (delta: Json.JsonObject): boolean =>
-  Json.string(delta["reasoning_content"]) !== undefined || Json.string(delta["reasoning"]) !== undefined
 
 /** No code is agreed on; some endpoints name the parameter, the others say it in a sentence. */
 const refusesStreaming = (thrown: unknown): boolean =>

@@ -5,7 +5,7 @@
  * table of `Kinds.ts`. The proxy sees only this contract.
  */
 import { Chunk, Data, type Duration, Effect, Option, type Scope, Stream } from "effect"
-import type { Completion, Usage } from "../domain/Answer.js"
+import type { Completion, FinishReason, Usage } from "../domain/Answer.js"
 import type { ProviderFailure } from "../domain/Errors.js"
 import type { Price } from "../domain/ModelInfo.js"
 import type { Trace } from "../telemetry/Traceparent.js"
@@ -75,7 +75,12 @@ export type Pieces = Effect.Effect<Piece, ProviderFailure>
 /** `text` is never empty. `End` comes only when the provider finished its answer, not when its stream broke. */
 export type Piece =
   | { readonly _tag: "Text"; readonly text: string }
-  | { readonly _tag: "End"; readonly usage: Usage | undefined }
+  | {
+    readonly _tag: "End"
+    readonly usage: Usage | undefined
+    /** Undefined means `unknown`. */
+    readonly finishReason?: FinishReason | undefined
+  }
 
 /** The provider cannot stream this model. `answer` is set when it sent the whole answer instead. */
 export class StreamingUnsupported extends Data.TaggedError("StreamingUnsupported")<{
@@ -92,7 +97,7 @@ export const fromStream = (
       Effect.map((chunk): Piece => ({ _tag: "Text", text: Chunk.join(chunk, "") })),
       Effect.catchAll((end) =>
         Option.match(end, {
-          onNone: () => Effect.succeed<Piece>({ _tag: "End", usage: undefined }),
+          onNone: () => Effect.succeed<Piece>({ _tag: "End", usage: undefined, finishReason: "stop" }),
           onSome: Effect.fail
         })
       )

@@ -9,6 +9,7 @@ import { DateTime, Duration, Option, Redacted } from "effect"
 import { ProviderFailure } from "../domain/Errors.js"
 import { isRecord } from "./Json.js"
 import { type Limit, TooLate } from "./Timeouts.js"
+import type { Empty } from "./vendors/Answers.js"
 
 export interface Source {
   /** The provider's name in the configuration. */
@@ -58,8 +59,9 @@ export const fromThrown = (source: Source, thrown: unknown, now: number): Provid
   })
 }
 
-/** `error` is the object that a vendor sends inside a stream or in place of an answer. */
-export const fromEvent = (source: Source, error: unknown): ProviderFailure => {
+/** `body` is what a vendor sends inside a stream or in place of an answer: the error, or what it stands in. */
+export const fromEvent = (source: Source, body: unknown): ProviderFailure => {
+  const error = isRecord(body) && isRecord(body["error"]) ? body["error"] : body
   const code = shortCode(source, error)
   const status = isRecord(error) && typeof error["code"] === "number" ? error["code"] : undefined
   return new ProviderFailure({
@@ -78,6 +80,19 @@ export const fromEvent = (source: Source, error: unknown): ProviderFailure => {
     } satisfies VendorError
   })
 }
+
+/** The vendor ended its answer, and there is no text in it; `detail` is our word for what there is. */
+export const empty = (source: Source, detail: Empty["detail"]): ProviderFailure =>
+  new ProviderFailure({
+    provider: source.provider,
+    reason: "PROVIDER_EMPTY",
+    detail,
+    retryAfter: undefined,
+    // What the model decided, or had no room for, it would do again.
+    again: detail === "no text" || detail === "only reasoning" ? undefined : false,
+    maybeBilled: true,
+    cause: undefined
+  })
 
 /** The vendor did not keep to its own protocol; `detail` is our word for it. */
 export const broken = (

@@ -6,7 +6,14 @@
  */
 import { Clock, Context, Effect, Exit, identity, Layer, Option, Scope, Stream } from "effect"
 import { effective } from "../domain/Access.js"
-import type { Answer, AnswerEvent, AnswerRequest, Caller, Metrics as AnswerMetrics } from "../domain/Answer.js"
+import type {
+  Answer,
+  AnswerEvent,
+  AnswerRequest,
+  Caller,
+  FinishReason,
+  Metrics as AnswerMetrics
+} from "../domain/Answer.js"
 import { features } from "../domain/Answer.js"
 import { InvalidRequest, type LimitExceeded, type ProxyError, RequestTimeout } from "../domain/Errors.js"
 import { packageVersion } from "../domain/PackageVersion.js"
@@ -181,9 +188,10 @@ export class LlmProxy extends Context.Tag("vibectl/proxy/LlmProxy")<LlmProxy, {
                   last = Measure.of(startedAt, event, characters, attempts.spent(), clock.unsafeCurrentTimeMillis())
                   progress.answered = true
                   const { fullName: model, provider } = event.by
-                  Metrics.answers.unsafe([provider.name, whole ? "unary" : event.tier])
+                  const { finishReason } = event
+                  Metrics.answers.unsafe([provider.name, whole ? "unary" : event.tier, finishReason])
                   times.ended(last, event.by)
-                  return Effect.succeed({ _tag: "Done", model })
+                  return Effect.succeed({ _tag: "Done", model, finishReason })
                 }
               }
             }
@@ -267,10 +275,11 @@ const separator = "\n\n"
 /** All of an answer, which was not streamed. */
 const collect = (pull: AnswerPull): Effect.Effect<Answer, ProxyError> => {
   let [text, model] = ["", ""]
+  let finishReason: FinishReason | undefined
   const take = (event: AnswerEvent): Effect.Effect<Answer, ProxyError> => {
-    if (event._tag === "Metrics") return Effect.succeed({ text, model, metrics: event })
+    if (event._tag === "Metrics") return Effect.succeed({ text, model, finishReason, metrics: event })
     if (event._tag === "Text") text += event.text
-    else if (event._tag === "Done") model = event.model
+    else if (event._tag === "Done") ({ finishReason, model } = event)
     return next
   }
   const next = Effect.flatMap(pull, take)

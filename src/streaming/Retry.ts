@@ -18,6 +18,9 @@ const maxRetriesBesideOthers = 1
 /** While another model is left to try, a provider that asks for a longer wait than this gives way to it, in milliseconds. */
 const maxWaitBesideOthers = 1000
 
+/** An empty answer is billed, too: it is asked for again once. */
+const maxRetriesOfEmpty = 1
+
 /** A provider that refused the request would refuse it again. */
 export const isWorthIt = (failure: ProviderFailure): boolean => failure.reason !== "PROVIDER_REJECTED"
 
@@ -39,9 +42,12 @@ export const wait = (
   { deadline, hasOther, maxRetries, retry }: Next
 ): Effect.Effect<Duration.Duration | undefined> =>
   Effect.gen(function*() {
-    if (!isWorthIt(failure) || retry > Math.min(maxRetries, hasOther ? maxRetriesBesideOthers : Infinity)) {
-      return undefined
-    }
+    const allowed = Math.min(
+      maxRetries,
+      hasOther ? maxRetriesBesideOthers : Infinity,
+      failure.reason === "PROVIDER_EMPTY" ? maxRetriesOfEmpty : Infinity
+    )
+    if (!isWorthIt(failure) || failure.again === false || retry > allowed) return undefined
     const asked = failure.retryAfter === undefined ? undefined : Duration.toMillis(failure.retryAfter)
     const millis = asked ?? (yield* Random.nextRange(0, Math.min(longest, base * 2 ** (retry - 1))))
     const now = yield* Clock.currentTimeMillis

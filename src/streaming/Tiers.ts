@@ -15,7 +15,7 @@
  * exactly one attempt's.
  */
 import { Clock, Duration, Effect, ExecutionStrategy, Exit, Scope } from "effect"
-import type { Completion, Restart, Start, Text, Tier, Usage } from "../domain/Answer.js"
+import type { Completion, FinishReason, Restart, Start, Text, Tier, Usage } from "../domain/Answer.js"
 import { ProviderFailure, StreamInterrupted } from "../domain/Errors.js"
 import type { Piece, Pieces, Provider, ProviderRequest, StreamingUnsupported } from "../models/Provider.js"
 import * as Retry from "./Retry.js"
@@ -33,6 +33,7 @@ export interface Candidate {
 export interface End<C> {
   readonly _tag: "End"
   readonly usage: Usage | undefined
+  readonly finishReason: FinishReason
   /** Attempts after the first. */
   readonly retries: number
   /** Who answered, and how. */
@@ -87,7 +88,9 @@ export const pull = <C extends Candidate>(options: Options<C>): TierPull<C> => {
     pending.push(...events)
     return { _tag: "Start", tier, attempt, provider: candidate.provider.name, model: candidate.fullName }
   }
-  const end = (usage: Usage | undefined): Event => ({ _tag: "End", usage, retries: attempt - 1, by: candidate, tier })
+  const end = (
+    { finishReason = "unknown", usage }: Pick<Completion, "finishReason" | "usage">
+  ): Event => ({ _tag: "End", usage, finishReason, retries: attempt - 1, by: candidate, tier })
 
   const closeAttempt = Effect.suspend(() =>
     attemptScope === undefined ? Effect.void : Scope.close(attemptScope, Exit.void)
@@ -166,7 +169,7 @@ export const pull = <C extends Candidate>(options: Options<C>): TierPull<C> => {
   const whole = (completion: Completion): Event => {
     const pieces = options.whole && completion.text !== "" ? [completion.text] : cut(completion.text)
     const texts = pieces.map((text): Text => ({ _tag: "Text", text }))
-    return begin(...texts, end(completion.usage))
+    return begin(...texts, end(completion))
   }
   const call: Pull = Effect.suspend(() =>
     Effect.matchEffect(hurried(candidate.provider.complete(candidate.request)), {
@@ -184,7 +187,7 @@ export const pull = <C extends Candidate>(options: Options<C>): TierPull<C> => {
       return unsupported.answer === undefined ? yield* call : whole(unsupported.answer)
     })
 
-  const toEvent = (piece: Piece): Event => piece._tag === "End" ? end(piece.usage) : piece
+  const toEvent = (piece: Piece): Event => piece._tag === "End" ? end(piece) : piece
   /** The first piece brings the `Start` with it, so an attempt that gave nothing leaves no trace. */
   const first = (pieces: Pieces) =>
     Effect.map(pieces, (piece) => {

@@ -7,7 +7,7 @@
  * Sources: https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-metrics/ (`gen_ai.*`, with its buckets); the
  * deployed names `vibectl_requests_total`, `vibectl_rate_limited_total`, `vibectl_concurrent_in_flight`.
  */
-import type { Tier } from "../domain/Answer.js"
+import type { FinishReason, Tier } from "../domain/Answer.js"
 import type { LimitType, ProviderFailure } from "../domain/Errors.js"
 import { bounded, counter, gauge, histogram, upDown } from "./Instruments.js"
 
@@ -57,11 +57,14 @@ export const authentications = counter<[result: string]>("vibectl_authentication
   labels: ["result"]
 })
 
-/** Answers that were given whole. */
-export const answers = counter<[provider: string, tier: AnswerTier]>("vibectl_answers_total", {
-  description: "Answers given whole, by the provider that gave it and how its text was produced",
-  labels: ["provider", "tier"]
-})
+/** Answers that were given to their end, which only for `stop` is that of a complete answer. */
+export const answers = counter<[provider: string, tier: AnswerTier, finishReason: FinishReason]>(
+  "vibectl_answers_total",
+  {
+    description: "Answers given to their end, by the provider that gave it, how its text was produced and why it ended",
+    labels: ["provider", "tier", "finish_reason"]
+  }
+)
 
 /** Attempts at a provider that failed, whether or not another one followed. */
 export const failedAttempts = counter<[provider: string, tier: AnswerTier, reason: ProviderFailure["reason"]]>(

@@ -94,6 +94,7 @@ const reasons: Record<Reason, number> = {
   REQUEST_TIMEOUT: unavailable,
   PROVIDER_TIMEOUT: unavailable,
   PROVIDER_REJECTED: failure,
+  PROVIDER_EMPTY: unavailable,
   VERSION_INCOMPATIBLE: versionMismatch
 }
 
@@ -103,5 +104,6 @@ const statuses: { readonly [status: string]: number } = {
   PERMISSION_DENIED: authentication,
   RESOURCE_EXHAUSTED: limit,
   UNAVAILABLE: unavailable,
+  ABORTED: unavailable,
   DEADLINE_EXCEEDED: unavailable
 }

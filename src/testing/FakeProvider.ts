@@ -11,7 +11,7 @@ export const make = (script: Partial<Provider> = {}): Provider => ({
   open: true,
   defaultModel: "one",
   maxRetries: 0,
-  complete: () => Effect.succeed({ text: "whole answer", usage: undefined }),
+  complete: () => Effect.succeed({ text: "whole answer", usage: undefined, finishReason: "stop" as const }),
   stream: () => Effect.sync(() => pieces([text("whole "), text("answer"), end()])),
   ...script
 })
@@ -28,4 +28,4 @@ export const pieces = (results: Iterable<Pieces>): Pieces => {
 export const text = (value: string): Pieces => Effect.succeed<Piece>({ _tag: "Text", text: value })
 
 export const end = (usage?: { readonly inputTokens: number; readonly outputTokens: number }): Pieces =>
-  Effect.succeed<Piece>({ _tag: "End", usage })
+  Effect.succeed<Piece>({ _tag: "End", usage, finishReason: "stop" })

@@ -70,7 +70,11 @@ for (const kind of kinds) {
 
     test("gives the whole answer, with the usage as reported", (_, provider) =>
       Effect.gen(function*() {
-        assert.deepStrictEqual(yield* provider.complete(request), { text: "Hello, world", usage })
+        assert.deepStrictEqual(yield* provider.complete(request), {
+          text: "Hello, world",
+          usage,
+          finishReason: "stop"
+        })
       }))
 
     test(
@@ -466,7 +470,10 @@ describe("openai", () => {
       const vendor = yield* FakeVendor.make()
       vendor.otherwise({ whole: true })
       const { failure } = yield* drain(yield* provider("openai", vendor))
-      assert.deepInclude(failure, { _tag: "StreamingUnsupported", answer: { text: "Hello, world", usage } })
+      assert.deepInclude(failure, {
+        _tag: "StreamingUnsupported",
+        answer: { text: "Hello, world", usage, finishReason: "stop" }
+      })
     }))
 
   it.scopedLive("sends no key of ours to an endpoint that has none, and none of the environment's", () =>

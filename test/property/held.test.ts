@@ -8,6 +8,7 @@ import { afterEach, beforeEach, vi } from "vitest"
 import * as EventPieces from "../../src/models/EventPieces.js"
 import * as HttpBody from "../../src/models/HttpBody.js"
 import { Reply } from "../../src/models/Reply.js"
+import * as ChatReader from "../../src/models/vendors/ChatReader.js"
 
 const say = fc.record({
   does: fc.constant("say" as const),
@@ -51,12 +52,11 @@ describe("text that a busy server holds", () => {
             { millis: 1e6, limit: "firstToken" }
           )
           const pull = EventPieces.make(
-            { provider: "openai", apiKey: undefined, isTimeout: () => false },
-            { ...body, clock: { ...body.clock, unsafeCurrentTimeMillis: () => clock.now } },
             {
-              take: ({ raw }) => raw === "end" ? { _tag: "End", usage: undefined } : raw,
-              bodyEnded: () => ({ _tag: "End", usage: undefined })
+              source: { provider: "openai", apiKey: undefined, isTimeout: () => false },
+              reader: ChatReader.make(undefined)
             },
+            { ...body, clock: { ...body.clock, unsafeCurrentTimeMillis: () => clock.now } },
             timeouts
           )
           let [said, heard, ended, count] = ["", "", false, 0]
@@ -84,14 +84,14 @@ describe("text that a busy server holds", () => {
             if (one.does === "say") {
               const texts = Array.from({ length: one.events }, () => `<${count++}>`)
               said += texts.join("")
-              write(texts.map((text) => `data: ${text}\n\n`).join(""), one.cut)
+              write(texts.map((text) => `data: {"choices":[{"delta":{"content":"${text}"}}]}\n\n`).join(""), one.cut)
               yield* Effect.promise(settle)
             } else if (one.does === "pass") yield* pass(one.millis)
             else if (one.does === "pull") yield* start
             else busy = one.busy
           }
           if (isGivenUp) return yield* start
-          write("data: end\n\n", 4)
+          write("data: [DONE]\n\n", 4)
           reply.end()
           for (let turn = 0; turn < 10 && !ended; turn++) {
             yield* start

@@ -16,7 +16,7 @@ describe("Activity.make", () => {
       yield* Metrics.calls(["Other", "ACTIVITY_TEST"])
       for (const error of ["", "", "timeout"]) yield* Metrics.attempt(["chat", "activity", "activity/m", error], 0.1)
       yield* Metrics.failedAttempts(["activity", "unary", "PROVIDER_TIMEOUT"])
-      yield* Metrics.answers(["activity", "unary"], 2)
+      yield* Metrics.answers(["activity", "unary", "stop"], 2)
       const store = { kind: "redis", ready: Effect.fail({ message: "gone" }) }
       const found = yield* Activity.make({ ...Ops.facts, store, defaultModel: "" })
       assert.strictEqual(found.uptime_seconds, 90)

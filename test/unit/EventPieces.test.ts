@@ -3,16 +3,18 @@ import { Effect, Fiber } from "effect"
 import { afterEach, beforeEach, vi } from "vitest"
 import * as EventPieces from "../../src/models/EventPieces.js"
 import * as HttpBody from "../../src/models/HttpBody.js"
+import type { Piece } from "../../src/models/Provider.js"
 import { Reply } from "../../src/models/Reply.js"
+import * as ChatReader from "../../src/models/vendors/ChatReader.js"
 
 const timeouts = { connect: 1000, firstToken: 1000, betweenTokens: 1000, total: 10_000 }
 const source = { provider: "openai", apiKey: undefined, isTimeout: () => false }
 
-/** The data of each event is text, but for `end`. */
-const reader: EventPieces.Reader = {
-  take: ({ raw }) => raw === "end" ? { _tag: "End", usage: undefined } : raw,
-  bodyEnded: () => ({ _tag: "End", usage: undefined })
-}
+/** Each is a piece of text, but for `end`. */
+const eventOf = (text: string) =>
+  text === "end" ? "data: [DONE]\n\n" : `data: {"choices":[{"delta":{"content":"${text}"}}]}\n\n`
+
+const ended: Piece = { _tag: "End", usage: undefined, finishReason: "unknown" }
 
 /** An answer that the test writes itself. */
 const answer = (isBusy: () => boolean, limits = timeouts) =>
@@ -22,9 +24,8 @@ const answer = (isBusy: () => boolean, limits = timeouts) =>
     const patience = { millis: 1000, limit: "firstToken" } as const
     const body = yield* HttpBody.open(() => Promise.resolve(reply as unknown as Response), patience)
     return {
-      pull: EventPieces.make(source, body, reader, limits),
-      say: (...events: ReadonlyArray<string>) =>
-        reply.push(Buffer.from(events.map((data) => `data: ${data}\n\n`).join(""))),
+      pull: EventPieces.make({ source, reader: ChatReader.make(undefined) }, body, limits),
+      say: (...texts: ReadonlyArray<string>) => reply.push(Buffer.from(texts.map(eventOf).join(""))),
       hangUp: () => reply.end()
     }
   })
@@ -95,7 +96,7 @@ describe("EventPieces", () => {
       const next = yield* start(pull)
       yield* pass(20)
       assert.deepStrictEqual(yield* Fiber.join(next), { _tag: "Text", text: "cd" })
-      assert.deepStrictEqual(yield* pull, { _tag: "End", usage: undefined })
+      assert.deepStrictEqual(yield* pull, ended)
     }))
 
   it.scoped("waits for no more from a provider that has less time than that", () =>
@@ -118,7 +119,7 @@ describe("EventPieces", () => {
       say("c", "end")
       hangUp()
       assert.deepStrictEqual(yield* Fiber.join(pulling), { _tag: "Text", text: "bc" })
-      assert.deepStrictEqual(yield* pull, { _tag: "End", usage: undefined })
+      assert.deepStrictEqual(yield* pull, ended)
     }))
 
   it.scoped("gives a provider no more time than it has", () =>

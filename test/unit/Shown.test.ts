@@ -112,6 +112,7 @@ describe("what it took", () => {
   it("is told on one line, in units that stay with their numbers", () => {
     const totals = Totals.plus(Totals.none, {
       metrics: undefined,
+      finishReason: undefined,
       model: "openai/gpt-4o",
       firstTokenMs: 420,
       durationMs: 12_345

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Either, Fiber, TestClock } from "effect"
+import type { FinishReason } from "../../src/domain/Answer.js"
 import * as Assistant from "../support/Assistant.js"
 
 const { command, no, plan, play, rejected, yes } = Assistant
@@ -422,6 +423,30 @@ describe("the assistant", () => {
       if (Either.isRight(played.outcome)) {
         assert.strictEqual(played.outcome.right.answer, "second")
         assert.isUndefined(played.outcome.right.totals.costUsd, "a call without metrics has no known price")
+      }
+    }))
+
+  it.effect("warns of an answer that did not end well, and of no other", () =>
+    Effect.gen(function*() {
+      const answered = (finishReason: FinishReason | undefined) =>
+        Effect.map(
+          play({
+            replies: [[{ _tag: "Text", text: plan({ text: "some" }) }, { _tag: "Done", model: "p/m", finishReason }]]
+          }),
+          ({ audit, outcome, seen }) => ({
+            warnings: seen.filter((line) => line.includes("Warning: ")),
+            total: Either.isRight(outcome) ? outcome.right.totals.finishReason : "failed",
+            recorded: audit.flatMap((entry) => entry.event === "response" ? entry.finishReason : [])
+          })
+        )
+      for (const good of ["stop", undefined] as const) {
+        assert.deepStrictEqual(yield* answered(good), { warnings: [], total: good, recorded: [good] })
+      }
+      for (const [reason, words] of [["length", "cut off at the model's limit"], ["unknown", "did not say"]] as const) {
+        const { recorded, total, warnings } = yield* answered(reason)
+        assert.lengthOf(warnings, 1)
+        assert.include(warnings[0], words)
+        assert.deepStrictEqual([total, recorded], [reason, [reason]])
       }
     }))
 })

@@ -87,6 +87,7 @@ describe("llm_proxy.proto", () => {
 
   it("numbers its extensions from 16", () => {
     assert.deepStrictEqual(fields.filter(({ id }) => id >= 16).map(({ line }) => line).sort(), [
+      "ExecuteSuccess.finish_reason = 16 string",
       "ExecutionMetrics.tokens_estimated = 16 bool",
       "GetServerInfoResponse.features = 16 repeated string",
       "ServerLimits.max_tokens_per_day = 17 optional int64",
@@ -96,7 +97,8 @@ describe("llm_proxy.proto", () => {
       "ServerLimits.max_usd_per_month = 20 optional double",
       "StreamChunk.heartbeat = 18 oneof(chunk_type) StreamHeartbeat",
       "StreamChunk.restart = 17 oneof(chunk_type) StreamRestart",
-      "StreamChunk.start = 16 oneof(chunk_type) StreamStart"
+      "StreamChunk.start = 16 oneof(chunk_type) StreamStart",
+      "StreamComplete.finish_reason = 16 string"
     ])
   })
 

@@ -51,6 +51,7 @@ const samples: Record<Errors.Reason, Errors.ProxyError> = {
   REQUEST_TIMEOUT: new Errors.RequestTimeout({ seconds: 30 }),
   PROVIDER_TIMEOUT: provider("PROVIDER_TIMEOUT"),
   PROVIDER_REJECTED: provider("PROVIDER_REJECTED"),
+  PROVIDER_EMPTY: provider("PROVIDER_EMPTY"),
   STREAM_INTERRUPTED: new Errors.StreamInterrupted({ provider: "openai", cause: new Error("secret-body") }),
   SHUTTING_DOWN: new Errors.ShuttingDown(),
   VERSION_INCOMPATIBLE: new Errors.VersionIncompatible({ client: "2.0.0", server: "0.9.1", remedy: "Upgrade." })
@@ -79,6 +80,7 @@ const expected: Record<Errors.Reason, keyof typeof Grpc.status> = {
   REQUEST_TIMEOUT: "DEADLINE_EXCEEDED",
   PROVIDER_TIMEOUT: "DEADLINE_EXCEEDED",
   PROVIDER_REJECTED: "FAILED_PRECONDITION",
+  PROVIDER_EMPTY: "ABORTED",
   VERSION_INCOMPATIBLE: "FAILED_PRECONDITION"
 }
 

@@ -1,0 +1,109 @@
+/**
+ * What stands in the content of a message: the answer's text, and signs that the model works on it.
+ *
+ * Content is a string, a list of strings or parts, or one part. A part is text unless its type says otherwise, so that
+ * types which nobody has listed are read.
+ * Sources: https://platform.openai.com/docs/api-reference/chat/create (parts of text and refusal),
+ * https://docs.mistral.ai/capabilities/reasoning/ (parts of type `thinking`),
+ * https://openrouter.ai/docs/use-cases/reasoning-tokens (`reasoning`, `reasoning_details`),
+ * https://api-docs.deepseek.com/guides/reasoning_model (`reasoning_content`),
+ * https://docs.claude.com/en/api/messages (blocks).
+ */
+import * as Json from "../Json.js"
+
+/** What is collected of one event. */
+export interface Found {
+  text: string
+  /** Whether the model thinks, or writes something that is no text. */
+  isAlive: boolean
+  /** Whether it calls a tool. */
+  calls: boolean
+}
+
+/** Of `content`, in whatever shape. */
+export const read = (content: unknown, found: Found, depth = 0): void => {
+  if (typeof content === "string") {
+    found.text += content
+    return
+  }
+  if (depth > deepest) return
+  if (Array.isArray(content)) {
+    for (const part of content) read(part, found, depth + 1)
+    return
+  }
+  const part = Json.object(content)
+  if (part === undefined) return
+  const type = typeof part["type"] === "string" ? part["type"] : ""
+  if (isTool.test(type)) {
+    found.calls = true
+    found.isAlive = true
+    return
+  }
+  if (isThinking.test(type) || part["thought"] === true) {
+    if (hasText(part)) found.isAlive = true
+    return
+  }
+  if (type === "refusal") return read(part["refusal"] ?? part["text"], found, depth + 1)
+  readMessage(part, found, depth + 1)
+}
+
+/** Of a message, its delta, or a part of its content. */
+export const readMessage = (message: Json.JsonObject, found: Found, depth = 0): void => {
+  const before = found.text.length
+  for (const name in message) {
+    const value = message[name]
+    if (value === null || value === undefined || value === "") continue
+    switch (name) {
+      case "role":
+        continue
+      case "content":
+      case "refusal":
+        read(value, found, depth)
+        continue
+      case "tool_calls":
+      case "function_call":
+      case "toolCalls":
+        if (hasAny(value)) {
+          found.calls = true
+          found.isAlive = true
+        }
+        continue
+      default:
+        if (isThinking.test(name) && hasText(value)) found.isAlive = true
+    }
+  }
+  if (found.text.length > before) return
+  // The same under another name.
+  for (const name of otherNames) {
+    const value = message[name]
+    if (value === null || value === undefined || value === "") continue
+    read(name === "text" && Json.object(value) !== undefined ? Json.object(value)?.["value"] : value, found, depth + 1)
+    if (found.text.length > before) return
+  }
+}
+
+/** Of one event of its own. */
+export const nothing = (): Found => ({ text: "", isAlive: false, calls: false })
+
+// -- internals ---------------------------------------------------------------
+
+/** Deeper content is nobody's. */
+const deepest = 8
+
+const otherNames = ["text", "output_text", "outputText"] as const
+
+/** Of a part, or the name of a field. */
+const isThinking = /reason|think|thought|^cot$|^analysis$|^summary(_text)?$|signature/i
+
+const isTool = /tool|function|^input_json/i
+
+/** Whether there is a text in it, and not only a word that says of what kind it is. */
+const hasText = (value: unknown, depth = 0): boolean => {
+  if (typeof value === "string") return value !== ""
+  if (typeof value !== "object" || value === null || depth > deepest) return false
+  return Object.entries(value).some(([name, inner]) => !kindsOfParts.has(name) && hasText(inner, depth + 1))
+}
+
+const kindsOfParts: ReadonlySet<string> = new Set(["type", "id", "format", "index", "role"])
+
+const hasAny = (value: unknown): boolean => typeof value === "object" && value !== null && Object.keys(value).length > 0
