@@ -220,7 +220,7 @@ describe("vibectl audit", () => {
       const csv = (yield* type("audit", "export", "--output", "csv")).stdout.split("\r\n")
       assert.lengthOf(csv, 6)
       assert.match(csv[0]!, /^time,event,request_id,profile,.*,sha256,characters$/)
-      assert.match(csv[2]!, /^1970-01-01T00:00:00.000Z,response,r1,,,p\/a,,,,ok,10,,0.5,1200,,,,,[0-9a-f]{64},15$/)
+      assert.match(csv[2]!, /^1970-01-01T00:00:00.000Z,response,r1,,,p\/a,,,,ok,stop,10,,0.5,1200,,,,,[0-9a-f]{64},15$/)
       assert.include(csv[3], "\"[\"\"get\"\",\"\"pods\"\",\"\"-n\"\",\"\"it's\"\"]\"")
     }).pipe(Effect.provide(NodeContext.layer)))
 
