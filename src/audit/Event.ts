@@ -51,6 +51,7 @@ const signatureMayBeGood: Record<Refused, boolean> = {
   missing_sub: true,
   missing_jti: true,
   malformed_claims: true,
+  subject_not_verified: true,
   revoked_token: true,
   revoked_subject: true,
   certificate_of_another: true,
@@ -91,6 +92,8 @@ export const Event = Schema.Union(
       "IDENTITY_UNAVAILABLE",
       "VERSION_INCOMPATIBLE"
     ),
+    /** The claim that a token with a good signature lacks. */
+    claim: optional(Text),
     /** Only written where the signature was good. */
     subject: optional(Text),
     token_id: optional(Text),

@@ -6,6 +6,7 @@
  */
 import { Effect } from "effect"
 import * as Jose from "jose"
+import * as Crypto from "node:crypto"
 import type { Grants } from "../domain/Access.js"
 import { type Refusal, Unauthenticated } from "../domain/Errors.js"
 import * as GrantsClaim from "./GrantsClaim.js"
@@ -34,8 +35,10 @@ export interface Expected {
   readonly algorithms: ReadonlyArray<string>
   /** The claim that says who it is, e.g. `sub`. */
   readonly subjectClaim: string
-  /** The claim that names the token, e.g. `jti`. */
-  readonly tokenIdClaim: string
+  /** Whether a subject that is an address must be verified by the issuer. */
+  readonly verification: "required" | "unless_denied" | "not_needed"
+  /** The claim that names the token, e.g. `jti`; undefined names it by {@link hashOf}. */
+  readonly tokenIdClaim: string | undefined
   readonly subjectPrefix: string
   /** {@link Claims.issuer} of what is verified. */
   readonly name: string | undefined
@@ -58,18 +61,41 @@ export const verify = (
         const options: Jose.JWTVerifyOptions = {
           algorithms: [...expected.algorithms],
           issuer: expected.issuer,
-          requiredClaims: ["exp", expected.subjectClaim, expected.tokenIdClaim],
+          requiredClaims: [
+            "exp",
+            expected.subjectClaim,
+            ...expected.tokenIdClaim === undefined ? [] : [expected.tokenIdClaim]
+          ],
           currentDate: new Date(now * 1000),
           clockTolerance: clockSkew,
           ...expected.audience === undefined ? {} : { audience: expected.audience }
         }
         return typeof key === "function" ? Jose.jwtVerify(token, key, options) : Jose.jwtVerify(token, key, options)
       },
-      catch: (error) => refused(refusalOf(error, token, expected), holderOf(error, expected))
+      catch: (error) =>
+        refused(refusalOf(error, token, expected), holderOf(error, token, expected), missingClaim(error))
     }),
     // jose checks nothing of a `kid` by which it has not chosen.
-    ({ payload, protectedHeader: { kid } }) => decode(payload, typeof kid === "string" ? kid : undefined, expected, now)
+    ({ payload, protectedHeader: { kid } }) =>
+      decode(token, payload, typeof kid === "string" ? kid : undefined, expected, now)
   )
+
+/**
+ * Names a token that has no id of its own. The signature is left out: from one of ECDSA, anybody can make another that
+ * is as good, and a revoked token would have a second name.
+ */
+export const hashOf = (token: string): string =>
+  `sha256-${Crypto.createHash("sha256").update(token.slice(0, token.lastIndexOf("."))).digest("base64url")}`
+
+/** Whether a text is such a name. */
+export const isHash = (text: string): boolean => /^sha256-[\w-]{43}$/.test(text)
+
+/** The id of a token with these claims; undefined where they have none. */
+export const tokenIdOf = (
+  token: string,
+  payload: Jose.JWTPayload,
+  { tokenIdClaim }: Pick<Expected, "tokenIdClaim">
+): unknown => tokenIdClaim === undefined ? hashOf(token) : payload[tokenIdClaim]
 
 /** What a token whose signature nobody has checked yet says: good for choosing a key, and for nothing else. */
 export interface Peeked {
@@ -90,12 +116,13 @@ export const peek = (token: string): Effect.Effect<Peeked, Unauthenticated> =>
     catch: () => refused("not_a_jwt")
   })
 
-/** `holder` only for a token whose signature was good. */
-export const refused = (refusal: Refusal, holder?: Unauthenticated["holder"]): Unauthenticated =>
+/** `holder` and `claim`, the one that is missing, only for a token whose signature was good. */
+export const refused = (refusal: Refusal, holder?: Unauthenticated["holder"], claim?: string): Unauthenticated =>
   new Unauthenticated({
     reason: reasons[refusal],
     refusal,
-    ...holder === undefined ? {} : { holder: { subject: holder.subject, tokenId: holder.tokenId } }
+    ...holder === undefined ? {} : { holder: { subject: holder.subject, tokenId: holder.tokenId } },
+    ...claim === undefined ? {} : { claim }
   })
 
 // -- internals ---------------------------------------------------------------
@@ -114,6 +141,7 @@ const mustBeCompact = (token: string): void => {
 const isCanonical = (part: string): boolean => Buffer.from(part, "base64url").toString("base64url") === part
 
 const decode = (
+  token: string,
   payload: Jose.JWTPayload,
   keyId: string | undefined,
   expected: Expected,
@@ -123,14 +151,15 @@ const decode = (
     const { iat } = payload
     // A NumericDate may have a fraction (RFC 7519, section 2); what is left of it is not counted.
     const exp = payload.exp === undefined ? undefined : Math.floor(payload.exp)
-    const [subject, tokenId] = [payload[expected.subjectClaim], payload[expected.tokenIdClaim]]
+    const [subject, tokenId] = [payload[expected.subjectClaim], tokenIdOf(token, payload, expected)]
     // A clock that is ahead may begin a token's life early, and none may lengthen it.
-    const holder = named(payload, expected)
+    const holder = named(token, payload, expected)
     if (exp === undefined || exp <= now) return refused("expired", holder)
     if (iat !== undefined && iat > now + clockSkew) return refused("issued_in_the_future", holder)
     if (expected.audience === undefined && "aud" in payload) return refused("wrong_audience", holder)
-    if (subject === "") return refused("missing_sub")
-    if (tokenId === "") return refused("missing_jti")
+    if (subject === "") return refused("missing_sub", undefined, expected.subjectClaim)
+    if (tokenId === "") return refused("missing_jti", undefined, expected.tokenIdClaim)
+    if (!isVerified(payload, expected)) return refused("subject_not_verified", holder)
     const grants = GrantsClaim.decode(payload[GrantsClaim.name])
     if (typeof subject !== "string" || typeof tokenId !== "string" || grants === undefined) {
       return refused("malformed_claims", holder)
@@ -147,6 +176,24 @@ const decode = (
       grants
     })
   })
+
+/**
+ * Anybody may give an address as theirs; what the issuer has found out of it stands in a claim beside it (OpenID Connect
+ * Core, section 5.1; `xms_edov` is Microsoft Entra's).
+ */
+const isVerified = (payload: Jose.JWTPayload, { subjectClaim, verification }: Expected): boolean => {
+  if (verification === "not_needed" || (subjectClaim !== "email" && subjectClaim !== "phone_number")) return true
+  const stated = payload[`${subjectClaim}_verified`]
+  const isStated = stated !== undefined
+  const isTrue = stated === true || stated === "true"
+  const isDenied = subjectClaim === "email" && "xms_edov" in payload && !isAffirmed(payload["xms_edov"])
+  return !isDenied && (isTrue || (verification === "unless_denied" && !isStated))
+}
+
+const isAffirmed = (value: unknown): boolean => [true, 1, "1", "true"].some((yes) => yes === value)
+
+const missingClaim = (error: unknown): string | undefined =>
+  error instanceof Jose.errors.JWTClaimValidationFailed && error.reason === "missing" ? error.claim : undefined
 
 const refusalOf = (error: unknown, token: string, expected: Expected): Refusal => {
   const { errors } = Jose
@@ -168,15 +215,15 @@ const refusalOf = (error: unknown, token: string, expected: Expected): Refusal =
 }
 
 /** jose looks at the claims only when the signature is good. */
-const holderOf = (error: unknown, expected: Expected): Unauthenticated["holder"] => {
+const holderOf = (error: unknown, token: string, expected: Expected): Unauthenticated["holder"] => {
   const { JWTClaimValidationFailed, JWTExpired } = Jose.errors
   return error instanceof JWTClaimValidationFailed || error instanceof JWTExpired
-    ? named(error.payload, expected)
+    ? named(token, error.payload, expected)
     : undefined
 }
 
-const named = (payload: Jose.JWTPayload, expected: Expected): Unauthenticated["holder"] => {
-  const [subject, tokenId] = [payload[expected.subjectClaim], payload[expected.tokenIdClaim]]
+const named = (token: string, payload: Jose.JWTPayload, expected: Expected): Unauthenticated["holder"] => {
+  const [subject, tokenId] = [payload[expected.subjectClaim], tokenIdOf(token, payload, expected)]
   return typeof subject === "string" && typeof tokenId === "string"
     ? { subject: expected.subjectPrefix + subject, tokenId }
     : undefined
@@ -216,6 +263,7 @@ const reasons: Record<Refusal, Unauthenticated["reason"]> = {
   missing_sub: "TOKEN_MALFORMED",
   missing_jti: "TOKEN_MALFORMED",
   malformed_claims: "TOKEN_MALFORMED",
+  subject_not_verified: "TOKEN_UNTRUSTED",
   revoked_token: "TOKEN_REVOKED",
   revoked_subject: "TOKEN_REVOKED",
   certificate_of_another: "TOKEN_UNTRUSTED",

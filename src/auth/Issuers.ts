@@ -73,7 +73,8 @@ export const expectedOf = (name: string, settings: IssuerSettings): Claims.Expec
   audience: settings.audience,
   algorithms: settings.algorithms ?? algorithms,
   subjectClaim: settings.subject_claim ?? "sub",
-  tokenIdClaim: settings.token_id_claim ?? "jti",
+  verification: settings.subject_verification ?? "required",
+  tokenIdClaim: settings.token_id === "hash" ? undefined : settings.token_id_claim ?? "jti",
   subjectPrefix: settings.subject_prefix ?? `${name}:`,
   name
 })
@@ -84,7 +85,7 @@ const source = (
   name: string,
   settings: IssuerSettings
 ): Effect.Effect<Jwks.Jwks, IssuerInvalid, FileSystem.FileSystem> => {
-  const { jwks_file, jwks_url, key_file } = settings
+  const { ca_file, jwks_file, jwks_token_file, jwks_url, key_file } = settings
   const options = { issuer: name, algorithms: settings.algorithms ?? algorithms }
   const file = (path: string, setting: string, parse: typeof KeySet.fromJwks) =>
     Effect.mapError(
@@ -92,7 +93,9 @@ const source = (
       ({ problem, remedy }) =>
         new IssuerInvalid({ summary: `The file ${path} (auth.issuers.${name}.${setting}) ${problem}.`, remedy })
     )
-  if (jwks_url !== undefined) return Jwks.fromUrl(new URL(jwks_url), options)
+  if (jwks_url !== undefined) {
+    return Jwks.fromUrl({ url: new URL(jwks_url), tokenFile: jwks_token_file, caFile: ca_file }, options)
+  }
   if (jwks_file !== undefined) return file(jwks_file, "jwks_file", KeySet.fromJwks)
   if (key_file !== undefined) return file(key_file, "key_file", KeySet.fromPem)
   return new IssuerInvalid({

@@ -74,19 +74,22 @@ export const fromFile = (
     }
   })
 
-/** The keys of a JWKS at `url`. Asked at once, and again when somebody needs it: a provider may be down for a while. */
-export const fromUrl = (url: URL, { algorithms, issuer }: Options): Effect.Effect<Jwks> =>
+/** The keys of a JWKS at `source.url`. Asked at once, and again when somebody needs it: a provider may be down for a while. */
+export const fromUrl = (source: JwksFetch.Source, { algorithms, issuer }: Options): Effect.Effect<Jwks> =>
   Effect.gen(function*() {
+    const { url } = source
     let known: { readonly keys: KeySet.KeySet; readonly at: number } | undefined
     let failure: JwksFetch.KeysUnreachable | undefined
     let triedAt = -Infinity
     let flight: Deferred.Deferred<void> | undefined
     let told = ""
 
-    const attempt = JwksFetch.download(url).pipe(
+    const attempt = JwksFetch.download(source).pipe(
       Effect.flatMap((text) =>
-        Either.mapLeft(KeySet.fromJwks(text, algorithms), ({ problem }) =>
-          new JwksFetch.KeysUnreachable({ address: JwksFetch.addressOf(url), problem }))
+        Either.mapLeft(
+          KeySet.fromJwks(text, algorithms),
+          ({ problem }) => new JwksFetch.KeysUnreachable({ address: JwksFetch.addressOf(url), problem })
+        )
       ),
       Effect.flatMap((keys) =>
         Effect.map(Clock.currentTimeMillis, (at) => {
@@ -129,10 +132,14 @@ export const fromUrl = (url: URL, { algorithms, issuer }: Options): Effect.Effec
     const fetched = Effect.flatten(begin)
     /** Whatever is known and not older than this. */
     const within = (age: Duration.Duration) =>
-      Effect.map(Clock.currentTimeMillis, (now) =>
-        known !== undefined && isWithin(age, known.at, now) ? known.keys : undefined)
-    const newer = Effect.flatMap(Effect.zipRight(fetched, within(stale)), (keys) =>
-      keys === undefined ? new IdentityUnavailable({ issuer, cause: failure }) : Effect.succeed(keys))
+      Effect.map(
+        Clock.currentTimeMillis,
+        (now) => known !== undefined && isWithin(age, known.at, now) ? known.keys : undefined
+      )
+    const newer = Effect.flatMap(
+      Effect.zipRight(fetched, within(stale)),
+      (keys) => keys === undefined ? new IdentityUnavailable({ issuer, cause: failure }) : Effect.succeed(keys)
+    )
     const tell = Effect.map(within(stale), (keys) => {
       const before = told
       told = keys?.fingerprint ?? ""
@@ -141,12 +148,10 @@ export const fromUrl = (url: URL, { algorithms, issuer }: Options): Effect.Effec
 
     yield* Effect.zipRight(fetched, tell)
     return {
-      keys: Effect.flatMap(within(fresh), (keys) =>
-        keys === undefined ? newer : Effect.succeed(keys)),
+      keys: Effect.flatMap(within(fresh), (keys) => keys === undefined ? newer : Effect.succeed(keys)),
       newer,
       // Nobody waits here; without this, a key that was withdrawn would go on for callers whose tokens are remembered.
-      reload: Effect.flatMap(within(fresh), (keys) =>
-        Effect.zipRight(keys === undefined ? begin : Effect.void, tell))
+      reload: Effect.flatMap(within(fresh), (keys) => Effect.zipRight(keys === undefined ? begin : Effect.void, tell))
     }
   })
 

@@ -39,8 +39,8 @@ export const fromJwks = (
     // The parser's own words would quote the text.
     Either.mapLeft(() => new KeySetInvalid({ problem: "holds no JSON Web Key Set", remedy: howJwks })),
     Either.flatMap(({ keys }) => {
-      const read = keys.map((jwk) => keyOfJwk(jwk, algorithms))
-      const usable = read.filter(Either.isRight).map(({ right }) => right)
+      const read = keys.map((jwk) => keysOfJwk(jwk, algorithms))
+      const usable = read.filter(Either.isRight).flatMap(({ right }) => right)
       if (usable.length > 0) return Either.right(make(usable, false))
       const found = [...new Set(read.filter(Either.isLeft).map(({ left }) => left))].join(", ") || "no keys at all"
       const problem = `holds no public key for signatures with ${listed(algorithms)}, but ${found}`
@@ -67,12 +67,14 @@ export const fromPem = (
   }
   const key = publicKey(block)
   if (key === undefined) return invalid("is damaged")
-  return Either.match(algorithmOf(key), {
+  return Either.match(algorithmsOf(key), {
     onLeft: (found) => invalid(`holds ${found}, and not one for ${listed(algorithms)}`),
-    onRight: (algorithm) =>
-      algorithms.includes(algorithm)
-        ? Either.right(make([jwkOf(key, algorithm, undefined)], true))
-        : invalid(`holds a key for ${algorithm}, and only ${listed(algorithms)} is allowed`)
+    onRight: (fitting) => {
+      const allowed = fitting.filter((algorithm) => algorithms.includes(algorithm))
+      return allowed.length > 0
+        ? Either.right(make(allowed.map((algorithm) => jwkOf(key, algorithm, undefined)), true))
+        : invalid(`holds a key for ${listed(fitting)}, and only ${listed(algorithms)} is allowed`)
+    }
   })
 }
 
@@ -107,7 +109,8 @@ const decodeSet = Schema.decodeEither(Schema.parseJson(Schema.Struct({ keys: Sch
 /** Members of private and of symmetric keys (RFC 7518, section 6; RFC 8037). */
 const secretMembers = ["d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"]
 
-const keyOfJwk = (value: unknown, algorithms: ReadonlyArray<Algorithm>): Either.Either<Jwk, Fault> => {
+/** One for each of `algorithms` that the key fits. */
+const keysOfJwk = (value: unknown, algorithms: ReadonlyArray<Algorithm>): Either.Either<ReadonlyArray<Jwk>, Fault> => {
   const decoded = decodeJwk(value)
   if (Option.isNone(decoded)) return Either.left("a damaged key")
   const jwk = decoded.value
@@ -119,13 +122,15 @@ const keyOfJwk = (value: unknown, algorithms: ReadonlyArray<Algorithm>): Either.
   const { crv, e, kty, n, x, y } = jwk
   const key = publicKey({ format: "jwk", key: { kty, crv, x, y, n, e } as Crypto.JsonWebKey })
   if (key === undefined) return Either.left("a damaged key or one of an unknown type")
-  return Either.flatMap(
-    algorithmOf(key),
-    (algorithm) =>
-      algorithms.includes(algorithm) && (jwk.alg ?? algorithm) === algorithm
-        ? Either.right(jwkOf(key, algorithm, jwk.kid))
-        : Either.left("a key for another algorithm")
-  )
+  return Either.flatMap(algorithmsOf(key), (fitting) => {
+    const { alg } = jwk
+    // EdDSA and Ed25519 are the same for such a key, whichever of them it names.
+    const isNamed = alg === undefined || fitting.some((algorithm) => algorithm === alg)
+    const allowed = isNamed ? fitting.filter((algorithm) => algorithms.includes(algorithm)) : []
+    return allowed.length > 0
+      ? Either.right(allowed.map((algorithm) => jwkOf(key, algorithm, jwk.kid)))
+      : Either.left("a key for another algorithm")
+  })
 }
 
 const publicKey = (input: string | Crypto.JsonWebKeyInput): Crypto.KeyObject | undefined => {
@@ -137,15 +142,15 @@ const publicKey = (input: string | Crypto.JsonWebKeyInput): Crypto.KeyObject | u
 }
 
 /** By the type of the key alone: a token or a file that names another one is wrong. */
-const algorithmOf = (
+const algorithmsOf = (
   { asymmetricKeyDetails: details, asymmetricKeyType: type }: Crypto.KeyObject
-): Either.Either<Algorithm, Fault> => {
-  if (type === "ed25519") return Either.right("EdDSA")
-  if (type === "ec" && details?.namedCurve === "prime256v1") return Either.right("ES256")
+): Either.Either<ReadonlyArray<Algorithm>, Fault> => {
+  if (type === "ed25519") return Either.right(["EdDSA", "Ed25519"])
+  if (type === "ec" && details?.namedCurve === "prime256v1") return Either.right(["ES256"])
   if (type !== "rsa") return Either.left("a key of another type or curve")
   if ((details?.modulusLength ?? 0) < 2048) return Either.left("an RSA key of fewer than 2048 bits")
   // With the exponent 1, everybody can sign.
-  return (details?.publicExponent ?? 0n) < 3n ? Either.left("a damaged key") : Either.right("RS256")
+  return (details?.publicExponent ?? 0n) < 3n ? Either.left("a damaged key") : Either.right(["RS256"])
 }
 
 /** Public members only, and with the algorithm, so that jose chooses the key for no other. */

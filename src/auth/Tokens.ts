@@ -208,6 +208,7 @@ const own: Claims.Expected = {
   audience: undefined,
   algorithms: ["HS256"],
   subjectClaim: "sub",
+  verification: "required",
   tokenIdClaim: "jti",
   subjectPrefix: "",
   name: undefined

@@ -7,11 +7,12 @@ import * as Shape from "./Shape.js"
 
 /** An identity provider whose tokens are accepted beside the server's own. */
 export type IssuerSettings = typeof issuer.Type
+export type AuthSection = typeof auth.Type
 export type AccessSection = typeof access.Type
 export type AuditSection = typeof audit.Type
 
-/** Signature algorithms of identity providers; each fits one type of key. */
-export const algorithms = ["EdDSA", "ES256", "RS256"] as const
+/** Signature algorithms of identity providers; each fits one type of key. Ed25519 is EdDSA by its newer name (RFC 9864). */
+export const algorithms = ["EdDSA", "Ed25519", "ES256", "RS256"] as const
 
 const note = Shape.note
 
@@ -55,6 +56,20 @@ const issuer = Schema.Struct({
   jwks_url: Fields.optional(keyAddress.annotations(
     note("Where its keys are (JWKS).", { private: true, example: "https://login.example.com/.well-known/jwks.json" })
   )),
+  jwks_token_file: Fields.optional(Fields.path.annotations(
+    note("A file of the bearer token that jwks_url asks for; read at each download, and sent to that host only.", {
+      path: true,
+      example: "/var/run/secrets/kubernetes.io/serviceaccount/token",
+      unset: "none"
+    })
+  )),
+  ca_file: Fields.optional(Fields.path.annotations(
+    note("A PEM file of the CAs that sign the certificate of jwks_url.", {
+      path: true,
+      example: "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt",
+      unset: "those that Node trusts"
+    })
+  )),
   jwks_file: Fields.optional(Fields.path.annotations(
     note("A file of its keys (JWKS), instead of jwks_url.", { path: true, example: "/etc/vibectl/jwks.json" })
   )),
@@ -63,15 +78,35 @@ const issuer = Schema.Struct({
   )),
   algorithms: Fields.optional(
     Schema.Array(Fields.oneOf(...algorithms)).pipe(Schema.minItems(1)).annotations(
-      Shape.expects("a list of EdDSA, ES256 and RS256", {
+      Shape.expects("a list of EdDSA, Ed25519, ES256 and RS256", {
         about: "How its tokens may be signed.",
         example: "[RS256]",
-        unset: "EdDSA, ES256 and RS256"
+        unset: "EdDSA, Ed25519, ES256 and RS256"
       })
     )
   ),
   subject_claim: Fields.optional(
     Fields.text.annotations(note("The claim that says who it is.", { example: "email", unset: "sub" }))
+  ),
+  subject_verification: Fields.optional(
+    Fields.oneOf("required", "unless_denied", "not_needed").annotations(
+      note(
+        "With the subject_claim email or phone_number: whether the token must say that it is verified (required), must "
+          + "not say that it is not (unless_denied), or may say anything (not_needed).",
+        { example: "unless_denied", unset: "required" }
+      )
+    )
+  ),
+  token_id: Fields.optional(
+    Fields.oneOf("claim", "hash").annotations(
+      note(
+        "What names a token, to revoke it alone: token_id_claim, or a hash of the token where it has no such claim.",
+        {
+          example: "claim",
+          unset: "claim"
+        }
+      )
+    )
   ),
   token_id_claim: Fields.optional(
     Fields.text.annotations(note("The claim that names the token.", { example: "uti", unset: "jti" }))

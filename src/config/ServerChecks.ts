@@ -83,6 +83,14 @@ const issuers = (root: Tree.Node): ReadonlyArray<Problem.Problem> => {
     if (source === undefined) {
       problems.push(Problem.make(Problem.place(node.keySource), path, "it needs jwks_url, jwks_file or key_file."))
     } else problems.push(...more.flatMap((key) => notBoth(root, path, source, key)))
+    for (const key of ["jwks_token_file", "ca_file"]) {
+      const given = Tree.at(node, [key])
+      if (given !== undefined && source !== "jwks_url") {
+        const text = "it is used to download keys, and jwks_url is not set."
+        problems.push(Problem.make(Problem.place(given.keySource), [...path, key], text))
+      }
+    }
+    problems.push(...issuerClaims(path, node))
 
     const issuer = Tree.at(node, ["issuer"])
     if (typeof issuer?.content === "string") {
@@ -104,4 +112,27 @@ const issuers = (root: Tree.Node): ReadonlyArray<Problem.Problem> => {
     prefixes.set(prefix, `auth.issuers.${name}`)
     return problems
   })
+}
+
+/** Claims of RFC 7519 that are the same in many tokens. */
+const sharedClaims = ["iss", "sub", "aud", "exp", "nbf", "iat"]
+
+const issuerClaims = (path: ReadonlyArray<string>, node: Tree.Node): ReadonlyArray<Problem.Problem> => {
+  const [rule, claim, subject, verification] = ["token_id", "token_id_claim", "subject_claim", "subject_verification"]
+    .map((key) => Tree.at(node, [key]))
+  const problems: Array<Problem.Problem> = []
+  const isHash = rule?.content === "hash"
+  if (isHash && claim !== undefined) {
+    const text = "token_id is hash, which uses no claim; keep one of them."
+    problems.push(Problem.make(Problem.place(claim.keySource), [...path, "token_id_claim"], text))
+  } else if (claim !== undefined && [...sharedClaims, subject?.content].some((shared) => shared === claim.content)) {
+    const text =
+      "it does not name one token, so that to revoke one would refuse others too; set token_id: hash instead."
+    problems.push(Problem.make(Problem.place(claim.source), [...path, "token_id_claim"], text))
+  }
+  if (verification !== undefined && subject?.content !== "email" && subject?.content !== "phone_number") {
+    const text = "it is for the subject_claim email or phone_number."
+    problems.push(Problem.make(Problem.place(verification.keySource), [...path, "subject_verification"], text))
+  }
+  return problems
 }

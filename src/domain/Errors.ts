@@ -49,6 +49,7 @@ export type Refusal =
   | "missing_sub"
   | "missing_jti"
   | "malformed_claims"
+  | "subject_not_verified"
   | "revoked_token"
   | "revoked_subject"
   | "certificate_of_another"
@@ -61,12 +62,18 @@ export class Unauthenticated extends Data.TaggedError("Unauthenticated")<{
   readonly refusal: Refusal
   /** Whose token it is, where its signature was good. */
   readonly holder?: { readonly subject: string; readonly tokenId: string }
+  /** The claim that it lacks, where its signature was good. */
+  readonly claim?: string
 }> {
   get summary() {
-    return tokenFacts[this.reason].summary
+    return this.facts.summary
   }
   get remedy() {
-    return tokenFacts[this.reason].remedy
+    return this.facts.remedy
+  }
+  private get facts(): Facts {
+    if (this.claim !== undefined) return lacking(this.claim)
+    return this.refusal === "subject_not_verified" ? notAccepted : tokenFacts[this.reason]
   }
   override get message() {
     return sentence(this)
@@ -277,6 +284,19 @@ const tokenFacts: Record<Unauthenticated["reason"], Facts> = {
     summary: "The bearer token has been revoked.",
     remedy: "Ask the operator of the server for a new one."
   }
+}
+
+const lacking = (claim: string): Facts => ({
+  summary: `The bearer token has no claim '${claim}', which this server needs.`,
+  remedy: claim === "exp"
+    ? "Have its issuer put an end into it (`exp`)."
+    : "Have its issuer put the claim into it, or ask the operator of the server to change what it needs of that issuer."
+})
+
+/** The issuer is right, and no token of this server helps. */
+const notAccepted: Facts = {
+  summary: "The bearer token is not accepted by this server.",
+  remedy: "Ask the operator of the server: the audit log has the reason."
 }
 
 const providerFacts: Record<ProviderFailure["reason"], Facts> = {

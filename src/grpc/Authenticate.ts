@@ -117,6 +117,7 @@ export const make = (bridge: Bridge, options: Options): Authentication => {
                   event: "token_refused",
                   refusal,
                   reason: error.reason,
+                  ...error._tag === "Unauthenticated" && error.claim !== undefined ? { claim: error.claim } : {},
                   ...holder,
                   ...told
                 }).pipe(

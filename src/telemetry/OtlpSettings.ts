@@ -2,9 +2,9 @@
  * What the standard `OTEL_*` variables ask for.
  *
  * A variable that is empty is as if it were not set. Nothing is sent anywhere
- * unless an endpoint, or the exporter `otlp`, is named. What cannot be done as
- * it is asked is an error at the start and not a surprise later; no error
- * repeats a value, which may be a secret.
+ * unless an endpoint, or the exporter `otlp`, is named, and nothing either when
+ * something cannot be done as it is asked; no error repeats a value, which may
+ * be a secret.
  * Sources: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/ and
  * https://opentelemetry.io/docs/specs/otel/protocol/exporter/
  */
@@ -45,14 +45,36 @@ export interface Settings {
 
 export type Pairs = Readonly<Record<string, string>>
 
-/** Undefined when nothing is to be sent. */
-export const load: Effect.Effect<Settings | undefined, OtlpInvalid> = Effect.suspend(() =>
+export interface Loaded {
+  /** Undefined when nothing is exported. */
+  readonly settings: Settings | undefined
+  /** Why, where it is not as the variables ask. */
+  readonly invalid: OtlpInvalid | undefined
+  readonly warning: string | undefined
+}
+
+export const load: Effect.Effect<Loaded> = Effect.suspend(() =>
   Effect.forEach(
     variables,
     (name) => Effect.map(Effect.option(Config.string(name)), (value) => [name, Option.getOrUndefined(value)] as const)
   )
-).pipe(Effect.flatMap((entries) => parse(Object.fromEntries(entries))))
+).pipe(Effect.map((entries) => {
+  const environment = Object.fromEntries(entries)
+  const parsed = parse(environment)
+  return {
+    settings: Either.getOrUndefined(parsed),
+    invalid: Either.getOrUndefined(Either.flip(parsed)),
+    warning: disabledWarning(environment["OTEL_SDK_DISABLED"])
+  }
+}))
 
+/** Only `true` counts, in any case; the specification forbids others, and wants a warning of them. */
+export const disabledWarning = (value: string | undefined): string | undefined =>
+  ["", "true", "false"].includes(value?.trim().toLowerCase() ?? "")
+    ? undefined
+    : "the variable OTEL_SDK_DISABLED counts as false: only true disables, in upper or lower case"
+
+/** Undefined when nothing is to be sent. */
 export const parse = (
   environment: Readonly<Record<string, string | undefined>>
 ): Either.Either<Settings | undefined, OtlpInvalid> =>

@@ -93,12 +93,103 @@ describe("Issuer.verify", () => {
     Effect.gen(function*() {
       const more = { subject_claim: "email", token_id_claim: "uti", subject_prefix: "", algorithms: ["ES256"] as const }
       const { corp } = yield* withFile(jwks, "jwks_file", more)
-      const claims = { email: "ann@example.com", uti: "u-1", sub: undefined, jti: undefined }
+      const claims = { email: "ann@example.com", email_verified: true, uti: "u-1", sub: undefined, jti: undefined }
       const found = yield* corp.verify(yield* sign(es, { kid: "es" }, claims), now)
       assert.deepInclude(found, { subject: "ann@example.com", tokenId: "u-1" })
       assert.strictEqual(yield* refusal(corp, yield* sign(es, {}, { uti: "u" })), "missing_sub")
       assert.strictEqual(yield* refusal(corp, yield* sign(es, {}, { email: "a" })), "missing_jti")
       assert.strictEqual(yield* refusal(corp, yield* sign(ed, { kid: "ed" }, claims)), "wrong_algorithm")
+    }))
+
+  it.scoped("takes an address for a subject only when the issuer has verified it, or the operator asks for less", () =>
+    Effect.gen(function*() {
+      const verdicts = (
+        claims: Record<string, unknown>,
+        subject_claim = "email"
+      ) =>
+        Effect.forEach(
+          ["required", "unless_denied", "not_needed"] as const,
+          (subject_verification) =>
+            Effect.gen(function*() {
+              const { corp } = yield* withFile(jwks, "jwks_file", { subject_claim, subject_verification })
+              const found = yield* Effect.either(corp.verify(yield* sign(es, {}, claims), now))
+              if (found._tag === "Right") return "taken"
+              return found.left._tag === "Unauthenticated" ? found.left.refusal : found.left._tag
+            })
+        )
+      const [email, no] = ["ana@tram.example", "subject_not_verified"]
+      const cases: ReadonlyArray<readonly [Record<string, unknown>, ReadonlyArray<string>]> = [
+        [{ email_verified: true }, ["taken", "taken", "taken"]],
+        [{ email_verified: "true" }, ["taken", "taken", "taken"]],
+        [{}, [no, "taken", "taken"]],
+        ...[false, "false", 0, 1, null, "", "TRUE", [true]].map((email_verified) =>
+          [{ email_verified }, [no, no, "taken"]] as const
+        ),
+        ...[false, 0, "0", "false", null].map((xms_edov) =>
+          [{ email_verified: true, xms_edov }, [no, no, "taken"]] as const
+        ),
+        [{ email_verified: true, xms_edov: "1" }, ["taken", "taken", "taken"]],
+        [{ xms_edov: true }, [no, "taken", "taken"]]
+      ]
+      for (const [claims, expected] of cases) {
+        assert.deepStrictEqual(yield* verdicts({ sub: "666", email, ...claims }), expected, JSON.stringify(claims))
+      }
+      const phone = { phone_number: "+1 555 0100" }
+      assert.deepStrictEqual(yield* verdicts(phone, "phone_number"), [no, "taken", "taken"])
+      const { corp } = yield* withFile(jwks, "jwks_file", { subject_claim: "email" })
+      const error = yield* Effect.flip(corp.verify(yield* sign(es, {}, { email }), now))
+      assert.deepInclude(error, { reason: "TOKEN_UNTRUSTED", holder: { subject: `corp:${email}`, tokenId: "1" } })
+      assert.notMatch(error.message, /email|verif|generate-token/, "why is for the audit log")
+    }))
+
+  it.scoped("names a token by a hash where its issuer gives it no id, whatever its signature", () =>
+    Effect.gen(function*() {
+      const { corp } = yield* withFile(jwks, "jwks_file", { token_id: "hash" })
+      const without = { jti: undefined }
+      const one = yield* sign(es, {}, without)
+      const { tokenId } = yield* corp.verify(one, now)
+      assert.match(tokenId, /^sha256-[\w-]{43}$/)
+      assert.notStrictEqual(
+        (yield* corp.verify(yield* sign(es, {}, { ...without, exp: now + 9 }), now)).tokenId,
+        tokenId
+      )
+      // Of (r, s), another good signature is (r, n - s).
+      const order = BigInt("0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551")
+      const [header, claims, signature = ""] = one.split(".")
+      const bytes = Buffer.from(signature, "base64url")
+      const s = (order - BigInt(`0x${bytes.subarray(32).toString("hex")}`)).toString(16).padStart(64, "0")
+      const twin = Buffer.concat([bytes.subarray(0, 32), Buffer.from(s, "hex")]).toString("base64url")
+      assert.notStrictEqual(twin, signature)
+      assert.strictEqual((yield* corp.verify(`${header}.${claims}.${twin}`, now)).tokenId, tokenId)
+    }))
+
+  it.scoped("names the claim that a token with a good signature lacks", () =>
+    Effect.gen(function*() {
+      const { corp } = yield* withFile(jwks)
+      for (const claim of ["jti", "sub", "exp"]) {
+        const error = yield* Effect.flip(corp.verify(yield* sign(es, {}, { [claim]: undefined }), now))
+        assert.deepInclude(error, { reason: "TOKEN_MALFORMED", claim })
+        assert.include(error.message, `no claim '${claim}'`)
+      }
+      const forged = yield* Effect.flip(corp.verify(yield* sign(stranger, {}, { jti: undefined }), now))
+      assert.notProperty(forged, "claim")
+    }))
+
+  it.scoped("takes EdDSA by both of its names, unless the operator lists one of them", () =>
+    Effect.gen(function*() {
+      const named = { ...ed, alg: "Ed25519" }
+      for (const alg of [undefined, "EdDSA", "Ed25519"]) {
+        const text = set(yield* Effect.promise(() => publicJwk(ed, { kid: "ed", ...alg === undefined ? {} : { alg } })))
+        const { corp } = yield* withFile(text)
+        for (const key of [ed, named]) {
+          for (const header of [{}, { kid: "ed" }]) {
+            assert.strictEqual((yield* corp.verify(yield* sign(key, header), now)).subject, "corp:ann")
+          }
+        }
+        const strict = yield* withFile(text, "jwks_file", { algorithms: ["Ed25519"] })
+        assert.strictEqual(yield* refusal(strict.corp, yield* sign(ed)), "wrong_algorithm")
+        assert.strictEqual((yield* strict.corp.verify(yield* sign(named), now)).subject, "corp:ann")
+      }
     }))
 
   it.scoped("gives no role that the operator does not name", () =>

@@ -1,11 +1,15 @@
 import { FileSystem } from "@effect/platform"
 import { NodeContext } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Either, Fiber, TestClock } from "effect"
+import { Duration, Effect, Either, Fiber, Redacted, TestClock } from "effect"
+import { once } from "node:events"
+import * as Https from "node:https"
+import type * as Net from "node:net"
 import * as Jwks from "../../src/auth/Jwks.js"
 import * as JwksFetch from "../../src/auth/JwksFetch.js"
 import * as KeySet from "../../src/auth/KeySet.js"
 import { algorithms } from "../../src/config/AccessSettings.js"
+import * as Certificates from "../support/Certificates.js"
 import { type KeyServer, logged, pair, publicJwk, serve, set, until } from "../support/IdentityProvider.js"
 
 const [first, second] = await Promise.all([pair("EdDSA"), pair("EdDSA")])
@@ -14,7 +18,7 @@ const print = (text: string) => Either.getOrThrow(KeySet.fromJwks(text, algorith
 const options = { issuer: "corp", algorithms }
 
 const printed = <E>(keys: Effect.Effect<KeySet.KeySet, E>) => Effect.map(keys, ({ fingerprint }) => fingerprint)
-const open = ({ url }: KeyServer) => Jwks.fromUrl(new URL(url), options)
+const open = ({ url }: KeyServer) => Jwks.fromUrl({ url: new URL(url) }, options)
 const unavailable = (jwks: Jwks.Jwks) =>
   Effect.map(Effect.flip(jwks.keys), (error) => {
     assert.strictEqual(error._tag, "IdentityUnavailable")
@@ -220,7 +224,7 @@ describe("Jwks.fromUrl", () => {
 
 describe("JwksFetch.download", () => {
   const problem = ({ url }: Pick<KeyServer, "url">) =>
-    Effect.map(Effect.flip(JwksFetch.download(new URL(url))), (error) => {
+    Effect.map(Effect.flip(JwksFetch.download({ url: new URL(url) })), (error) => {
       assert.notInclude(error.message, "hunter2")
       assert.match(error.message, /^http:\/\/127\.0\.0\.1:\d+\/keys /)
       return error.problem
@@ -229,7 +233,7 @@ describe("JwksFetch.download", () => {
   it.scoped("takes no more than a megabyte, whatever the length is said to be", () =>
     Effect.gen(function*() {
       const server = yield* serve(" ".repeat(JwksFetch.largest))
-      assert.strictEqual((yield* JwksFetch.download(new URL(server.url))).length, JwksFetch.largest)
+      assert.strictEqual((yield* JwksFetch.download({ url: new URL(server.url) })).length, JwksFetch.largest)
       let closed = false
       // A body without an end, and without a length.
       server.answer((_, response) => {
@@ -251,11 +255,75 @@ describe("JwksFetch.download", () => {
       server.answer((_, response) => void response.writeHead(302, { location: elsewhere.url }).end())
       assert.include(yield* problem(server), "redirect")
       assert.strictEqual(elsewhere.requests(), 0)
-      for (const status of [201, 204, 401, 404, 500]) {
+      for (const status of [201, 204, 404, 500]) {
         server.answer((_, response) => void response.writeHead(status).end(status === 204 ? undefined : one))
         assert.strictEqual(yield* problem(server), `answered with status ${status}`)
       }
     }))
+
+  it.scoped("shows the token of a file, as it is at that moment, to an address that asks for one", () =>
+    Effect.gen(function*() {
+      const files = yield* FileSystem.FileSystem
+      const directory = yield* files.makeTempDirectoryScoped()
+      const [tokenFile, caFile] = [`${directory}/token`, `${directory}/ca.crt`]
+      const server = yield* serve(one)
+      const shown: Array<string | undefined> = []
+      server.answer((request, response) => {
+        shown.push(request.headers.authorization)
+        const isKnown = request.headers.authorization?.startsWith("Bearer mounted") === true
+        response.writeHead(isKnown ? 200 : 403, { "content-type": "application/jwk-set+json" })
+        response.end(isKnown ? one : "{\"kind\":\"Status\",\"status\":\"Failure\"}")
+      })
+      assert.include(yield* problem(server), "answered with status 403; jwks_token_file names a file")
+      const asked = (source: object) => Effect.either(JwksFetch.download({ url: new URL(server.url), ...source }))
+      for (const text of ["mounted-1\n", "mounted-2", "\ufeffmounted-3\r\n"]) {
+        yield* files.writeFileString(tokenFile, text)
+        assert.deepStrictEqual(yield* asked({ tokenFile }), Either.right(one), JSON.stringify(text))
+      }
+      assert.deepStrictEqual(shown.slice(1), ["Bearer mounted-1", "Bearer mounted-2", "Bearer mounted-3"])
+      const requests = server.requests()
+      for (
+        const text of ["", "hunter2\nhunter3", "hunter2\u200b", "hunter2 hunter3", "x".repeat(20_000), "hunt\0er2"]
+      ) {
+        yield* files.writeFileString(tokenFile, text)
+        const { message } = yield* Effect.flip(JwksFetch.download({ url: new URL(server.url), tokenFile }))
+        assert.match(message, /token does not hold one token of visible ASCII characters$/, JSON.stringify(text))
+        assert.notInclude(message, "hunter2")
+      }
+      for (
+        const [source, words] of [[{ tokenFile: "/nowhere" }, "/nowhere cannot be read (ENOENT)"], [
+          { caFile: tokenFile },
+          "token holds no PEM certificate"
+        ], [{ caFile }, "ca.crt cannot be read (ENOENT)"]] as const
+      ) {
+        const { problem } = yield* Effect.flip(JwksFetch.download({ url: new URL(server.url), ...source }))
+        assert.include(problem, words)
+      }
+      assert.strictEqual(server.requests(), requests, "nobody was asked without it")
+    }).pipe(Effect.provide(NodeContext.layer)))
+
+  it.scoped("trusts the certificate of a private CA by its file, and by nothing else", () =>
+    Effect.gen(function*() {
+      const files = yield* FileSystem.FileSystem
+      const caFile = `${yield* files.makeTempDirectoryScoped()}/ca.crt`
+      const ca = yield* Certificates.authority
+      const certificate = yield* Certificates.server(ca)
+      yield* files.writeFileString(caFile, ca.certificate)
+      const port = yield* Effect.acquireRelease(
+        Effect.promise(async () => {
+          const server = Https.createServer(
+            { cert: certificate.certChain, key: Redacted.value(certificate.key) },
+            (_, response) => void response.end(one)
+          ).listen(0, "127.0.0.1")
+          await once(server, "listening")
+          return server
+        }),
+        (server) => Effect.sync(() => server.close().closeAllConnections())
+      ).pipe(Effect.map((server) => (server.address() as Net.AddressInfo).port))
+      const url = new URL(`https://localhost:${port}/`)
+      assert.strictEqual(yield* JwksFetch.download({ url, caFile }), one)
+      assert.match((yield* Effect.flip(JwksFetch.download({ url }))).problem, /cannot be reached: .*certificate/)
+    }).pipe(Effect.provide(NodeContext.layer)))
 
   it.scoped("gives up after five seconds, before the head and in the body, and closes the connection", () =>
     Effect.gen(function*() {

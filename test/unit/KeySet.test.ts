@@ -98,7 +98,10 @@ describe("KeySet.fromJwks", () => {
       }
       assert.isTrue(Either.isRight(await chosen(keys, { alg: "RS256", kid: "rest" })))
       const alone = problem(KeySet.fromJwks(JSON.stringify({ keys: [named] }), algorithms))
-      assert.strictEqual(alone, `holds no public key for signatures with EdDSA or ES256 or RS256, but ${words}`)
+      assert.strictEqual(
+        alone,
+        `holds no public key for signatures with EdDSA or Ed25519 or ES256 or RS256, but ${words}`
+      )
     })
   }
 
@@ -137,7 +140,7 @@ describe("KeySet.fromPem", () => {
     for (const [alg, { publicKey }] of cases) {
       const keys = Either.getOrThrow(KeySet.fromPem(`A comment\n${pem(publicKey)}`, algorithms))
       assert.isTrue(Either.isRight(await chosen(keys, { alg, kid: "whatever" })))
-      for (const other of [...algorithms, "HS256"].filter((other) => other !== alg)) {
+      for (const other of [...algorithms, "HS256"].filter((other) => other.slice(0, 2) !== alg.slice(0, 2))) {
         assert.deepStrictEqual(await chosen(keys, { alg: other }), Either.left("ERR_JOSE_ALG_NOT_ALLOWED"))
       }
     }
@@ -180,7 +183,7 @@ describe("KeySet.fromPem", () => {
     }
     assert.strictEqual(
       problem(KeySet.fromPem(block, ["ES256", "RS256"])),
-      "holds a key for EdDSA, and only ES256 or RS256 is allowed"
+      "holds a key for EdDSA or Ed25519, and only ES256 or RS256 is allowed"
     )
   })
 })

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Duration, Effect, Either, FastCheck as fc, Layer, Redacted } from "effect"
+import { Cause, ConfigProvider, Duration, Effect, Either, FastCheck as fc, Layer, Logger, Redacted } from "effect"
 import * as Util from "node:util"
 import { Env } from "../../src/config/Environment.js"
 import { ProviderFailure } from "../../src/domain/Errors.js"
@@ -53,6 +53,55 @@ describe("without a word of where to", () => {
     Effect.gen(function*() {
       assert.isFalse(yield* Traceparent.isTracing)
     }).pipe(Effect.provide(Otlp.layer.pipe(Layer.provide(Env.layerTest({}))))))
+})
+
+describe("what a platform sets for every program", () => {
+  const start = (variables: Variables) => {
+    const lines: Array<string> = []
+    const logger = Logger.replace(
+      Logger.defaultLogger,
+      Logger.make(({ logLevel, message }) => void lines.push(`${logLevel.label} ${String(message)}`))
+    )
+    return Effect.map(Effect.provide(Traceparent.isTracing, Otlp.layer), (isTracing) => ({ isTracing, lines })).pipe(
+      Effect.provide(logger),
+      Effect.withConfigProvider(ConfigProvider.fromMap(new Map(Object.entries(variables))))
+    )
+  }
+  for (
+    const [variables, name] of [
+      [{ OTEL_EXPORTER_OTLP_PROTOCOL: "grpc", OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:4317" }, "PROTOCOL"],
+      [{ OTEL_TRACES_EXPORTER: "console" }, "OTEL_TRACES_EXPORTER"],
+      [{ OTEL_TRACES_EXPORTER: "otlp,console" }, "OTEL_TRACES_EXPORTER"],
+      [{ ...endpoint, OTEL_BSP_SCHEDULE_DELAY: "abc" }, "OTEL_BSP_SCHEDULE_DELAY"],
+      [{ ...endpoint, OTEL_TRACES_SAMPLER: "xray" }, "OTEL_TRACES_SAMPLER"],
+      [{ ...endpoint, OTEL_EXPORTER_OTLP_CERTIFICATE: "/ca.crt" }, "CERTIFICATE"],
+      [{ OTEL_EXPORTER_OTLP_ENDPOINT: "http://u:hunter2@collector" }, "OTEL_EXPORTER_OTLP_ENDPOINT"]
+    ] as ReadonlyArray<readonly [Variables, string]>
+  ) {
+    it.effect(`starts with a warning and exports nothing with ${JSON.stringify(variables)}`, () =>
+      Effect.map(start(variables), ({ isTracing, lines }) => {
+        assert.isFalse(isTracing)
+        assert.lengthOf(lines, 1)
+        assert.match(lines[0] ?? "", /^WARN nothing is exported to OpenTelemetry: /)
+        assert.include(lines[0], name)
+        assert.notInclude(lines[0], "hunter2")
+      }))
+  }
+
+  it.effect("disables with true in any case, and warns of what else is neither false nor empty", () =>
+    Effect.gen(function*() {
+      for (const value of ["true", "TRUE", "True", " true "]) {
+        assert.deepStrictEqual(yield* start({ ...endpoint, OTEL_SDK_DISABLED: value }), { isTracing: false, lines: [] })
+      }
+      for (const value of ["false", "False", ""]) {
+        assert.deepStrictEqual(yield* start({ OTEL_SDK_DISABLED: value }), { isTracing: false, lines: [] })
+      }
+      for (const value of ["1", "yes", "on", "t", "0", "truee"]) {
+        const { lines } = yield* start({ OTEL_SDK_DISABLED: value })
+        assert.match(lines.join("\n"), /^WARN the variable OTEL_SDK_DISABLED counts as false: only true disables/)
+        assert.isDefined(Either.getOrThrow(OtlpSettings.parse({ ...endpoint, OTEL_SDK_DISABLED: value })))
+      }
+    }))
 })
 
 describe("the endpoint", () => {
@@ -190,13 +239,6 @@ describe("the other variables", () => {
       assert.include(fault(chosen), "from 0 to 1", share)
     }
   })
-
-  it.effect("are read from the environment, and fail the layer", () =>
-    Effect.gen(function*() {
-      const variables = { ...endpoint, OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: "grpc" }
-      const error = yield* Effect.flip(Layer.build(Otlp.layer.pipe(Layer.provide(Env.layerTest(variables)))))
-      assert.include(error.summary, "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL is grpc")
-    }).pipe(Effect.scoped))
 })
 
 describe("the samplers", () => {

@@ -39,7 +39,14 @@ describe("issuers that do not go together", () => {
         [{ a: issuer({ subject_prefix: "" }), b: other }, /b\.subject_prefix: its subjects could be those of/],
         [{ a: issuer({}), b: { ...other, subject_prefix: "a:b:" } }, /neither prefix may begin with the other/],
         [{ a: issuer({ jwks_url: "http://keys.example.com", jwks_file: undefined }) }, /an https URL/],
-        [{ a: issuer({ algorithms: ["HS256"] }) }, /EdDSA, ES256/]
+        [{ a: issuer({ algorithms: ["HS256"] }) }, /EdDSA, Ed25519, ES256/],
+        [{ a: issuer({ jwks_token_file: "/t" }) }, /a\.jwks_token_file: it is used to download keys/],
+        [{ a: issuer({ ca_file: "/t" }) }, /a\.ca_file: it is used to download keys/],
+        [{ a: issuer({ token_id: "hash", token_id_claim: "uti" }) }, /a\.token_id_claim: token_id is hash/],
+        [{ a: issuer({ token_id_claim: "sub" }) }, /a\.token_id_claim: .* set token_id: hash/],
+        [{ a: issuer({ token_id_claim: "iat" }) }, /a\.token_id_claim: .* set token_id: hash/],
+        [{ a: issuer({ subject_claim: "oid", token_id_claim: "oid" }) }, /a\.token_id_claim: .* set token_id: hash/],
+        [{ a: issuer({ subject_verification: "not_needed" }) }, /a\.subject_verification: it is for the subject_claim/]
       ]
       for (const [issuers, words] of cases) {
         assert.match((yield* problem(issuers)) ?? "", words, JSON.stringify(issuers))

@@ -205,7 +205,24 @@ describe("revoke-token", () => {
         assert.isUndefined((yield* execute("revoke-token", token, "--as", "subject", "--block")).error)
         assert.deepStrictEqual(yield* revocations, ["revoke token right", "block subject corp:ada@example.com"])
         const without = `${part({ alg: "RS256" })}.${part({ ...claims, uti: 7 })}.c2ln`
-        assert.include((yield* execute("revoke-token", without)).error, "says no uti")
+        assert.include((yield* execute("revoke-token", without)).error, "has no claim uti")
+      })
+    ))
+
+  it.effect("revokes one token of an issuer without ids by its hash, given as a token or as the hash", () =>
+    home(({ write }) =>
+      Effect.gen(function*() {
+        const corp = { issuer: "https://login.example.com", audience: "vibectl", jwks_file: "/jwks.json" }
+        yield* write({ auth: { issuers: { corp: { ...corp, token_id: "hash" } } } })
+        const part = (json: object) => Buffer.from(JSON.stringify(json)).toString("base64url")
+        const signed = `${part({ alg: "RS256" })}.${part({ iss: corp.issuer, sub: "1148" })}`
+        const shown = (yield* execute("inspect-token", `${signed}.c2ln`)).stdout
+        const [hash] = /sha256-[\w-]{43}/.exec(shown) ?? [""]
+        assert.match(shown, /no jti .*token_id: hash/)
+        assert.isUndefined((yield* execute("revoke-token", `${signed}.c2ln`)).error)
+        assert.deepStrictEqual(yield* revocations, [`revoke token ${hash}`])
+        assert.isUndefined((yield* execute("revoke-token", hash, "--undo")).error)
+        assert.deepStrictEqual(yield* revocations, [])
       })
     ))
 

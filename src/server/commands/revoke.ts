@@ -8,6 +8,7 @@ import { Args, Command, Options } from "@effect/cli"
 import type { FileSystem } from "@effect/platform"
 import { Console, DateTime, Effect, type Layer, Option } from "effect"
 import { Audit } from "../../audit/Audit.js"
+import * as Claims from "../../auth/Claims.js"
 import * as Issuers from "../../auth/Issuers.js"
 import * as Revocations from "../../auth/Revocations.js"
 import type { Env } from "../../config/Environment.js"
@@ -97,7 +98,8 @@ const targetOf = <E>(
           remedy: "Write it as the token has it, or say --as token or --as subject."
         })
       }
-      return { kind: as ?? (uuid.test(text) ? "token" as const : "subject" as const), id: text }
+      const isToken = uuid.test(text) || Claims.isHash(text)
+      return { kind: as ?? (isToken ? "token" as const : "subject" as const), id: text }
     }
     const kind = as ?? "token"
     // Without the configuration, a token is taken for one of this server's own.
@@ -109,10 +111,12 @@ const targetOf = <E>(
     const { subjectClaim, subjectPrefix, tokenIdClaim } = name === undefined || issuer === undefined
       ? ownTokens
       : Issuers.expectedOf(name, issuer)
-    const claim = kind === "token" ? tokenIdClaim : subjectClaim
-    const id = contents.claims[claim]
+    const id = kind === "token"
+      ? Claims.tokenIdOf(text, contents.claims, { tokenIdClaim })
+      : contents.claims[subjectClaim]
     if (typeof id !== "string" || id === "") {
-      return yield* new GivenToken.NotAToken({ summary: `This token says no ${claim}.` })
+      const claim = kind === "token" ? tokenIdClaim ?? "" : subjectClaim
+      return yield* new GivenToken.NotAToken({ summary: `This token has no claim ${claim}.` })
     }
     return { kind, id: kind === "token" ? id : subjectPrefix + id }
   })
