@@ -60,6 +60,19 @@ export const join = (present: Keyring, loaded: Keyring): Keyring => {
   return fingerprint(joined) === fingerprint(present) ? present : joined
 }
 
+export const equals = (one: Keyring, other: Keyring): boolean =>
+  one === other || fingerprint(one) === fingerprint(other)
+
+/** Trusting none of these keys; the one that signs is kept for signing only. */
+export const without = (keyring: Keyring, retired: ReadonlyMap<string, DateTime.Utc>): Keyring =>
+  [...retired.keys()].every((kid) => keyring.retired.has(kid))
+    ? keyring
+    : {
+      signing: keyring.signing,
+      keys: keyring.keys.filter(({ kid }) => !retired.has(kid)),
+      retired: new Map([...keyring.retired, ...retired])
+    }
+
 /** What files of this server have lost since `present`, as the end of a sentence; undefined for nothing. */
 export const lost = (present: Keyring, loaded: Keyring): string | undefined => {
   const retired = [...present.retired.keys()].filter((kid) => !loaded.retired.has(kid))

@@ -178,6 +178,9 @@ export const isBlocked = ({ records }: Revocations, subject: string): boolean =>
   return standing !== undefined && actionOf(standing) === "block"
 }
 
+/** The time of the latest action in these records, in milliseconds since the epoch; 0 for none. */
+export const latestOf = (records: Records): number => Math.max(0, ...[...records.values()].map(latest))
+
 /** The earliest `iat` that a revocation of this subject lets pass. */
 export const earliest = ({ records }: Revocations, subject: string): number => {
   const standing = records.get(keyOf("subject", subject))
@@ -206,9 +209,10 @@ const secondsOf = ({ blocked, revoked }: Standing): number => Math.floor(Math.ma
 const entriesOf = (records: Records): ReadonlyArray<Revocation> =>
   [...records].flatMap(([key, standing]) => {
     const action = actionOf(standing)
-    if (action === undefined) return []
     const space = key.indexOf(" ")
-    const kind = key.slice(0, space) === "token" ? "token" as const : "subject" as const
+    const kind = (["token", "subject"] as const).find((kind) => kind === key.slice(0, space))
+    // Records of keys stand beside them.
+    if (action === undefined || kind === undefined) return []
     return [{ at: DateTime.unsafeMake(standing[past[action]]), action, kind, id: key.slice(space + 1) }]
   }).sort((one, other) => DateTime.toEpochMillis(one.at) - DateTime.toEpochMillis(other.at))
 

@@ -11,7 +11,7 @@ import { Clock, Context, Data, Duration, Effect, Layer, Redacted, Stream } from 
 import * as Jose from "jose"
 import * as Crypto from "node:crypto"
 import { type Grants, noGrants } from "../domain/Access.js"
-import type { IdentityUnavailable, Unauthenticated } from "../domain/Errors.js"
+import { IdentityUnavailable, type Unauthenticated } from "../domain/Errors.js"
 import * as Claims from "./Claims.js"
 import * as GrantsClaim from "./GrantsClaim.js"
 import * as Keyring from "./Keyring.js"
@@ -68,6 +68,8 @@ export class Tokens extends Context.Tag("vibectl/auth/Tokens")<Tokens, {
     /** What `recheck` would fail with. */
     readonly recheck: (claims: Claims.Claims) => Unauthenticated | undefined
   }
+  /** Fails while it is not known what other servers have revoked; then `verify` fails too. Absent for one server. */
+  readonly known?: Effect.Effect<void, IdentityUnavailable>
   /** An element after every change of what is trusted: time to recheck whoever is being served. */
   readonly changes: Stream.Stream<void>
 }>() {
@@ -115,6 +117,13 @@ export const trusting = (trust: Trust.Trust): Tokens["Type"] => {
     return verified.get(token, now)
   }
 
+  const isKnown = Effect.suspend(() => {
+    const unheard = trust.unknown()
+    return unheard === undefined
+      ? Effect.void
+      : new IdentityUnavailable({ issuer: undefined, cause: `${unheard.store}: ${unheard.cause}` })
+  })
+
   const withKey = (token: string, key: Keyring.Key, now: number) =>
     Effect.map(
       Claims.verify(token, keyObject(key), own, now),
@@ -154,6 +163,7 @@ export const trusting = (trust: Trust.Trust): Tokens["Type"] => {
       const before = trust.generation()
       const foreign = trust.issuers.find(peeked.issuer)
       const claims = yield* foreign === undefined ? ownToken(token, peeked, now) : foreign.verify(token, now)
+      yield* isKnown
       yield* recheck(claims)
       // An identity provider may take back a key without a word to us.
       const until = foreign === undefined ? claims.expiresAt : Math.min(claims.expiresAt, now + freshness)
@@ -189,6 +199,7 @@ export const trusting = (trust: Trust.Trust): Tokens["Type"] => {
       }),
 
     recheck,
+    known: isKnown,
     atOnce: {
       verify: (token, now) => {
         const claims = known(Redacted.value(token), Math.floor(now / 1000))

@@ -10,12 +10,13 @@
  * caller nor trusts a revoked one again.
  */
 import { FileSystem } from "@effect/platform"
-import { Clock, Config, Effect, Either, Option, PubSub, Schedule, type Scope, Stream } from "effect"
+import { Clock, Config, DateTime, Effect, Either, Option, PubSub, Schedule, type Scope, Stream } from "effect"
 import * as Files from "../config/Files.js"
 import { paths } from "../config/Paths.js"
 import * as Issuers from "./Issuers.js"
 import * as Keyring from "./Keyring.js"
 import * as Revocations from "./Revocations.js"
+import * as Shared from "./Shared.js"
 import type * as SigningKey from "./SigningKey.js"
 
 export interface Trust {
@@ -28,6 +29,8 @@ export interface Trust {
   readonly generation: () => number
   /** An element after every change of keys or revocations. */
   readonly changes: Stream.Stream<void>
+  /** Why it cannot be said yet what other servers have revoked; then nobody is trusted. */
+  readonly unknown: () => Shared.Unheard | undefined
 }
 
 /** What never changes. */
@@ -37,7 +40,8 @@ export const fixed = (keyring: Keyring.Keyring, revocations = Revocations.none):
   issuers: Issuers.none,
   refresh: Effect.void,
   generation: () => 0,
-  changes: Stream.never
+  changes: Stream.never,
+  unknown: () => undefined
 })
 
 export interface Options {
@@ -45,6 +49,8 @@ export interface Options {
   readonly issuers: Issuers.Issuers
   /** Runs once for each fault of a file whose former content still holds: for the audit log. */
   readonly onKept?: (kept: Kept) => Effect.Effect<void>
+  /** What other servers revoke and retire, and learn from this one; none by default. */
+  readonly shared?: Shared.Shared
 }
 
 export interface Kept {
@@ -54,7 +60,7 @@ export interface Kept {
 }
 
 /** What the files of this server say, followed while the scope is open. */
-export const live = ({ issuers, onKept = () => Effect.void, signing }: Options): Effect.Effect<
+export const live = ({ issuers, onKept = () => Effect.void, shared = Shared.alone, signing }: Options): Effect.Effect<
   Trust,
   SigningKey.SigningKeyInvalid | Revocations.RevocationsUnusable,
   FileSystem.FileSystem | Scope.Scope
@@ -84,29 +90,58 @@ export const live = ({ issuers, onKept = () => Effect.void, signing }: Options):
       again: (present) => Effect.map(Revocations.load, (loaded) => joined(present, loaded))
     })
 
-    const refresh = yield* shared(
+    let present = { keyring: keyring.value(), revocations: revocations.value() }
+    let heard = shared.records()
+    const warned = new Set<string>()
+
+    /** What the files and the other servers say together; true when that is new. */
+    const combine = Effect.gen(function*() {
+      const [keys, revoked] = [keyring.value(), revocations.value()]
+      yield* shared.offer(offered(keys, revoked))
+      heard = shared.records()
+      const records = Revocations.join(present.revocations.records, Revocations.join(heard, revoked.records))
+      const next = {
+        keyring: Keyring.without(keys, retiredIn(records)),
+        revocations: records === present.revocations.records ? present.revocations : Revocations.of(records)
+      }
+      const isOther = !Keyring.equals(next.keyring, present.keyring)
+      const isNew = isOther || next.revocations !== present.revocations
+      if (isOther) generation++
+      present = { keyring: isOther ? next.keyring : present.keyring, revocations: next.revocations }
+      for (const warning of doubts(present.keyring, records)) {
+        if (warned.has(warning)) continue
+        warned.add(warning)
+        yield* Effect.logWarning(warning)
+      }
+      return isNew
+    })
+
+    const refresh = yield* together(
       Effect.gen(function*() {
-        const keys = yield* keyring.refresh
-        const revoked = yield* revocations.refresh
+        yield* keyring.refresh
+        yield* revocations.refresh
+        const isNew = yield* combine
         const foreign = yield* issuers.reload
-        if (keys || foreign) generation++
-        if (keys || revoked || foreign) yield* PubSub.publish(changes, undefined)
+        if (foreign) generation++
+        if (isNew || foreign) yield* PubSub.publish(changes, undefined)
       }).pipe(Effect.provideService(FileSystem.FileSystem, files))
     )
 
-    yield* Effect.forkScoped(
-      Effect.repeat(
-        Effect.catchAllCause(refresh, (cause) => Effect.logError("keys and revocations were not read again", cause)),
-        Schedule.spaced("250 millis")
-      )
+    yield* combine
+    const safely = Effect.catchAllCause(
+      refresh,
+      (cause) => Effect.logError("keys and revocations were not read again", cause)
     )
+    yield* Effect.forkScoped(Effect.repeat(safely, Schedule.spaced("250 millis")))
+    yield* Effect.forkScoped(Stream.runForEach(shared.changes, () => safely))
     return {
-      keyring: keyring.value,
-      revocations: revocations.value,
+      keyring: () => present.keyring,
+      revocations: () => present.revocations,
       issuers,
       refresh,
       generation: () => generation,
-      changes: Stream.fromPubSub(changes)
+      changes: Stream.fromPubSub(changes),
+      unknown: shared.unknown
     }
   })
 
@@ -118,7 +153,7 @@ type NeedsFiles<A, E = never> = Effect.Effect<A, E, FileSystem.FileSystem>
  * Does it once for all who ask before it begins, and never twice at a time. A
  * caller that goes away takes nothing from the others.
  */
-const shared = (look: Effect.Effect<void>): Effect.Effect<Effect.Effect<void>> =>
+const together = (look: Effect.Effect<void>): Effect.Effect<Effect.Effect<void>> =>
   Effect.map(Effect.makeSemaphore(1), (one) => {
     let waiting: Effect.Effect<void> | undefined
     const begin = Effect.suspend(() => {
@@ -202,6 +237,47 @@ const joined = (present: Revocations.Revocations, loaded: Revocations.Revocation
       : undefined
   }
 }
+
+/** The same object for the same files, so that nothing is sent twice. */
+const offered = memoized((keyring: Keyring.Keyring, revocations: Revocations.Revocations): Revocations.Records => {
+  const time = (revoked: number) => ({ revoked, blocked: 0, restored: 0 })
+  return new Map([
+    ...revocations.records,
+    ...[...keyring.retired].map(([kid, at]) =>
+      [Shared.retiredKey(kid), time(Math.max(1, DateTime.toEpochMillis(at)))] as const
+    ),
+    [Shared.signingKey(keyring.signing.kid), time(1)]
+  ])
+})
+
+function memoized<A, B, C>(make: (a: A, b: B) => C): (a: A, b: B) => C {
+  let last: readonly [A, B, C] | undefined
+  return (a, b) => {
+    if (last === undefined || last[0] !== a || last[1] !== b) last = [a, b, make(a, b)]
+    return last[2]
+  }
+}
+
+const idsOf = (records: Revocations.Records, prefix: string): ReadonlyArray<string> =>
+  [...records.keys()].filter((key) => key.startsWith(prefix)).map((key) => key.slice(prefix.length))
+
+const retiredIn = (records: Revocations.Records): ReadonlyMap<string, DateTime.Utc> =>
+  new Map(
+    idsOf(records, Shared.retiredKey("")).map((kid) =>
+      [kid, DateTime.unsafeMake(records.get(Shared.retiredKey(kid))?.revoked ?? 0)] as const
+    )
+  )
+
+/** What an operator should know of the keys of several servers. */
+const doubts = ({ keys, retired, signing }: Keyring.Keyring, records: Revocations.Records): ReadonlyArray<string> => [
+  ...retired.has(signing.kid)
+    ? [`the key ${signing.kid}, which signs here, was retired at another server: its tokens are refused; rotate it`]
+    : [],
+  ...idsOf(records, Shared.signingKey(""))
+    .filter((kid) => !retired.has(kid) && !keys.some((key) => key.kid === kid))
+    .slice(0, 16)
+    .map((kid) => `another server signs with the key ${kid}, which is not here: its tokens are refused here`)
+]
 
 /** Those that the operator names. */
 const secretFiles = (signing: SigningKey.Options) =>

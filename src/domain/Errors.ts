@@ -80,18 +80,22 @@ export class Unauthenticated extends Data.TaggedError("Unauthenticated")<{
   }
 }
 
-/** The keys of the token's issuer cannot be had now, so that nobody can say whether the token is good. */
+/** The keys of the token's issuer, or the revocations of other servers, cannot be had now: it is not known whether the token is good. */
 export class IdentityUnavailable extends Data.TaggedError("IdentityUnavailable")<{
-  /** The issuer's name in the configuration. */
-  readonly issuer: string
+  /** The issuer's name in the configuration; undefined where revocations are missing. */
+  readonly issuer: string | undefined
   readonly cause: unknown
 }> {
   readonly reason = "IDENTITY_UNAVAILABLE"
   get summary() {
-    return "The server cannot reach the issuer of the bearer token to check it."
+    return this.issuer === undefined
+      ? "The server does not know yet whether the caller was revoked at another server."
+      : "The server cannot reach the issuer of the bearer token to check it."
   }
   get remedy() {
-    return "Send the request again; if it happens every time, ask the operator to check the issuer's key address."
+    return this.issuer === undefined
+      ? "Send the request again; if it happens every time, ask the operator to check the server's Redis."
+      : "Send the request again; if it happens every time, ask the operator to check the issuer's key address."
   }
   override get message() {
     return sentence(this)

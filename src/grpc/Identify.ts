@@ -162,7 +162,7 @@ const claimsOf = (
       return certificate === claims.subject ? claims : yield* Claims.refused("certificate_of_another", claims)
     }
     const known = ofCertificate(certificate)
-    if (tokens !== undefined) yield* recheck(tokens, known)
+    if (tokens !== undefined) yield* Effect.zipRight(tokens.known ?? Effect.void, recheck(tokens, known))
     return known
   })
 

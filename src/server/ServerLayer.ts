@@ -61,7 +61,7 @@ export const tokens: Layer.Layer<
   Tokens.Tokens,
   SigningKey.SigningKeyInvalid | RevocationsUnusable | Issuers.IssuerInvalid,
   ServerConfig | Audit.Audit | FileSystem.FileSystem
-> = Layer.unwrapEffect(Effect.gen(function*() {
+> = Layer.unwrapScoped(Effect.gen(function*() {
   const settings = yield* ServerConfig
   const { auth, server } = settings
   if (!knowsCallers(settings)) return Tokens.Tokens.layerNone
@@ -70,6 +70,7 @@ export const tokens: Layer.Layer<
   return Tokens.Tokens.layerLive({
     signing: SigningKey.optionsOf(server),
     issuers,
+    shared: yield* State.trust,
     onKept: (kept) => record({ event: "trust_kept", ...kept })
   })
 }))

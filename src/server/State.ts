@@ -2,10 +2,11 @@
  * Where the server counts what callers use, as the configuration says.
  */
 import type { FileSystem } from "@effect/platform"
-import { Duration, Effect, Layer } from "effect"
+import { Duration, Effect, Layer, type Scope } from "effect"
+import * as Shared from "../auth/Shared.js"
 import { paths } from "../config/Paths.js"
 import { ServerConfig } from "../config/ServerConfig.js"
-import { isRedis } from "../config/ServerSettings.js"
+import { isRedis, type Settings } from "../config/ServerSettings.js"
 import type { LedgerInvalid } from "../limits/LedgerFile.js"
 import { Limits, type Options } from "../limits/Limits.js"
 import type { Store } from "../limits/Store.js"
@@ -27,6 +28,23 @@ export const store: Layer.Layer<Store, LedgerInvalid, ServerConfig | FileSystem.
     return Embedded.layer({ file: state.file ?? (yield* paths).usage, keepDays })
   })
 )
+
+/** Revocations and keys that several servers share; by files alone without Redis. */
+export const trust: Effect.Effect<Shared.Shared, never, ServerConfig | Scope.Scope> = Effect.flatMap(
+  ServerConfig,
+  (settings) => {
+    const options = redisOf(settings)
+    return options === undefined
+      ? Effect.succeed(Shared.alone)
+      : Effect.flatMap(Effect.promise(() => import("../limits/RedisTrust.js")), ({ make }) => make(options))
+  }
+)
+
+/** Where that is; undefined without Redis. */
+export const redisOf = ({ state }: Settings) =>
+  state.url !== undefined && isRedis(state)
+    ? { url: state.url, prefix: state.prefix, timeout: Duration.seconds(state.timeout_seconds) }
+    : undefined
 
 export const limits: Layer.Layer<Limits, never, ServerConfig | Store> = Layer.suspend(() => limitsOf({}))
 

@@ -4,14 +4,16 @@
  * A running server follows them by itself.
  */
 import { Args, Command } from "@effect/cli"
-import { Console, DateTime, Effect } from "effect"
+import { Console, DateTime, Effect, Option } from "effect"
 import { Audit } from "../../audit/Audit.js"
 import type { Event } from "../../audit/Event.js"
 import * as Keyring from "../../auth/Keyring.js"
+import * as Shared from "../../auth/Shared.js"
 import * as SigningKey from "../../auth/SigningKey.js"
 import { ServerConfig } from "../../config/ServerConfig.js"
 import * as Table from "../../terminal/Table.js"
 import { config, output, settings } from "./options.js"
+import * as SharedTrust from "./sharedTrust.js"
 
 /** `kinds` are the kinds of providers that the server knows. */
 export const make = (kinds: ReadonlyArray<string>) =>
@@ -73,7 +75,15 @@ const retire = (kinds: ReadonlyArray<string>) =>
     Effect.gen(function*() {
       const { kid } = yield* Effect.flatMap(signing, (options) => Keyring.retire(options, input.key))
       yield* record({ event: "key_retired", key_id: kid })
-      yield* Console.error(`Retired the key ${kid}: tokens signed with it are refused, and its secret is forgotten.`)
+      const retired = { revoked: DateTime.toEpochMillis(yield* DateTime.now), blocked: 0, restored: 0 }
+      const where = yield* SharedTrust.announce(
+        ServerConfig.layer({ file: Option.getOrUndefined(input.config), kinds, secrets: "signing" }),
+        new Map([[Shared.retiredKey(kid), retired]])
+      )
+      const everywhere = where === undefined ? "" : `, at every server that shares ${where}`
+      yield* Console.error(
+        `Retired the key ${kid}: tokens signed with it are refused${everywhere}, and its secret is forgotten.`
+      )
     }).pipe(Effect.provide(settings(kinds, input.config)))).pipe(
       Command.withDescription("Refuse the tokens of a key from now on")
     )

@@ -17,6 +17,7 @@ import * as Table from "../../terminal/Table.js"
 import { UsageInvalid } from "../../terminal/UsageInvalid.js"
 import * as GivenToken from "./givenToken.js"
 import { config, output, settings } from "./options.js"
+import * as SharedTrust from "./sharedTrust.js"
 
 /** `kinds` are the kinds of providers that the server knows. */
 export const revokeToken = (kinds: ReadonlyArray<string>) =>
@@ -49,16 +50,24 @@ export const revokeToken = (kinds: ReadonlyArray<string>) =>
       // A token that was issued in the second of an earlier revocation says that it is of the next one.
       const present = yield* Revocations.load
       const earliest = kind === "subject" ? Revocations.earliest(present, id) : 0
-      const at = DateTime.max(yield* DateTime.now, DateTime.unsafeMake(earliest * 1000))
+      const known = yield* SharedTrust.known(config, Revocations.keyOf(kind, id))
+      const at = DateTime.max(
+        DateTime.max(yield* DateTime.now, DateTime.unsafeMake(earliest * 1000)),
+        DateTime.unsafeMake(Revocations.latestOf(known) + 1)
+      )
       yield* Revocations.add({ at, action, kind, id })
       // First of all it must hold, also while the configuration is being repaired.
       yield* Effect.flatMap(Audit, (audit) => audit.record({ event: "token_revoked", kind, id, action })).pipe(
         Effect.provide(settings(kinds, input.config)),
         Effect.catchAll((error) => Console.error(`Warning: this is not in the audit log. ${error.message}`))
       )
+      const { records } = yield* Revocations.load
+      const own = [...records].filter(([key]) => key === Revocations.keyOf(kind, id))
+      const where = yield* SharedTrust.announce(config, new Map(own))
       const done = input.undo ? "Trusted again" : input.block ? "Blocked" : "Revoked"
       const what = kind === "token" ? "the token" : input.block || input.undo ? "the subject" : "every token so far of"
-      yield* Console.error(`${done}: ${what} ${Table.visible(id)}`)
+      const everywhere = where === undefined ? "" : ` (at every server that shares ${where})`
+      yield* Console.error(`${done}: ${what} ${Table.visible(id)}${everywhere}`)
       if (action === "revoke" && kind === "subject" && Revocations.isBlocked(present, id)) {
         yield* Console.error("It stays blocked, with every token, until --undo.")
       }
