@@ -27,6 +27,13 @@ export type ProviderSettings = Settings["providers"][string]
 /** Whether what is used is counted in Redis, for several servers together. */
 export const isRedis = ({ kind, url }: StateSection): boolean => url !== undefined && kind !== "embedded"
 
+/** How long the server still takes calls when it is about to stop. */
+export const lameDuckSeconds = ({ host, lame_duck_seconds }: ServerSection): number =>
+  lame_duck_seconds ?? (isExposed(host) ? 5 : 0)
+
+/** Whether other machines may reach what listens on this host. */
+export const isExposed = (host: string): boolean => !/^(127\.\d+\.\d+\.\d+|::1|localhost)$/.test(host)
+
 /** The configuration of a server that knows these kinds of providers. */
 export const description = (kinds: ReadonlyArray<string>): Description<Settings, Encoded> => ({
   schema: schema(kinds),
@@ -149,6 +156,23 @@ const server = Schema.Struct({
   drain_seconds: Fields.seconds(3600).annotations(
     note("Seconds that running calls get when the server stops, 0 to 3600.")
   ),
+  lame_duck_seconds: Fields.optional(
+    Fields.seconds(3600).annotations(
+      note("Seconds before that in which the server still takes calls, while balancers learn that it stops.", {
+        example: "5",
+        unset: "5, and 0 on an address that only this machine reaches"
+      })
+    )
+  ),
+  max_connection_age_seconds: Fields.optional(Fields.timeout.annotations(
+    note("Age at which a connection closes after its last call, so that clients spread over new servers.", {
+      example: "1800",
+      unset: "connections may stay"
+    })
+  )),
+  max_connection_age_grace_seconds: Fields.optional(Fields.timeout.annotations(
+    note("Seconds that the calls of such a connection get.", { example: "600", unset: "as many as they need" })
+  )),
   heartbeat_seconds: Fields.timeout.annotations(
     note("Seconds that a stream is silent before a client that asks for it gets a sign of life.")
   ),

@@ -5,7 +5,7 @@
 import type * as Grpc from "@grpc/grpc-js"
 import { Effect, type Tracer } from "effect"
 import type { Caller } from "../domain/Answer.js"
-import type { Unauthenticated } from "../domain/Errors.js"
+import type { ProxyError, Unauthenticated } from "../domain/Errors.js"
 
 export interface Admitted {
   readonly caller: Caller
@@ -19,7 +19,7 @@ export interface Admitted {
   /** What it would fail with, where that can be said at once. */
   readonly refusal: (() => Unauthenticated | undefined) | undefined
   /** Ends the call now. Whoever runs the call puts a way of its own here, to say goodbye properly. */
-  cut: (error: Unauthenticated) => void
+  cut: (error: ProxyError) => void
 }
 
 /** The call with this metadata object, which grpc-js hands from the interceptors to the handler as it is. */
@@ -30,6 +30,8 @@ export interface Running {
   readonly remove: (metadata: Grpc.Metadata) => void
   /** Cuts the calls whose caller is trusted no longer, and yields them. */
   readonly recheck: Effect.Effect<ReadonlyArray<Admitted>>
+  /** Ends the calls of one connection. */
+  readonly cut: (peer: string, error: ProxyError) => void
 }
 
 /** The calls of one server. */
@@ -44,6 +46,9 @@ export const running = (): Running => {
     remove: (metadata) => {
       const admitted = of(metadata)
       if (admitted !== undefined) calls.delete(admitted)
+    },
+    cut: (peer, error) => {
+      for (const admitted of calls) if (admitted.peer === peer) admitted.cut(error)
     },
     recheck: Effect.suspend(() =>
       Effect.filter([...calls], (admitted) =>

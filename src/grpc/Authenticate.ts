@@ -10,7 +10,7 @@ import { Cause, Effect, Stream, type Tracer } from "effect"
 import type { Audit } from "../audit/Audit.js"
 import * as Claims from "../auth/Claims.js"
 import type { Caller } from "../domain/Answer.js"
-import type { Unauthenticated } from "../domain/Errors.js"
+import type { ProxyError, Unauthenticated } from "../domain/Errors.js"
 import * as CallTimes from "../proxy/CallTimes.js"
 import * as Metrics from "../telemetry/Metrics.js"
 import * as Admission from "./Admission.js"
@@ -29,6 +29,8 @@ export interface Authentication {
   readonly interceptor: Grpc.ServerInterceptor
   /** Ends the calls of callers that are trusted no longer; runs as long as the server. */
   readonly watch: Effect.Effect<unknown>
+  /** Ends the calls of one connection. */
+  readonly cut: Admission.Running["cut"]
 }
 
 export const make = (bridge: Bridge, options: Options): Authentication => {
@@ -66,7 +68,7 @@ export const make = (bridge: Bridge, options: Options): Authentication => {
             const span = watch.begin(metadata)
             let arrivedAt = 0
             const admit = ({ caller, holder, recheck, refusal }: Identify.Identified) => {
-              const cut = (error: Unauthenticated) => call.sendStatus(Status.fromError(error))
+              const cut = (error: ProxyError) => call.sendStatus(Status.fromError(error))
               admitted = metadata
               running.add(metadata, { caller: { arrivedAt, ...caller }, rpc, peer, span, recheck, refusal, cut })
               if (left) running.remove(metadata)
@@ -153,6 +155,7 @@ export const make = (bridge: Bridge, options: Options): Authentication => {
   const changes = options.tokens === undefined ? Effect.void : Stream.runForEach(options.tokens.changes, () => sweep)
   return {
     interceptor,
+    cut: running.cut,
     watch: Effect.ensuring(Effect.zip(ticking, changes, { concurrent: true }), refusals.flush)
   }
 }

@@ -12,6 +12,7 @@ import * as Traceparent from "../telemetry/Traceparent.js"
 import type { Certificate } from "../tls/Certificate.js"
 import * as ClientMetadata from "./ClientMetadata.js"
 import * as Credentials from "./Credentials.js"
+import * as Draining from "./Draining.js"
 import * as Proto from "./Proto.js"
 import * as Status from "./Status.js"
 
@@ -60,7 +61,9 @@ export const make = (options: Options): Effect.Effect<Channel, never, Scope.Scop
     Effect.acquireRelease(
       Effect.sync(() => {
         const { credentials, options: forTls } = Credentials.channel(options)
-        return new Grpc.Client(options.address, credentials, Object.assign({}, channelOptions(options), forTls))
+        const client = new Grpc.Client(options.address, credentials, Object.assign({}, channelOptions(options), forTls))
+        Draining.spare(client)
+        return client
       }),
       (client) => Effect.sync(() => client.close())
     ),

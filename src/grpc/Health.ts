@@ -15,6 +15,8 @@ export interface Health {
   readonly addTo: (server: Grpc.Server) => void
   /** Of every name; who watches one hears of it. */
   readonly set: (state: State) => void
+  /** Ends the calls of those who watch: they would keep their connections open. */
+  readonly end: () => void
 }
 
 /** SERVING, under these names. */
@@ -26,6 +28,10 @@ export const make = (names: ReadonlyArray<string>): Health => {
     set: (next) => {
       state = next
       for (const call of watchers) call.write({ status: next })
+    },
+    end: () => {
+      for (const call of watchers) call.emit("error", { code: Grpc.status.UNAVAILABLE, details: "The server stops." })
+      watchers.clear()
     },
     addTo: (server) =>
       server.addService(service, {

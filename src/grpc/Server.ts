@@ -1,8 +1,10 @@
 /**
  * A listening gRPC server as a scoped resource.
  *
- * Release says NOT_SERVING, refuses new calls, gives running ones `drain` to
- * finish, ends the rest with `SHUTTING_DOWN`, then closes the connections.
+ * Release says NOT_SERVING and goes on as before for `lameDuck`, so that
+ * balancers send their calls elsewhere; then it accepts no more connections,
+ * gives running calls `drain` to finish and their last bytes to arrive, ends
+ * the rest with `SHUTTING_DOWN`, and closes the connections.
  */
 import * as Grpc from "@grpc/grpc-js"
 import * as ProtoLoader from "@grpc/proto-loader"
@@ -12,13 +14,16 @@ import { protoPath as healthProto } from "grpc-health-check"
 import type { Audit } from "../audit/Audit.js"
 import type { AccessRules } from "../auth/AccessRules.js"
 import type { Tokens } from "../auth/Tokens.js"
+import { ShuttingDown } from "../domain/Errors.js"
 import type { LlmProxy } from "../proxy/LlmProxy.js"
 import * as Authenticate from "./Authenticate.js"
 import * as Bridge from "./Bridge.js"
+import * as Connections from "./Connections.js"
 import * as Health from "./Health.js"
 import type { ClientIdentity } from "./Identify.js"
 import * as Proto from "./Proto.js"
 import * as ProxyService from "./ProxyService.js"
+import * as RefusedConnections from "./RefusedConnections.js"
 
 /** The address cannot be listened on; nothing was started. */
 export class BindFailed extends Data.TaggedError("BindFailed")<{
@@ -54,13 +59,18 @@ export interface Options {
   readonly maxStreamsPerConnection: number
   /** What the name in a client's certificate is: nothing, the subject of its token too, or the caller itself. */
   readonly clientIdentity: ClientIdentity
+  /** How long the server still accepts connections and calls when it says already that it stops; 0 when not given. */
+  readonly lameDuck?: Duration.Duration
   readonly drain: Duration.DurationInput
-  /** Ends the drain when it completes. */
+  /** Ends the lame duck and the drain when it completes. */
   readonly hurried?: Effect.Effect<void>
   /** How long a stream may be silent to a client that asks for heartbeats. */
   readonly heartbeat: Duration.Duration
   /** A connection that does not answer when it is asked after this time is closed; a minute when it is not given. */
   readonly keepalive?: Duration.Duration
+  /** See {@link Connections.Options}. */
+  readonly maxConnectionAge?: Duration.Duration | undefined
+  readonly maxConnectionAgeGrace?: Duration.Duration | undefined
 }
 
 /** Listens until the scope closes, and yields the port in use. */
@@ -70,33 +80,49 @@ export const serve = (options: Options): Effect.Effect<number, BindFailed, Scope
     const bridge = yield* Scope.extend(Bridge.make, calls)
     const health = Health.make(["", Proto.serviceName])
     const authentication = Authenticate.make(bridge, options)
-    const keepalive = Duration.toMillis(options.keepalive ?? Duration.minutes(1))
     const server = new Grpc.Server({
       interceptors: [authentication.interceptor],
       "grpc.max_receive_message_length": options.maxMessageBytes,
-      "grpc.max_concurrent_streams": options.maxStreamsPerConnection,
-      // Node keeps a connection that broke HTTP/2's rules for ever, also when its client is gone: anybody could use up
-      // the process's sockets. The same ends the calls of clients that the network has lost.
-      "grpc.keepalive_time_ms": keepalive,
-      "grpc.keepalive_timeout_ms": Math.min(keepalive, 20_000)
+      "grpc.max_concurrent_streams": options.maxStreamsPerConnection
     })
     server.addService(Proto.service, ProxyService.handlers(bridge, options.proxy, options.heartbeat))
     health.addTo(server)
     reflection.addToServer(server)
 
     const address = `${options.host.includes(":") ? `[${options.host}]` : options.host}:${options.port}`
-    yield* Effect.addFinalizer(() =>
+    const refusals = RefusedConnections.make((report) => bridge.fork(report))
+    const listening = Effect.map(listen(server, address, options.credentials), (port) => {
+      const keepalive = options.keepalive ?? Duration.minutes(1)
+      const connections = Connections.watch(server, {
+        // Node keeps a connection that broke HTTP/2's rules for ever, also when its client is gone: anybody could use
+        // up the process's sockets. The same ends the calls of clients that the network has lost.
+        keepalive,
+        keepaliveTimeout: Duration.min(keepalive, Duration.seconds(20)),
+        maxAge: options.maxConnectionAge,
+        maxAgeGrace: options.maxConnectionAgeGrace,
+        cut: (peer) => authentication.cut(peer, new ShuttingDown()),
+        refused: refusals.note
+      })
+      return { port, connections }
+    })
+    const { port } = yield* Effect.acquireRelease(listening, ({ connections }) =>
       Effect.gen(function*() {
         health.set("NOT_SERVING")
-        const closed = yield* Effect.forkDaemon(shutdown(server))
-        yield* within(Effect.raceFirst(bridge.idle, options.hurried ?? Effect.never), options.drain)
+        const hurried = options.hurried ?? Effect.never
+        const lameDuck = options.lameDuck ?? Duration.zero
+        if (!Duration.equals(lameDuck, Duration.zero)) {
+          yield* connections.retireIdle
+          yield* within(hurried, lameDuck)
+        }
+        yield* connections.retireAll
+        health.end()
+        yield* within(Effect.raceFirst(connections.settled(bridge.idle), hurried), options.drain)
         yield* Scope.close(calls, Exit.void)
         // What the interrupted calls still have to say needs a moment to leave.
-        yield* within(closed.await, farewell)
+        yield* within(connections.gone, farewell)
         server.forceShutdown()
-      })
-    )
-    const port = yield* listen(server, address, options.credentials)
+      }))
+    yield* Effect.forkScoped(refusals.report)
     yield* Effect.forkScoped(authentication.watch)
     return port
   })
@@ -121,9 +147,6 @@ const listen = (server: Grpc.Server, address: string, credentials: Grpc.ServerCr
           : new BindFailed({ address, code: /\bE[A-Z]{4,}\b/.exec(cause.message)?.[0] ?? cause.message })
       ))
   )
-
-/** Refuses new calls and completes when the last connection is gone. */
-const shutdown = (server: Grpc.Server) => Effect.async<void>((resume) => server.tryShutdown(() => resume(Effect.void)))
 
 /** A finalizer is uninterruptible, so a timeout inside one must be made interruptible to take effect. */
 const within = <A>(effect: Effect.Effect<A>, limit: Duration.DurationInput) =>

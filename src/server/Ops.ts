@@ -70,14 +70,15 @@ const make = ({ calls = Effect.void, level: levelOf = identity, pairs, workers }
     for (const subject of Object.keys({ ...server.limits.per_token, ...access.subjects })) Metrics.subjects.add(subject)
 
     const kind = isRedis(state) ? "redis" : "embedded"
-    const refuses = state.on_unavailable === "refuse"
     const sources: OpsServer.Options = {
       host: server.metrics_host,
       port: server.metrics_port ?? OpsServer.defaultPort,
       collect,
       level,
       ...pairs && { pairs },
-      ready: Readiness.all({ calls: Effect.zipRight(gate.check, calls), ...refuses && { store: store.ready } }),
+      // Not the store: without it, calls hear LIMITS_UNAVAILABLE, and from every server. Were none of them ready, they
+      // would hear of a balancer without servers.
+      ready: Readiness.all({ calls: Effect.zipRight(gate.check, calls) }),
       activity: Effect.suspend(() =>
         Activity.make({
           address,

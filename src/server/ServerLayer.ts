@@ -14,7 +14,7 @@ import type { RevocationsUnusable } from "../auth/Revocations.js"
 import * as SigningKey from "../auth/SigningKey.js"
 import * as Tokens from "../auth/Tokens.js"
 import { ServerConfig } from "../config/ServerConfig.js"
-import type { Settings } from "../config/ServerSettings.js"
+import { lameDuckSeconds, type Settings } from "../config/ServerSettings.js"
 import * as Server from "../grpc/Server.js"
 import type { LedgerInvalid } from "../limits/LedgerFile.js"
 import type { Limits } from "../limits/Limits.js"
@@ -99,8 +99,11 @@ export const listening: Layer.Layer<
       maxMessageBytes: server.max_message_bytes,
       maxStreamsPerConnection: server.max_streams_per_connection,
       clientIdentity: tls.client_identity,
+      lameDuck: Duration.seconds(lameDuckSeconds(server)),
       drain: Duration.seconds(server.drain_seconds),
       hurried: yield* Signals.hurried,
+      maxConnectionAge: seconds(server.max_connection_age_seconds),
+      maxConnectionAgeGrace: seconds(server.max_connection_age_grace_seconds),
       heartbeat: Duration.seconds(server.heartbeat_seconds)
     })
     const ops = yield* Ops
@@ -141,6 +144,8 @@ export const proxying: Layer.Layer<
 )
 
 // -- internals ---------------------------------------------------------------
+
+const seconds = (given: number | undefined) => given === undefined ? undefined : Duration.seconds(given)
 
 /** By a token or by a certificate: either can be revoked. */
 const knowsCallers = ({ server, tls }: Settings): boolean => server.enable_auth || tls.client_identity === "identity"

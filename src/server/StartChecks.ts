@@ -8,7 +8,7 @@ import { Data, Effect } from "effect"
 import * as Files from "../config/Files.js"
 import type { Loaded } from "../config/Load.js"
 import { type Paths, paths } from "../config/Paths.js"
-import { defaults, description, type Settings } from "../config/ServerSettings.js"
+import { defaults, description, isExposed, type Settings } from "../config/ServerSettings.js"
 import * as Shape from "../config/Shape.js"
 import * as Show from "../config/Show.js"
 import { matches, matchesBelow } from "../domain/Access.js"
@@ -34,9 +34,6 @@ export const noOpenAccess = ({ server, tls }: Settings): Effect.Effect<void, Ope
   server.enable_auth || server.allow_open_access || !isExposed(server.host) || tls.client_ca_file !== undefined
     ? Effect.void
     : new OpenAccessRefused({ host: server.host })
-
-/** Whether other machines may reach what listens on this host. */
-export const isExposed = (host: string): boolean => !/^(127\.\d+\.\d+\.\d+|::1|localhost)$/.test(host)
 
 /** A sentence for each that should be put right, with the command that does it where there is one. */
 export const warnings = (

@@ -120,9 +120,9 @@ export const cable = (port: number) =>
   )
 
 /** A client for as long as the scope lives. */
-export const client = (port: number) =>
+export const client = (port: number, options: Grpc.ChannelOptions = {}) =>
   Effect.acquireRelease(
-    Effect.sync(() => new Grpc.Client(`127.0.0.1:${port}`, Grpc.credentials.createInsecure())),
+    Effect.sync(() => new Grpc.Client(`127.0.0.1:${port}`, Grpc.credentials.createInsecure(), options)),
     (client) => Effect.sync(() => client.close())
   )
 

@@ -22,7 +22,7 @@ export class WorkerFailed extends Data.TaggedError("WorkerFailed")<{
 export interface Options extends Pick<Start, "count" | "text" | "port" | "shared"> {
   /** Who answers one of them, when it asks what is counted. */
   readonly desk: () => Desk
-  /** How long its calls may take to end. */
+  /** How long they may go on, and their calls take to end, when they are stopped. */
   readonly drain: Duration.Duration
   /** Ends the drain when it completes. */
   readonly hurried: Effect.Effect<void>

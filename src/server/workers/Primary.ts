@@ -8,7 +8,7 @@
 import { Context, Duration, Effect, Layer } from "effect"
 import { Audit } from "../../audit/Audit.js"
 import * as Config from "../../config/ServerConfig.js"
-import { isRedis } from "../../config/ServerSettings.js"
+import { isRedis, lameDuckSeconds } from "../../config/ServerSettings.js"
 import * as Inform from "../../limits/Inform.js"
 import * as Remote from "../../limits/Remote.js"
 import { Store } from "../../limits/Store.js"
@@ -42,7 +42,7 @@ export const run = (given: Config.Options, terminal: Effect.Effect<boolean>, log
         port,
         shared: !isRedis(state),
         desk: () => Remote.desk(store, inform),
-        drain: Duration.seconds(server.drain_seconds),
+        drain: Duration.seconds(lameDuckSeconds(server) + server.drain_seconds),
         hurried: yield* Signals.hurried,
         level
       })
