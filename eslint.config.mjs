@@ -22,6 +22,13 @@ const fibers = {
   message: "Fibers start in grpc/Bridge.ts and the two main.ts only."
 }
 
+/** `Effect.forEach` and `Array.map` hand over the index as well, and a logger or console prints it. */
+const indexes = {
+  selector:
+    "CallExpression[callee.property.name=/^(forEach|map)$/] > MemberExpression[object.name=/^(Effect|Console)$/][property.name=/^(log|error|info|warn|debug)/]",
+  message: "Write (text) => Effect.logWarning(text): the index would be printed, too."
+}
+
 /**
  * V8 gives each object that is made like that a hidden class of its own, among what lives long: it takes as long as
  * 20 objects without, and whoever looks at it later has not seen its like.
@@ -51,7 +58,7 @@ export default tseslint.config(
   },
   {
     files: ["src/**/*.ts"],
-    rules: { "no-console": "error", "no-restricted-syntax": ["error", fibers] }
+    rules: { "no-console": "error", "no-restricted-syntax": ["error", fibers, indexes] }
   },
   {
     files: [
@@ -59,7 +66,7 @@ export default tseslint.config(
       "src/limits/{Ahead,Embedded,Inform,Limits,Rates,Spending}.ts",
       "src/models/{Anthropic,EventPieces,HttpBody,OpenAi,Reply,Transport}.ts"
     ],
-    rules: { "no-restricted-syntax": ["error", fibers, copies] }
+    rules: { "no-restricted-syntax": ["error", fibers, indexes, copies] }
   },
   {
     files: ["test/**/*.ts"],

@@ -27,10 +27,11 @@ export const logging = (
         format: server.log_format ?? (isTerminal ? "pretty" : "json")
       }))))
 
-/** Calls are taken from now on. */
+/** Calls are taken from now on; `terminal` is whether people read the log. */
 export const started = (
   loaded: Loaded<Settings>,
   kinds: ReadonlyArray<string>,
+  terminal: Effect.Effect<boolean>,
   listening: Listening["Type"] & { readonly metrics: number | undefined; readonly workers?: number }
 ): Effect.Effect<void, never, Audit | Catalog | ServerConfig | FileSystem.FileSystem> =>
   Effect.gen(function*() {
@@ -52,6 +53,7 @@ export const started = (
       models: catalog.models.length,
       ...caFile !== undefined && { ca: caFile }
     })
+    if (auth && (yield* terminal)) yield* Effect.logInfo(nextStep)
     yield* ConfigChanges.record(yield* ServerConfig)
   })
 
@@ -64,3 +66,7 @@ export const stopped: Effect.Effect<void, never, Audit> = Effect.flatMap(
 /** `host:port`. */
 export const addressOf = ({ host, port }: { readonly host: string; readonly port: number }): string =>
   `${host.includes(":") ? `[${host}]` : host}:${port}`
+
+// -- internals ---------------------------------------------------------------
+
+const nextStep = "next: `vibectl-server generate-token NAME --output token.jwt` makes a token for a client"

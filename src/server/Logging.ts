@@ -7,7 +7,9 @@
 import { Cause, Console, Effect, FiberId, HashMap, Layer, List, Logger, LogLevel } from "effect"
 import * as Level from "../telemetry/LogLevel.js"
 import * as LogLine from "../telemetry/LogLine.js"
+import { noStyle } from "../terminal/Output.js"
 import * as LogWriter from "./LogWriter.js"
+import * as PrettyLog from "./PrettyLog.js"
 
 export interface Options {
   readonly level: Level.Name
@@ -45,7 +47,12 @@ export const layer = (options: Options): Layer.Layer<Level.LogLevel> =>
 // -- internals ---------------------------------------------------------------
 
 const formats = {
-  pretty: Effect.succeed(Logger.prettyLogger({ stderr: true })),
+  pretty: Effect.gen(function*() {
+    const console = yield* Console.consoleWith(Effect.succeed)
+    // Where stderr is no terminal, the console takes the styles out.
+    const colour = !(yield* noStyle)
+    return Logger.make((line) => console.unsafe.error(PrettyLog.render(line, colour)))
+  }),
   json: Effect.gen(function*() {
     const console = yield* Console.consoleWith(Effect.succeed)
     const writer = yield* LogWriter.make((text) => console.unsafe.error(text))

@@ -83,13 +83,14 @@ export const isDumb: Effect.Effect<boolean> = Effect.map(
 export const erased = (line: string, colour: boolean): string =>
   line === "" ? "" : colour ? "\r\u001b[2K" : `\r${" ".repeat(Width.of(withoutStyle(line)))}\r`
 
-// -- internals ---------------------------------------------------------------
-
-const noStyle = Effect.zipWith(
+/** Whether styles do not belong on the terminal at all. */
+export const noStyle: Effect.Effect<boolean> = Effect.zipWith(
   Effect.orDie(Config.option(Config.nonEmptyString("NO_COLOR"))),
   isDumb,
   (noColour, dumb) => Option.isSome(noColour) || dumb
 )
+
+// -- internals ---------------------------------------------------------------
 
 const fitting = (text: string, columns: number | undefined): string =>
   columns === undefined ? text : Wrap.prose(text, columns)

@@ -92,7 +92,7 @@ export const home = (): Home => {
     const port = await new Promise<number>((resolve, reject) => {
       const look = () => {
         // As JSON, or for people.
-        const found = /listening\b[^]*?address"?: ?"?[^"\s]*:(\d+)["\n]/.exec(log())
+        const found = /listening\b[^]*?address"?[:=] ?"?[^"\s]*:(\d+)["\s\u001b]/.exec(log())
         if (found !== null) resolve(Number(found[1]))
       }
       child.stderr.on("data", look)

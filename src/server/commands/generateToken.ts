@@ -42,7 +42,9 @@ export const make = (kinds: ReadonlyArray<string>) =>
         const tokens = Tokens.trusting(Trust.fixed(keyring, revocations))
         const text = Redacted.value(yield* tokens.issue(input.subject, lifetime, grants))
         yield* Effect.flatMap(Audit, ({ record }) => record(issued(text, input.subject, grants)))
-        yield* Effect.forEach(doubts(access, revocations, input.subject, grants), Console.error, { discard: true })
+        yield* Effect.forEach(doubts(access, revocations, input.subject, grants), (text) => Console.error(text), {
+          discard: true
+        })
         if (file === undefined) return yield* Console.log(text)
         const content = `${text}\n`
         const written = input.force

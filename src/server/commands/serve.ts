@@ -34,7 +34,7 @@ export const make = (kinds: ReadonlyArray<string>, terminal: Effect.Effect<boole
 
       const started = Effect.gen(function*() {
         const { port: metrics } = yield* Ops
-        yield* Announce.started(loaded, kinds, { ...yield* Listening, metrics })
+        yield* Announce.started(loaded, kinds, terminal, { ...yield* Listening, metrics })
         return yield* logSignals
       })
       // From its start on: it may be told to stop at once.

@@ -54,7 +54,7 @@ export const run = (given: Config.Options, terminal: Effect.Effect<boolean>, log
       yield* Effect.addFinalizer(() => ops.close)
       const told = { ...listening, metrics: ops.port, workers: server.workers }
       return yield* Effect.onInterrupt(
-        Effect.zipRight(Announce.started(loaded, given.kinds, told), logSignals),
+        Effect.zipRight(Announce.started(loaded, given.kinds, terminal, told), logSignals),
         () => Announce.stopped
       )
     })
