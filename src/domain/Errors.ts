@@ -261,11 +261,22 @@ interface Facts {
 
 const sentence = (error: Facts): string => `${error.summary} ${error.remedy}`
 
-/** Enough names to choose from; the whole list is in GetServerInfo. */
-const listed = (names: ReadonlyArray<string>, most = 20): string =>
-  names.length === 0
-    ? "none"
-    : names.slice(0, most).join(", ") + (names.length > most ? ` and ${names.length - most} more` : "")
+/** Enough names to choose from, at most this many bytes: a status has to fit into the headers that proxies take. */
+const maxListedBytes = 400
+
+const listed = (names: ReadonlyArray<string>): string => {
+  if (names.length === 0) return "none"
+  const shown: Array<string> = []
+  let bytes = 0
+  for (const name of names) {
+    bytes += Buffer.byteLength(name) + 2
+    if (bytes > maxListedBytes || shown.length === 20) break
+    shown.push(name)
+  }
+  const left = names.length - shown.length
+  if (left === 0) return shown.join(", ")
+  return `${shown.join(", ")}${shown.length === 0 ? "" : " and "}${left} more; GetServerInfo has all of them`
+}
 
 const tokenFacts: Record<Unauthenticated["reason"], Facts> = {
   TOKEN_MISSING: {

@@ -21,16 +21,26 @@ export interface Details {
   readonly retryAfter: Duration.Duration | undefined
 }
 
-export const encode = (code: number, error: ProxyError): Buffer => {
+/** What a failure says, cut to the length that headers have room for. */
+export interface Words {
+  readonly message: string
+  readonly summary: string
+  readonly remedy: string
+  /** Cuts a name that somebody else has chosen. */
+  readonly name: (name: string) => string
+}
+
+/** The message of the status is `words.message`, as gRPC libraries ask for. */
+export const encode = (code: number, error: ProxyError, words: Words): Buffer => {
   const details = [
     pack("ErrorInfo", {
       reason: error.reason,
       domain,
-      metadata: { summary: error.summary, remedy: error.remedy }
+      metadata: { summary: words.summary, remedy: words.remedy }
     }),
-    ...specifics(error)
+    ...specifics(error, words)
   ]
-  return Buffer.from(types.Status.encode({ code, message: error.message, details }).finish())
+  return Buffer.from(types.Status.encode({ code, message: words.message, details }).finish())
 }
 
 /** None when the bytes are not ours to read: a foreign `domain`, or no `ErrorInfo` at all. */
@@ -82,23 +92,26 @@ const pack = (name: TypeName, message: Record<string, unknown>) => ({
 })
 
 /** No `default`: an error without a face here does not compile. */
-const specifics = (error: ProxyError): ReadonlyArray<ReturnType<typeof pack>> => {
+const specifics = (error: ProxyError, { name }: Words): ReadonlyArray<ReturnType<typeof pack>> => {
   switch (error._tag) {
     case "LimitExceeded":
       return [
         ...retryInfo(error),
         pack("QuotaFailure", {
-          violations: [{ subject: `${error.scope}:${error.name}`, description: error.limit }]
+          violations: [{ subject: `${error.scope}:${name(error.name)}`, description: error.limit }]
         })
       ]
     case "InvalidRequest":
-      return [pack("BadRequest", { field_violations: [{ field: error.field, description: error.summary }] })]
+      return [pack("BadRequest", { field_violations: [{ field: name(error.field) }] })]
     case "ModelNotFound":
       return [
-        pack("ResourceInfo", { resource_type: "model", resource_name: error.requested, description: error.remedy })
+        // Without a description: the list of models is in the message.
+        pack("ResourceInfo", { resource_type: "model", resource_name: name(error.requested) })
       ]
     case "ModelNotAllowed":
-      return [pack("ResourceInfo", { resource_type: "model", resource_name: error.model, owner: error.subject })]
+      return [
+        pack("ResourceInfo", { resource_type: "model", resource_name: name(error.model), owner: name(error.subject) })
+      ]
     case "ProviderFailure":
       return retryInfo(error)
     case "Unauthenticated":

@@ -36,16 +36,18 @@ export const codes: Record<Reason, Grpc.status> = {
   VERSION_INCOMPATIBLE: Grpc.status.FAILED_PRECONDITION
 }
 
+/**
+ * All headers of it have at most {@link maxHeaderBytes}: nginx takes 4 KiB by default and answers 502 to more, gRPC in
+ * Python and Ruby 8 KiB. What is too long is cut.
+ */
 export const fromError = (error: ProxyError): Grpc.StatusObject => {
-  const metadata = new Grpc.Metadata()
-  const code = codes[error.reason]
-  metadata.set(Details.key, Details.encode(code, error))
-  const after = Details.retryAfter(error)
-  if (after !== undefined) metadata.set("retry-after-ms", String(Math.ceil(Duration.toMillis(after))))
-  if (error._tag === "LimitExceeded") metadata.set("limit-type", error.type)
-  // grpc-js throws where nobody can catch it over half of a surrogate pair, and the subject of a token may hold one.
-  return { code, details: Buffer.from(error.message).toString(), metadata }
+  let status = withWords(error, Infinity)
+  for (let bytes = 1024; headerBytes(status) > maxHeaderBytes; bytes /= 2) status = withWords(error, bytes)
+  return status
 }
+
+/** Names and values as they are sent, before HPACK makes them smaller. */
+export const maxHeaderBytes = 4096
 
 /** Why a call ended without an answer. A defect's cause is for the log: only `INTERNAL` leaves. */
 export const fromCause = (cause: Cause.Cause<ProxyError>): Ending => {
@@ -86,6 +88,43 @@ export const toCallFailed = (status: Grpc.StatusObject): CallFailed => {
 }
 
 // -- internals ---------------------------------------------------------------
+
+/** `bytes` is how long its summary and its remedy each may be; names may have a quarter of it. */
+const withWords = (error: ProxyError, bytes: number): Grpc.StatusObject => {
+  const metadata = new Grpc.Metadata()
+  const code = codes[error.reason]
+  // Nothing is cut where all fits, so that the message is the error's own.
+  const [summary, remedy] = [cut(error.summary, bytes), cut(error.remedy, bytes)]
+  const message = bytes === Infinity ? cut(error.message, bytes) : `${summary} ${remedy}`
+  metadata.set(
+    Details.key,
+    Details.encode(code, error, { message, summary, remedy, name: (name) => cut(name, bytes / 4) })
+  )
+  const after = Details.retryAfter(error)
+  if (after !== undefined) metadata.set("retry-after-ms", String(Math.ceil(Duration.toMillis(after))))
+  if (error._tag === "LimitExceeded") metadata.set("limit-type", error.type)
+  return { code, details: message, metadata }
+}
+
+/** grpc-js throws where nobody can catch it over half of a surrogate pair, and the subject of a token may hold one. */
+const cut = (text: string, bytes: number): string => {
+  const encoded = Buffer.from(text)
+  if (encoded.length <= bytes) return encoded.toString()
+  // A character that is cut in its middle is left out.
+  return `${encoded.subarray(0, Math.max(0, bytes - 3)).toString().replace(/\uFFFD+$/, "")}…`
+}
+
+/** With those that every status has, and 32 bytes each, as HTTP/2 counts them (RFC 9113, section 6.5.2). */
+const headerBytes = ({ details, metadata }: Grpc.StatusObject): number => {
+  let bytes = commonHeaderBytes + encodeURI(details ?? "").length
+  for (const [name, value] of Object.entries(metadata.getMap())) {
+    bytes += 32 + name.length + (typeof value === "string" ? value.length : Math.ceil(value.length / 3) * 4)
+  }
+  return bytes
+}
+
+/** `:status`, `content-type`, `grpc-status`, the name of `grpc-message` and what HTTP/2 adds to each. */
+const commonHeaderBytes = 256
 
 const retryAfterMs = (metadata: Grpc.Metadata): Duration.Duration | undefined => {
   const millis = Number(metadata.get("retry-after-ms")[0])
