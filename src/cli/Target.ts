@@ -115,6 +115,8 @@ export const ofUrl = (
         : undefined,
       token: url.token,
       timeout: Duration.seconds(proxy.timeout_seconds),
+      // Proxies cut what is silent for 50 or 60 seconds, and some models think longer.
+      heartbeats: true,
       retryAttempts: proxy.retry_attempts
     }
   })

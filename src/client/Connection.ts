@@ -7,17 +7,20 @@
  * call a connection asks for the server's version and refuses a server that
  * cannot work with this client.
  */
-import { Duration, Effect, Option, type Redacted, Ref, Schedule, type Scope, Stream } from "effect"
+import { Duration, Effect, Either, Option, type Redacted, Ref, Schedule, type Scope, Stream } from "effect"
 import type { AnswerEvent, AnswerRequest } from "../domain/Answer.js"
 import { CallFailed, type ClientError, Unreachable, VersionMismatch } from "../domain/ClientErrors.js"
 import { packageVersion } from "../domain/PackageVersion.js"
 import type { ServerInfo } from "../domain/ServerInfo.js"
 import * as Channel from "../grpc/Channel.js"
+import * as MadeUp from "../grpc/MadeUp.js"
 import * as Wire from "../grpc/Wire.js"
 import * as RequestId from "../proxy/RequestId.js"
 import type { Certificate } from "../tls/Certificate.js"
 import * as Compatibility from "../versions/Compatibility.js"
+import * as ClientEgress from "./ClientEgress.js"
 import * as Diagnose from "./Diagnose.js"
+import * as Gateway from "./Gateway.js"
 import type { ClientRequest, ProxyClient } from "./ProxyClient.js"
 
 export interface Options {
@@ -50,7 +53,13 @@ export const make = (options: Options): Effect.Effect<ProxyClient["Type"], never
     const address = `${options.host.includes(":") ? `[${options.host}]` : options.host}:${options.port}`
     const timeout = Duration.decode(options.timeout ?? Duration.seconds(300))
     const infoTimeout = Duration.decode(options.infoTimeout ?? Duration.min(timeout, Duration.seconds(10)))
+    const egress = yield* Effect.either(ClientEgress.find(options))
+    const proxy = Either.getOrUndefined(egress)
+    const usable = Either.isRight(egress)
+      ? Effect.void
+      : new Unreachable({ reason: "PROXY_FAILED", address, detail: egress.left.summary.replace(/\.$/, "") })
     const channel = yield* Channel.make({
+      proxy,
       address,
       host: options.host,
       tls: options.tls,
@@ -67,12 +76,13 @@ export const make = (options: Options): Effect.Effect<ProxyClient["Type"], never
       tls: options.tls,
       roots: options.roots,
       clientCertificate: options.clientCertificate,
+      proxy,
       address
     }
     const explain = explaining(target)
     const retried = retrying(options.retryAttempts ?? 3)
 
-    const serverInfo = channel.unary("GetServerInfo", {}, infoTimeout).pipe(
+    const asked = channel.unary("GetServerInfo", {}, infoTimeout).pipe(
       Effect.catchAll(explain),
       retried,
       Effect.flatMap(decodeInfo),
@@ -80,6 +90,8 @@ export const make = (options: Options): Effect.Effect<ProxyClient["Type"], never
       Effect.tap(checkVersion),
       Effect.withSpan("ProxyClient.serverInfo", { kind: "client" })
     )
+
+    const serverInfo = Effect.zipRight(usable, asked)
 
     const checked = yield* Ref.make(false)
     const check = Effect.unlessEffect(Effect.zipRight(serverInfo, Ref.set(checked, true)), Ref.get(checked))
@@ -163,7 +175,9 @@ const checkVersion = (info: ServerInfo): Effect.Effect<void, VersionMismatch> =>
 
 /** A status without details did not come from a vibectl server's handler: look at the connection itself. */
 const explaining = (target: Diagnose.Target) => (failure: CallFailed): Effect.Effect<never, ClientError> => {
-  if (failure.reason === "UNAVAILABLE") {
+  const gateway = Gateway.find(failure, target.address)
+  if (gateway !== undefined) return gateway
+  if (failure.reason === "UNAVAILABLE" && MadeUp.read(failure.summary) !== undefined) {
     return Effect.flatMap(Diagnose.diagnose(target), (found) =>
       // A server that came up in the meantime: the call did not reach it, and may be made again.
       found.reason === "CONNECTION_LOST" && /No connection established.*ECONNREFUSED/s.test(failure.summary)

@@ -5,9 +5,11 @@
  * the socket itself, so that a person learns which of them it is.
  */
 import { type Duration, Effect, Redacted } from "effect"
+import * as Http from "node:http"
 import * as Net from "node:net"
 import * as NodeTls from "node:tls"
 import { Unreachable } from "../domain/ClientErrors.js"
+import type * as Egress from "../network/Egress.js"
 import type { Certificate } from "../tls/Certificate.js"
 
 export interface Target {
@@ -18,6 +20,8 @@ export interface Target {
   readonly roots: string | undefined
   /** What the client shows to a server that asks for it. */
   readonly clientCertificate: Certificate | undefined
+  /** What the connection goes through; undefined for a direct one. */
+  readonly proxy: Egress.Proxy | undefined
   /** `host:port` as people write it. */
   readonly address: string
 }
@@ -26,6 +30,8 @@ export interface Target {
 export const diagnose = (target: Target, limit: Duration.DurationInput = "3 seconds"): Effect.Effect<Unreachable> =>
   Effect.async<Finding>((resume) => {
     const settle = (finding: Finding) => resume(Effect.succeed(finding))
+    const { proxy } = target
+    if (proxy !== undefined) return tunnel(target, proxy, settle)
     const socket = target.tls ? handshake(target, settle) : preface(target, settle)
     return Effect.sync(() => socket.destroy())
   }).pipe(
@@ -42,6 +48,31 @@ export const diagnose = (target: Target, limit: Duration.DurationInput = "3 seco
 interface Finding {
   readonly reason: Unreachable["reason"]
   readonly detail?: string | undefined
+}
+
+/** Whether the proxy makes the connection; what is wrong behind it, only the server's own log tells. */
+const tunnel = (target: Target, proxy: Egress.Proxy, settle: (finding: Finding) => void) => {
+  const failed = (why: string) =>
+    settle({ reason: "PROXY_FAILED", detail: `${proxy.variable} names ${proxy.where}: ${why}` })
+  const request = Http.request({
+    host: proxy.hostname,
+    port: proxy.port,
+    method: "CONNECT",
+    path: target.address,
+    headers: {
+      host: target.address,
+      ...proxy.authorization && { "proxy-authorization": Redacted.value(proxy.authorization) }
+    }
+  })
+  request.once("connect", ({ statusCode }, socket) => {
+    socket.destroy()
+    if (statusCode === 200) settle({ reason: "CONNECTION_LOST", detail: `through ${proxy.variable}` })
+    else failed(`HTTP ${statusCode}`)
+  })
+  request.once("response", ({ statusCode }) => failed(`HTTP ${statusCode}`))
+  request.once("error", (error) => failed(codeOf(error)))
+  request.end()
+  return Effect.sync(() => request.destroy())
 }
 
 /**

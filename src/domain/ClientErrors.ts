@@ -40,6 +40,17 @@ export class Unreachable extends Data.TaggedError("Unreachable")<{
     | "SERVER_IS_PLAINTEXT"
     | "SERVER_IS_TLS"
     | "NOT_GRPC"
+    | "PROXY_FAILED"
+    | "STREAM_RESET"
+    | "GATEWAY_REDIRECT"
+    | "GATEWAY_FORBIDDEN"
+    | "GATEWAY_NO_ROUTE"
+    | "GATEWAY_TOO_LARGE"
+    | "GATEWAY_RATE_LIMITED"
+    | "GATEWAY_BAD_ANSWER"
+    | "GATEWAY_NO_SERVER"
+    | "GATEWAY_TIMEOUT"
+    | "GATEWAY_FAILED"
   /** `host:port`. */
   readonly address: string
   readonly detail: string | undefined
@@ -121,5 +132,52 @@ const connectionFacts: Record<Unreachable["reason"], { readonly summary: string;
   NOT_GRPC: {
     summary: "What listens on {address} is not a vibectl server",
     remedy: "Check the host and port of the proxy URL."
+  },
+  PROXY_FAILED: {
+    summary:
+      "The connection to {address} goes through a proxy that a variable of the environment names, and fails there",
+    remedy: "Correct the variable, or add the host to no_proxy."
+  },
+  STREAM_RESET: {
+    summary: "The call to {address} was reset, by the server or by a proxy in front of it",
+    remedy: "Send the request again; if it happens after the same time every time, raise that proxy's timeouts "
+      + "(docs/proxies.md)."
+  },
+  GATEWAY_REDIRECT: {
+    summary: "{address} answers with a redirection, as a proxy in front of the server does",
+    remedy: "Use a `vibectl-server://` URL, and the host and port that the proxy serves with TLS and HTTP/2."
+  },
+  GATEWAY_FORBIDDEN: {
+    summary: "A proxy in front of the server on {address} refuses this client",
+    remedy: "The token is not at fault: ask the operator of that proxy what it wants from its clients."
+  },
+  GATEWAY_NO_ROUTE: {
+    summary: "What answers on {address} has nothing for vibectl's calls",
+    remedy: "Check the proxy URL; a proxy has to pass on /vibectl.llm_proxy.VibectlLLMProxy/ as gRPC."
+  },
+  GATEWAY_TOO_LARGE: {
+    summary: "A proxy in front of the server on {address} takes no request of this size",
+    remedy: "Send a shorter request, or ask its operator for a higher limit (in nginx: client_max_body_size)."
+  },
+  GATEWAY_RATE_LIMITED: {
+    summary: "A proxy in front of the server on {address} limits the requests of its clients",
+    remedy: "Wait and send the request again, or ask the operator of that proxy for a higher limit."
+  },
+  GATEWAY_BAD_ANSWER: {
+    summary: "A proxy on {address} cannot talk to the server behind it",
+    remedy: "Ask its operator to look whether the server runs, and at both logs: TLS or not (in nginx: grpcs:// or "
+      + "grpc://), and TLS 1.3 (grpc_ssl_protocols TLSv1.3)."
+  },
+  GATEWAY_NO_SERVER: {
+    summary: "A proxy on {address} has no server to send the call to",
+    remedy: "Send the request again in a moment; if it happens every time, ask its operator whether the servers run."
+  },
+  GATEWAY_TIMEOUT: {
+    summary: "A proxy on {address} did not wait for the answer of the server",
+    remedy: "Ask its operator for longer timeouts (in nginx: grpc_read_timeout), or ask for heartbeats."
+  },
+  GATEWAY_FAILED: {
+    summary: "What answers on {address} is not the server but something in front of it",
+    remedy: "Ask the operator of that proxy; its log has the reason."
   }
 }

@@ -8,6 +8,7 @@ import { Clock, Duration, Effect, type Option, Redacted, type Scope } from "effe
 import type { Feature } from "../domain/Answer.js"
 import type { CallFailed } from "../domain/ClientErrors.js"
 import { packageVersion } from "../domain/PackageVersion.js"
+import type * as Egress from "../network/Egress.js"
 import * as Traceparent from "../telemetry/Traceparent.js"
 import type { Certificate } from "../tls/Certificate.js"
 import * as ClientMetadata from "./ClientMetadata.js"
@@ -26,6 +27,8 @@ export interface Options {
   readonly roots: string | undefined
   /** For a server that asks its clients for one. */
   readonly clientCertificate: Certificate | undefined
+  /** To go through with CONNECT; undefined goes straight to the server. */
+  readonly proxy: Egress.Proxy | undefined
   readonly token: Redacted.Redacted | undefined
   /** Wire extensions to ask for. */
   readonly features: ReadonlyArray<Feature>
@@ -61,7 +64,8 @@ export const make = (options: Options): Effect.Effect<Channel, never, Scope.Scop
     Effect.acquireRelease(
       Effect.sync(() => {
         const { credentials, options: forTls } = Credentials.channel(options)
-        const client = new Grpc.Client(options.address, credentials, Object.assign({}, channelOptions(options), forTls))
+        const dialled = options.proxy === undefined ? options.address : options.proxy.where
+        const client = new Grpc.Client(dialled, credentials, Object.assign({}, channelOptions(options), forTls))
         Draining.spare(client)
         return client
       }),
@@ -116,7 +120,22 @@ export const make = (options: Options): Effect.Effect<Channel, never, Scope.Scop
 
 // -- internals ---------------------------------------------------------------
 
+// grpc-js would print lines of its own for failures that are reported here.
+Grpc.setLogVerbosity(Grpc.logVerbosity.NONE)
+
+/** What grpc-js does where it reads the variables itself; but its no_proxy is another one, and knows no loopback. */
+const through = ({ address, proxy }: Options): Grpc.ChannelOptions =>
+  proxy === undefined ? {} : {
+    "grpc.http_connect_target": `dns:${address}`,
+    "grpc.default_authority": address,
+    ...proxy.authorization && { "grpc.http_connect_creds": credentialsOf(Redacted.value(proxy.authorization)) }
+  }
+
+const credentialsOf = (basic: string): string => Buffer.from(basic.replace(/^Basic /, ""), "base64").toString()
+
 const channelOptions = (options: Options): Grpc.ChannelOptions => ({
+  "grpc.enable_http_proxy": 0,
+  ...through(options),
   "grpc.keepalive_time_ms": Duration.toMillis(options.keepaliveTime),
   "grpc.keepalive_timeout_ms": Duration.toMillis(options.keepaliveTimeout),
   // Our own retries wait longer than this, so each of them is a real attempt to connect.

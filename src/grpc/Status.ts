@@ -6,6 +6,7 @@ import { Cause, Duration, Option } from "effect"
 import { CallFailed } from "../domain/ClientErrors.js"
 import { type ProxyError, type Reason, ShuttingDown } from "../domain/Errors.js"
 import * as Details from "./Details.js"
+import * as MadeUp from "./MadeUp.js"
 
 /** A new reason that has no status here does not compile. */
 export const codes: Record<Reason, Grpc.status> = {
@@ -81,7 +82,7 @@ export const toCallFailed = (status: Grpc.StatusObject): CallFailed => {
   return new CallFailed({
     reason: details?.reason ?? name,
     status: name,
-    summary: details?.summary ?? `The server answered ${name}: ${status.details}`.replace(/\.?$/, "."),
+    summary: details?.summary ?? described(name, status.details).replace(/\.?$/, "."),
     remedy: details?.remedy ?? advice[status.code] ?? "Look at the server's log.",
     retryAfter: details?.retryAfter ?? retryAfterMs(status.metadata)
   })
@@ -125,6 +126,9 @@ const headerBytes = ({ details, metadata }: Grpc.StatusObject): number => {
 
 /** `:status`, `content-type`, `grpc-status`, the name of `grpc-message` and what HTTP/2 adds to each. */
 const commonHeaderBytes = 256
+
+const described = (name: string, words: string): string =>
+  MadeUp.read(words) === undefined ? `The server answered ${name}: ${words}` : `${words} (${name})`
 
 const retryAfterMs = (metadata: Grpc.Metadata): Duration.Duration | undefined => {
   const millis = Number(metadata.get("retry-after-ms")[0])
