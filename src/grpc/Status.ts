@@ -125,7 +125,7 @@ const headerBytes = ({ details, metadata }: Grpc.StatusObject): number => {
 }
 
 /** `:status`, `content-type`, `grpc-status`, the name of `grpc-message` and what HTTP/2 adds to each. */
-const commonHeaderBytes = 256
+const commonHeaderBytes = 384
 
 const described = (name: string, words: string): string =>
   MadeUp.read(words) === undefined ? `The server answered ${name}: ${words}` : `${words} (${name})`

@@ -59,7 +59,7 @@ describe("the headers of a failure", () => {
         const failed = Status.toCallFailed(Status.fromError(error))
         assert.strictEqual(failed.reason, error.reason)
       }),
-      { numRuns: 150 }
+      { numRuns: 300 }
     )
   })
 
