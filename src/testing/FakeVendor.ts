@@ -6,9 +6,11 @@ import { Effect, type Scope } from "effect"
 import * as Http from "node:http"
 import * as Net from "node:net"
 import type { Usage } from "../domain/Answer.js"
-import { type Behaviour, type Fault, plan } from "./VendorScript.js"
+import type * as VendorDialects from "./VendorDialects.js"
+import { type Behaviour, type Fault, plan, whole } from "./VendorScript.js"
 import * as VendorWire from "./VendorWire.js"
 
+export { names as dialects } from "./VendorDialects.js"
 export type { Behaviour, Fault } from "./VendorScript.js"
 
 export interface Seen {
@@ -62,6 +64,9 @@ export interface Counts {
   /** When the last of them was given up, in milliseconds of `performance.now()`. */
   readonly knockedUntil: number
 }
+
+/** A good answer as this provider writes it; to be spread into a behaviour that says more. */
+export const dialect = (name: VendorDialects.Name): Behaviour => ({ dialect: name })
 
 /** Listens on a free port of this machine, or on `port`, until the scope closes. */
 export const make = (port = 0): Effect.Effect<FakeVendor, never, Scope.Scope> =>
@@ -221,7 +226,7 @@ const respond = (behaviour: Behaviour, exchange: Exchange): void => {
   if (!streamed || behaviour.whole === true) {
     if (fault?.how === "error") return json(200, VendorWire.errorBody(wire, { type: "overloaded_error" }))
     const bill = exchange.bill({ model: answer.model, ...answer.tokens })
-    const text = JSON.stringify(VendorWire.whole(wire, answer))
+    const text = JSON.stringify(whole(wire, answer, behaviour))
     response.writeHead(200, { "content-type": "application/json" })
     const sent = fault === undefined ? text : text.slice(0, text.length / 2)
     return void exchange.send(sent, fault === undefined ? {} : behaviour).then((written) => {

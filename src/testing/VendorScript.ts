@@ -2,10 +2,13 @@
  * What a fake provider does with one request, and what it writes for it, piece by piece.
  */
 import type { Usage } from "../domain/Answer.js"
+import * as VendorDialects from "./VendorDialects.js"
 import * as VendorWire from "./VendorWire.js"
 
 /** What the provider does with one request. Without any of it: a good answer of three pieces. */
 export interface Behaviour {
+  /** Writes as this provider does where the request is of its wire; see {@link VendorDialects}. */
+  readonly dialect?: VendorDialects.Name
   /** Refuses with this status; `error` is the type it gives. */
   readonly status?: number
   readonly error?: string
@@ -47,10 +50,18 @@ export interface Part {
   readonly reports: boolean
 }
 
+/** The whole answer. */
+export const whole = (wire: VendorWire.Wire, answer: VendorWire.Answer, behaviour: Behaviour): unknown => {
+  const own = VendorWire.whole(wire, answer)
+  return dialectOf(wire, behaviour)?.whole(own, answer) ?? own
+}
+
 /** All that is written of a stream, up to what goes wrong. */
 export const plan = (wire: VendorWire.Wire, answer: VendorWire.Answer, behaviour: Behaviour): ReadonlyArray<Part> => {
   const { burst, emptyDeltas, fault, thoughts = 0 } = behaviour
-  const events = VendorWire.events(wire, answer)
+  const own = VendorWire.events(wire, answer)
+  const dialect = dialectOf(wire, behaviour)
+  const events = dialect === undefined ? own : dialect.events(own, answer)
   const all = Math.max(1, events.pieces.length)
   const until = typeof fault?.after === "number" ? Math.min(fault.after, events.pieces.length) : events.pieces.length
   const part = (share: number) => (text: string): Part => ({ text, share, reports: text === events.report })
@@ -65,4 +76,11 @@ export const plan = (wire: VendorWire.Wire, answer: VendorWire.Answer, behaviour
   ]
   const together = { text: parts.map(({ text }) => text).join(""), share: until / all }
   return burst === true ? [{ ...together, reports: parts.some(({ reports }) => reports) }] : parts
+}
+
+// -- internals ---------------------------------------------------------------
+
+const dialectOf = (wire: VendorWire.Wire, { dialect: name }: Behaviour): VendorDialects.Dialect | undefined => {
+  const dialect = name === undefined ? undefined : VendorDialects.of(name)
+  return dialect?.wire === wire ? dialect : undefined
 }

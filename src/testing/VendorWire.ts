@@ -38,7 +38,7 @@ export interface Events {
   readonly thought: string
 }
 
-export const whole = (wire: Wire, answer: Answer): unknown => {
+export const whole = (wire: Wire, answer: Answer): { readonly [name: string]: unknown } => {
   const text = answer.pieces.join("")
   return wire === "openai"
     ? {

@@ -10,6 +10,8 @@ import { ProxyClient } from "../../src/client/ProxyClient.js"
 import { ServerConfig } from "../../src/config/ServerConfig.js"
 import type { AnswerEvent, FinishReason, Tier } from "../../src/domain/Answer.js"
 import * as ServerLayer from "../../src/server/ServerLayer.js"
+import * as FakeVendor from "../../src/testing/FakeVendor.js"
+import * as VendorDialects from "../../src/testing/VendorDialects.js"
 import * as ScriptedVendor from "../support/ScriptedVendor.js"
 
 interface Expected {
@@ -122,6 +124,41 @@ const whole = (client: ProxyClient["Type"], model: string) =>
     tier: undefined,
     finishReason
   }))
+
+describe("a dialect of the fake vendor", () => {
+  for (const name of FakeVendor.dialects) {
+    it.scopedLive(`${name} is read to its end, streamed and whole`, () =>
+      Effect.gen(function*() {
+        const vendor = yield* FakeVendor.make()
+        const kind = VendorDialects.of(name).wire
+        const config = ServerConfig.layerTest({
+          server: { enable_auth: false },
+          providers: { p: { kind, base_url: vendor[kind], models: ["m"], max_retries: 0 } }
+        })
+        const context = yield* Layer.build(
+          Layer.provide(ServerLayer.layer, Layer.mergeAll(config, NodeFileSystem.layer))
+        )
+        const { host, port } = yield* Effect.provide(ServerLayer.Listening, context)
+        const client = yield* Effect.map(
+          Layer.build(ProxyClient.layer({ host, port, tls: false, retryAttempts: 0, timeout: "60 seconds" })),
+          Context.get(ProxyClient)
+        )
+        const pieces = ["Grüße, ", "😀 ", "world"]
+        for (const more of [{}, { thoughts: 2 }, { split: 3 }, { burst: true }]) {
+          vendor.otherwise({ ...FakeVendor.dialect(name), pieces, ...more })
+          const answer = yield* streamed(client, "p/m")
+          assert.deepStrictEqual(answer, { text: pieces.join(""), tier: "real", finishReason: "stop" })
+          const { finishReason, metrics, text } = yield* client.execute({ model: "p/m", user: ["how many?"] })
+          assert.deepStrictEqual([text, finishReason], [pieces.join(""), "stop"])
+          assert.deepInclude(metrics, { inputTokens: 7, outputTokens: 3, estimated: false })
+        }
+        assert.lengthOf(vendor.requests, 8)
+        assert.isTrue(vendor.counts.usage.every(({ reported }) => reported))
+        vendor.otherwise({ ...FakeVendor.dialect(name), pieces, fault: { after: 2, how: "end" } })
+        assert.isTrue(Either.isLeft(yield* Effect.either(streamed(client, "p/m"))), "what is cut is not OK")
+      }), 60_000)
+  }
+})
 
 for (const { file, table } of tables) {
   describe(`${file}: ${table.kind}`, () => {

@@ -119,12 +119,14 @@ interface State {
   hasCalled: boolean
   usage: Usage | undefined
   finish: Finish | undefined
-  /** Whether the answer needs no reason to be complete. */
+  /** Whether the body is one whole answer so far, which needs no reason to be complete. */
   isComplete: boolean
   isWholeBody: boolean
   isFirst: boolean
   /** Whether the last counts came with the reason of the end, or after it. */
   isSettled: boolean
+  /** Values so far. */
+  values: number
   /** Of the present event. */
   hasText: boolean
   hasUsage: boolean
@@ -146,6 +148,7 @@ const fresh = (): State => ({
   isWholeBody: false,
   isFirst: true,
   isSettled: false,
+  values: 0,
   hasText: false,
   hasUsage: false,
   hasWhole: false,
@@ -229,7 +232,8 @@ const take = (wire: Wire, frame: Frames.Frame, state: State, answer: Answer): vo
         if (state.end !== undefined) break
       }
       // Of a stream, the end of the body alone does not make it complete.
-      if (state.hasWhole && !frame.isData) state.isComplete = true
+      state.isComplete = state.hasWhole && !frame.isData && state.values === 0
+      state.values++
       if (state.isFirst && !frame.isData && (state.isComplete || state.end?._tag === "Failed")) state.isWholeBody = true
       if (state.hasText || state.isAlive) state.isFirst = false
       state.isSettled = state.isSettled || state.finish !== undefined && state.hasUsage

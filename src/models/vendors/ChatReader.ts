@@ -65,7 +65,9 @@ const wire = (): Answers.Wire => {
     if (failure !== undefined) return answer.fail(failure)
     if (found.calls) answer.calls()
     if (found.isAlive) answer.alive()
-    if (found.isWhole && (finish !== undefined || root["object"] === "chat.completion")) answer.wholeText(found.text)
+    // A message beside a delta is all of the text so far.
+    const hasAll = finish !== undefined || root["object"] === "chat.completion" || Json.isRecord(choice?.["delta"])
+    if (found.isWhole && hasAll) answer.wholeText(found.text)
     else answer.text(found.text)
     if (found.isWhole && root["done"] !== false) answer.whole()
     if (finish !== undefined) answer.finish(finish)

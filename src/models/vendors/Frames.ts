@@ -9,6 +9,7 @@
  */
 import { StringDecoder } from "node:string_decoder"
 import * as Json from "../Json.js"
+import * as InBand from "./InBand.js"
 import * as Loose from "./Loose.js"
 
 export type Frame = Value | Word | Broken
@@ -113,7 +114,7 @@ const fromLines = () => {
   /** The value that is not finished yet. */
   let values = Loose.scanner()
   let isData = true
-  /** The last value of this block, which a name may still follow. */
+  /** The last value of this block: a name that follows it may say that it is a failure. */
   let last: Value | undefined
   let isNamedLate = false
 
@@ -123,10 +124,14 @@ const fromLines = () => {
     frames.push(last)
     event = ""
   }
+  const emitWord = (word: string, frames: Array<Frame>): void => {
+    frames.push({ kind: "word", event, word })
+    event = ""
+  }
   const scan = (text: string, frames: Array<Frame>): void => {
     for (const found of values.feed(text)) {
       if (found.kind === "value") emit(found.value, frames)
-      else if (found.kind === "word") frames.push({ kind: "word", event, word: found.word })
+      else if (found.kind === "word") emitWord(found.word, frames)
       else frames.push({ kind: "broken", detail: "invalid event" })
     }
   }
@@ -142,7 +147,7 @@ const fromLines = () => {
     while (dataAgain.test(text)) text = text.replace(dataAgain, "").trimStart()
     if (text === "") return
     if (/[[{]/.test(text)) scan(text, frames)
-    else frames.push({ kind: "word", event, word: text })
+    else emitWord(text, frames)
   }
   const giveUp = (frames: Array<Frame>): void => {
     if (values.held() === 0) return
@@ -151,7 +156,7 @@ const fromLines = () => {
   }
   const endBlock = (frames: Array<Frame>): void => {
     giveUp(frames)
-    if (isNamedLate && last !== undefined) frames.push({ ...last, event })
+    if (isNamedLate && last !== undefined && InBand.isErrorEvent.test(event)) frames.push({ ...last, event })
     event = ""
     last = undefined
     isNamedLate = false
@@ -165,7 +170,8 @@ const fromLines = () => {
         isData = true
         return add(given.slice(given.charCodeAt(5) === 0x20 ? 6 : 5), frames)
       }
-      const line = given.charCodeAt(0) === byteOrderMark ? given.slice(1) : given
+      // One stream put behind another has a mark in its middle.
+      const line = given.charCodeAt(0) === byteOrderMark ? given.replace(/^\ufeff+/, "") : given
       if (line.trim() === "") {
         // A value without `data:` may have blank lines in it.
         if (!isData && values.held() > 0) return
