@@ -37,17 +37,20 @@ export interface Source {
 /** The text at the source's address. Its files are read each time: who gives them out replaces them often. */
 export const download = (source: Source): Effect.Effect<string, KeysUnreachable> => {
   const unreachable = (problem: string) => new KeysUnreachable({ address: addressOf(source.url), problem })
-  return Effect.flatMap(Effect.orDie(Egress.load), (egress) =>
-    Effect.tryPromise({
-      try: (signal) => read(source, egress, signal),
-      catch: (error) =>
-        unreachable(error instanceof Unacceptable ? error.problem : `cannot be reached: ${words(error)}`)
-    })).pipe(
-      Effect.timeoutFail({
-        duration: timeout,
-        onTimeout: () => unreachable(`did not answer within ${Duration.toSeconds(timeout)} seconds`)
+  return Effect.flatMap(
+    Effect.mapError(Egress.load, ({ message }) => unreachable(`is not asked: ${message}`)),
+    (egress) =>
+      Effect.tryPromise({
+        try: (signal) => read(source, egress, signal),
+        catch: (error) =>
+          unreachable(error instanceof Unacceptable ? error.problem : `cannot be reached: ${words(error)}`)
       })
-    )
+  ).pipe(
+    Effect.timeoutFail({
+      duration: timeout,
+      onTimeout: () => unreachable(`did not answer within ${Duration.toSeconds(timeout)} seconds`)
+    })
+  )
 }
 
 // -- internals ---------------------------------------------------------------

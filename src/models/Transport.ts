@@ -9,8 +9,9 @@
  * Source: https://undici.nodejs.org/#/docs/api/Dispatcher
  */
 import { Effect, type Scope } from "effect"
-import type * as Net from "node:net"
-import { Agent, buildConnector, Client, type Dispatcher, Pool } from "undici"
+import { Agent, type buildConnector, Client, type Dispatcher, Pool } from "undici"
+import * as Connector from "../network/Connector.js"
+import * as Egress from "../network/Egress.js"
 import * as Abort from "./Abort.js"
 import * as Reply from "./Reply.js"
 import * as Rush from "./Rush.js"
@@ -39,13 +40,17 @@ export interface Post {
 // undici's types come twice, with the package and with Node's own; the SDKs want the latter.
 type Pooled = NonNullable<RequestInit["dispatcher"]>
 
-/** The connections are closed with the scope, whatever still happens on them. */
-export const make: Effect.Effect<Transport, never, Scope.Scope> = Effect.map(
+/**
+ * The connections are closed with the scope, whatever still happens on them. They go through the proxy that the
+ * environment names; dies when that is none, which the server's start has checked.
+ */
+export const make: Effect.Effect<Transport, never, Scope.Scope> = Effect.zipWith(
   Effect.acquireRelease(
     Effect.sync(() => new Map<number, Agent>()),
     (agents) => Effect.promise(() => Promise.all([...agents.values()].map((agent) => agent.destroy())))
   ),
-  (agents) => {
+  Effect.orDie(Egress.load),
+  (agents, egress) => {
     const rush = Rush.make()
     const answer = (dispatcher: Pooled, request: Request): Promise<Response> =>
       send(dispatcher as unknown as Agent, request) as Promise<unknown> as Promise<Response>
@@ -66,7 +71,7 @@ export const make: Effect.Effect<Transport, never, Scope.Scope> = Effect.map(
       post: ({ abort, body, dispatcher, headers, url }) =>
         answer(dispatcher, { url, method: "POST", headers, body, abort, isBusy: rush.isOn, hops: 0 }),
       pool: (connect) => {
-        const agent = agents.get(connect) ?? pools(connect)
+        const agent = agents.get(connect) ?? pools(Connector.make({ egress, timeout: connect }))
         agents.set(connect, agent)
         return agent as unknown as Pooled
       }
@@ -196,7 +201,7 @@ const elsewhere = (request: Request, status: number, location: unknown): Request
 
 const secrets: ReadonlySet<string> = new Set(["authorization", "x-api-key", "api-key", "cookie"])
 
-const pools = (connect: number): Agent =>
+const pools = (connect: Connector.Connect): Agent =>
   new Agent({
     // The answer's timeouts are kept by `HttpBody`, which knows the phase.
     headersTimeout: 0,
@@ -228,15 +233,13 @@ let dispatching: Waiter | undefined
  * handed over last. A pool hands over one at a time.
  */
 class Connection extends Client {
-  private readonly attempt: { socket: Net.Socket | undefined; waiter: Waiter | undefined }
+  private readonly attempt: { pending: Connector.Attempt | undefined; waiter: Waiter | undefined }
 
-  constructor(origin: string | URL, options: object, timeout: number) {
-    const attempt: Connection["attempt"] = { socket: undefined, waiter: undefined }
-    // It returns the socket, which its type does not say.
-    const connect = buildConnector({ timeout }) as (...args: Parameters<buildConnector.connector>) => Net.Socket
+  constructor(origin: string | URL, options: object, connect: Connector.Connect) {
+    const attempt: Connection["attempt"] = { pending: undefined, waiter: undefined }
     const connecting: buildConnector.connector = (target, callback) => {
-      attempt.socket = connect(target, (...result) => {
-        attempt.socket = undefined
+      attempt.pending = connect(target, (...result) => {
+        attempt.pending = undefined
         callback(...result)
       })
     }
@@ -250,7 +253,7 @@ class Connection extends Client {
     attempt.waiter = waiter
     if (waiter !== undefined) {
       const leave = () => {
-        if (attempt.waiter === waiter) attempt.socket?.destroy(new Error("the call is over"))
+        if (attempt.waiter === waiter) attempt.pending?.destroy(new Error("the call is over"))
       }
       waiter.leave = leave
     }

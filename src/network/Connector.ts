@@ -103,7 +103,8 @@ const tunnel = (
   request.on("response", (response) => giveUp(refused(proxy, address, response.statusCode ?? 0)))
   request.on("error", (error) => giveUp(withProxy(error, proxy)))
   request.end()
-  return { destroy: giveUp }
+  // As a socket does it: not before who gives up has gone on.
+  return { destroy: (error) => queueMicrotask(() => giveUp(error)) }
 }
 
 /** `host:port`, also where the port is the one of the protocol. */

@@ -10,6 +10,7 @@ import { ServerConfig } from "../config/ServerConfig.js"
 import type { Settings } from "../config/ServerSettings.js"
 import { packageVersion } from "../domain/PackageVersion.js"
 import { Catalog } from "../models/Catalog.js"
+import * as Egress from "../network/Egress.js"
 import type * as LogLevel from "../telemetry/LogLevel.js"
 import * as Logging from "./Logging.js"
 import type { Listening } from "./ServerLayer.js"
@@ -43,6 +44,7 @@ export const started = (
     yield* Effect.forEach(yield* StartChecks.warnings(loaded, kinds, catalog), (text) => Effect.logWarning(text), {
       discard: true
     })
+    yield* proxies
     yield* Effect.annotateLogs(Effect.logInfo("listening"), {
       address,
       tls,
@@ -56,6 +58,24 @@ export const started = (
     if (auth && (yield* terminal)) yield* Effect.logInfo(nextStep)
     yield* ConfigChanges.record(yield* ServerConfig)
   })
+
+/** Which proxy the connections to providers, key sets and the collector use; its user and password are not named. */
+const proxies = Effect.flatMap(
+  Effect.orElseSucceed(Egress.load, () => Egress.direct),
+  ({ ignored, proxies }) =>
+    Effect.zipRight(
+      Effect.forEach(proxies, ({ variable, where }) =>
+        Effect.annotateLogs(
+          Effect.logInfo("connections to other machines use a proxy, but for what NO_PROXY names"),
+          { proxy: where, variable }
+        ), { discard: true }),
+      ignored.length === 0
+        ? Effect.void
+        : Effect.annotateLogs(Effect.logWarning("NO_PROXY has entries that name no host, domain, address or range"), {
+          entries: ignored.slice(0, 10).join(" ")
+        })
+    )
+)
 
 /** It was told to stop. */
 export const stopped: Effect.Effect<void, never, Audit> = Effect.flatMap(

@@ -7,6 +7,7 @@ import type { ProviderSettings, Settings } from "../config/ServerSettings.js"
 import * as Catalog from "../models/Catalog.js"
 import * as Kinds from "../models/Kinds.js"
 import * as Prices from "../models/Prices.js"
+import * as Egress from "../network/Egress.js"
 
 /** The models that the configuration names. The idle connections of their providers are closed with the scope. */
 export const make = (
@@ -15,9 +16,16 @@ export const make = (
   Effect.flatMap(optionsOf(settings), Catalog.make)
 
 /** The same for a server that runs: with what the endpoints list themselves. */
-export const catalog: Layer.Layer<Catalog.Catalog, Catalog.CatalogInvalid, ServerConfig> = Layer.scoped(
+export const catalog: Layer.Layer<
   Catalog.Catalog,
-  Effect.flatMap(ServerConfig, (settings) => Effect.flatMap(optionsOf(settings), Catalog.following))
+  Catalog.CatalogInvalid | Egress.EgressInvalid,
+  ServerConfig
+> = Layer.scoped(
+  Catalog.Catalog,
+  Effect.flatMap(
+    Effect.zipRight(Egress.load, ServerConfig),
+    (settings) => Effect.flatMap(optionsOf(settings), Catalog.following)
+  )
 )
 
 // -- internals ---------------------------------------------------------------

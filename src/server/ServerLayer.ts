@@ -20,6 +20,7 @@ import type { LedgerInvalid } from "../limits/LedgerFile.js"
 import type { Limits } from "../limits/Limits.js"
 import type { Store } from "../limits/Store.js"
 import type * as Catalog from "../models/Catalog.js"
+import type { EgressInvalid } from "../network/Egress.js"
 import type { OpsBindFailed } from "../ops/OpsServer.js"
 import { LlmProxy } from "../proxy/LlmProxy.js"
 import type * as Presented from "../tls/Presented.js"
@@ -54,6 +55,7 @@ export type StartFailed =
   | StartChecks.OpenAccessRefused
   | Presented.ReadFailed
   | Catalog.CatalogInvalid
+  | EgressInvalid
   | Server.BindFailed
 
 /** The callers this server trusts; none at all when it asks for no identity. */

@@ -8,7 +8,10 @@
  * under way: what comes then is dropped, so that memory stays bounded.
  */
 import { FetchHttpClient, HttpClient, HttpClientError, HttpClientRequest, HttpClientResponse } from "@effect/platform"
-import { Data, Effect, Fiber, FiberSet, Redacted, type Scope } from "effect"
+import { Data, Duration, Effect, Fiber, FiberSet, Redacted, type Scope } from "effect"
+import * as Undici from "undici"
+import * as Connector from "../network/Connector.js"
+import * as Egress from "../network/Egress.js"
 import type { Target } from "./OtlpSettings.js"
 
 export interface Collector {
@@ -61,9 +64,26 @@ export const make = (target: Target, what: string): Effect.Effect<Collector, nev
       stopping = true
     })
     return { client, stop, idle: FiberSet.awaitEmpty(running) }
-  }).pipe(Effect.provide(FetchHttpClient.layer))
+  }).pipe(
+    Effect.provide(FetchHttpClient.layer),
+    Effect.provideServiceEffect(FetchHttpClient.Fetch, fetching(target))
+  )
 
 // -- internals ---------------------------------------------------------------
+
+/** Through the proxy of the environment; the start of a server fails where that is none. */
+const fetching = ({ timeout }: Target): Effect.Effect<typeof fetch, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const egress = yield* Effect.orElseSucceed(Egress.load, () => Egress.direct)
+    const agent = yield* Effect.acquireRelease(
+      Effect.sync(() => new Undici.Agent({ connect: Connector.make({ egress, timeout: Duration.toMillis(timeout) }) })),
+      (agent) => Effect.promise(() => agent.destroy())
+    )
+    // The types of Node's own fetch and of the package's are two of the same.
+    const through = (input: string | URL, init?: object) =>
+      Undici.fetch(input, Object.assign({}, init, { dispatcher: agent }))
+    return through as unknown as typeof fetch
+  })
 
 /** Requests at the same time, of up to 1000 spans each. */
 const most = 4
