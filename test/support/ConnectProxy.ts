@@ -37,7 +37,11 @@ export const make = (target: number) =>
           credentials.push(request.headers["proxy-authorization"])
           open++
           client.on("close", () => open--)
-          if (how === "silence") return
+          if (how === "silence") {
+            // Or the end of the other side would not be noticed.
+            client.on("end", () => client.destroy()).resume()
+            return
+          }
           if (how !== "tunnel") {
             client.end(`HTTP/1.1 ${how} No\r\nContent-Length: 0\r\n\r\n`)
             return
