@@ -11,8 +11,6 @@ import * as Net from "node:net"
 export interface Egress {
   /** The proxy for this address; undefined for a direct connection. */
   readonly proxyFor: (address: Address) => Proxy | undefined
-  /** Whether no proxy is used for this host and port, whatever the protocol. */
-  readonly isDirect: (hostname: string, port: number) => boolean
   /** For https and http, without repetition. */
   readonly proxies: ReadonlyArray<Proxy>
   /** Entries of `NO_PROXY` that are understood as no host, domain, address or range, and match nothing. */
@@ -52,7 +50,7 @@ export class EgressInvalid extends Data.TaggedError("EgressInvalid")<{
 }
 
 /** No proxy for anything. */
-export const direct: Egress = { proxyFor: () => undefined, isDirect: () => true, proxies: [], ignored: [] }
+export const direct: Egress = { proxyFor: () => undefined, proxies: [], ignored: [] }
 
 export const load: Effect.Effect<Egress, EgressInvalid> = Effect.suspend(() =>
   Effect.forEach(
@@ -75,7 +73,7 @@ export const parse = (
     const all = yield* named("all_proxy")
     const [http, https] = [(yield* named("http_proxy")) ?? all, (yield* named("https_proxy")) ?? all]
     const { ignored, matches } = exceptions(environment[first("no_proxy") ?? ""] ?? "")
-    const isDirect: Egress["isDirect"] = (hostname, port) => {
+    const isDirect = (hostname: string, port: number): boolean => {
       const host = bare(hostname)
       return isLoopback(host) || matches(host, port)
     }
@@ -84,7 +82,7 @@ export const parse = (
       if (proxy === undefined) return undefined
       return isDirect(hostname, Number(port) || (protocol === "https:" ? 443 : 80)) ? undefined : proxy
     }
-    return { proxyFor, isDirect, proxies: [...new Set([https, http])].filter((proxy) => proxy !== undefined), ignored }
+    return { proxyFor, proxies: [...new Set([https, http])].filter((proxy) => proxy !== undefined), ignored }
   })
 
 // -- internals ---------------------------------------------------------------
