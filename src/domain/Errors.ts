@@ -186,6 +186,11 @@ export class ProviderFailure extends Data.TaggedError("ProviderFailure")<{
   readonly detail: string | undefined
   /** How long the provider asked us to wait. */
   readonly retryAfter: Duration.Duration | undefined
+  /**
+   * What is wrong with this server's account there: its key, its credit, or what it may do. Every request with that key
+   * would fail alike, and another provider may serve it. Undefined when it is not the account.
+   */
+  readonly account?: "key" | "credit" | "access" | undefined
   /** Whether the provider asks for another attempt, or forbids one; undefined when it does not say. */
   readonly again?: boolean | undefined
   /** Whether the provider may have worked on an answer, and bills it, although none of it came. */
@@ -194,12 +199,15 @@ export class ProviderFailure extends Data.TaggedError("ProviderFailure")<{
 }> {
   get summary() {
     const detail = this.detail === undefined ? "" : ` (${this.detail})`
-    return `The provider '${this.provider}' ${providerFacts[this.reason].summary}${detail}.`
+    return `The provider '${this.provider}' ${this.facts.summary}${detail}.`
   }
   get remedy() {
-    return this.retryAfter === undefined || this.reason === "PROVIDER_REJECTED"
-      ? providerFacts[this.reason].remedy
+    return this.retryAfter === undefined || this.reason === "PROVIDER_REJECTED" || this.account !== undefined
+      ? this.facts.remedy
       : `Try again in ${Span.inWords(this.retryAfter)}, or use another model.`
+  }
+  private get facts(): Facts {
+    return this.account === undefined ? providerFacts[this.reason] : accountFacts[this.account]
   }
   override get message() {
     return sentence(this)
@@ -335,5 +343,20 @@ const providerFacts: Record<ProviderFailure["reason"], Facts> = {
     summary: "ended its answer without any text",
     remedy:
       "Send the request again or in other words, or use another model; if it ran into its limit (`length`), ask for a higher max_output_tokens."
+  }
+}
+
+const accountFacts: Record<NonNullable<ProviderFailure["account"]>, Facts> = {
+  key: {
+    summary: "refused this server's API key",
+    remedy: "Use a model of another provider, or ask the operator of the server to check the provider's API key."
+  },
+  credit: {
+    summary: "has no credit left for this server",
+    remedy: "Use a model of another provider, or ask the operator of the server to check the provider's billing and quota."
+  },
+  access: {
+    summary: "does not serve this server's account",
+    remedy: "Use a model of another provider, or ask the operator of the server to check what the provider's account may do."
   }
 }

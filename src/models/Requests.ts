@@ -59,11 +59,7 @@ export const make = (endpoint: Endpoint, errors: Errors): Requests => {
   }
 
   const refused = async (response: Response): Promise<never> => {
-    const text = await response.text().catch((thrown: unknown) => asError(thrown).message)
-    const refusal = Json.parse(text)
-    const body = typeof refusal === "object" && refusal !== null ? refusal : undefined
-    // As the SDKs do it.
-    throw errors.ofStatus(response.status, body, refusal ? undefined : text, response.headers)
+    throw errors.ofStatus(response.status, await wholeOf(response), undefined, response.headers)
   }
 
   const bySdk = async (kind: string, request: Sending, first: First): Promise<Response> => {
@@ -85,7 +81,14 @@ export const make = (endpoint: Endpoint, errors: Errors): Requests => {
       if (kind !== null && typeof input === "string" && init?.method?.toUpperCase() === "POST") {
         known.set(kind, { url: input, headers: withoutTrace(headers) })
       }
-      return endpoint.transport.fetch(input, { ...init, headers })
+      return endpoint.transport.fetch(input, { ...init, headers }).then(async (response) =>
+        response.ok
+          ? response
+          : new Response(JSON.stringify(await wholeOf(response)), {
+            status: response.status,
+            headers: withoutLength(response.headers)
+          })
+      )
     },
     send: (request, first) => {
       // The SDKs tell the vendor how long they wait.
@@ -110,6 +113,22 @@ interface Known {
 }
 
 const ours = new Set(["accept", "content-type", "user-agent", "anthropic-version", "traceparent", "tracestate"])
+
+/**
+ * The body of a refusal, whole, under `error`: of an error that stands elsewhere in it, the SDKs' own errors keep
+ * nothing, or nothing but its text.
+ */
+const wholeOf = async (response: Response): Promise<{ readonly error: unknown }> => {
+  const text = await response.text().catch((thrown: unknown) => asError(thrown).message)
+  return { error: Json.parse(text) ?? text }
+}
+
+/** They describe the body as it came. */
+const withoutLength = (headers: Headers): Headers => {
+  const kept = new Headers(headers)
+  for (const name of ["content-length", "content-encoding", "content-type", "transfer-encoding"]) kept.delete(name)
+  return kept
+}
 
 /** Never leaves: says to our own `fetch` which kind of request the SDK makes. */
 const kindHeader = "x-vibectl-kind"

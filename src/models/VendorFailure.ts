@@ -5,11 +5,14 @@
  * `cause` is for the log, and even it holds neither the SDK's error, which
  * carries headers and the whole body, nor the API key.
  */
-import { DateTime, Duration, Option, Redacted } from "effect"
+import { Duration, Redacted } from "effect"
 import { ProviderFailure } from "../domain/Errors.js"
+import * as AccountFaults from "./AccountFaults.js"
+import * as ErrorBody from "./ErrorBody.js"
 import { isRecord } from "./Json.js"
 import { type Limit, TooLate } from "./Timeouts.js"
 import type { Empty } from "./vendors/Answers.js"
+import * as Waits from "./Waits.js"
 
 export interface Source {
   /** The provider's name in the configuration. */
@@ -32,51 +35,35 @@ export interface VendorError {
 /** `now` in milliseconds since the epoch: a `Retry-After` may be a date. */
 export const fromThrown = (source: Source, thrown: unknown, now: number): ProviderFailure => {
   const status = isRecord(thrown) && typeof thrown["status"] === "number" ? thrown["status"] : undefined
-  const headers = isRecord(thrown) && isHeaders(thrown["headers"]) ? thrown["headers"] : undefined
-  const limit = limitOf(source, thrown)
-  const code = limit !== undefined
-    ? tooLate[limit]
-    : status === undefined
-    ? connectionCode(thrown)
-    : shortCode(source, thrown)
-  return new ProviderFailure({
-    provider: source.provider,
-    reason: limit !== undefined
-      ? "PROVIDER_TIMEOUT"
-      : status === undefined
-      ? "PROVIDER_UNAVAILABLE"
-      : reasonOfStatus(status),
-    detail: code ?? (status === undefined ? undefined : `HTTP ${status}`),
-    retryAfter: headers && retryAfter(headers, now),
-    maybeBilled: status === undefined && limit !== "connect" && !(code !== undefined && neverThere.test(code)),
-    cause: {
-      name: nameOf(thrown),
-      status,
-      code,
-      requestId: headers?.get("x-request-id") ?? headers?.get("request-id") ?? undefined,
-      message: Redacted.make(withoutSecrets(source, messageOf(thrown, status)))
-    } satisfies VendorError
-  })
+  return status === undefined ? unanswered(source, thrown) : refused(source, thrown, status, now)
 }
 
-/** `body` is what a vendor sends inside a stream or in place of an answer: the error, or what it stands in. */
-export const fromEvent = (source: Source, body: unknown): ProviderFailure => {
-  const error = isRecord(body) && isRecord(body["error"]) ? body["error"] : body
-  const code = shortCode(source, error)
-  const status = isRecord(error) && typeof error["code"] === "number" ? error["code"] : undefined
+/** What the vendor sent with a status of failure, as {@link Requests} hands it over. */
+export const bodyOf = (thrown: unknown, now: number): ErrorBody.ErrorBody =>
+  ErrorBody.read(isRecord(thrown) ? thrown["error"] : undefined, now)
+
+/**
+ * `error` is what a vendor sends inside a stream or in place of an answer to say that it failed: the error, or whatever
+ * it stands in.
+ */
+export const fromEvent = (source: Source, error: unknown, now: number = Date.now()): ProviderFailure => {
+  const body = ErrorBody.read(error, now)
+  const wait = waitOf(body, [], true, now)
+  const account = AccountFaults.of(undefined, body, wait !== undefined)
   return new ProviderFailure({
     provider: source.provider,
-    reason: status !== undefined && status >= 400 ? reasonOfStatus(status) : reasonOfCode(kindsOf(error)),
-    detail: code ?? (status === undefined ? undefined : `HTTP ${status}`),
-    retryAfter: undefined,
+    reason: body.status !== undefined ? reasonOf(body.status, body, account) : reasonOfBody(body, account),
+    detail: shortCode(source, body) ?? (body.status === undefined ? undefined : `HTTP ${body.status}`),
+    retryAfter: account === undefined ? wait : undefined,
+    account,
     // It took the request, and says nothing of what it did until it failed.
-    maybeBilled: true,
+    maybeBilled: account === undefined,
     cause: {
       name: "ErrorEvent",
-      status,
-      code,
+      status: body.status,
+      code: shortCode(source, body),
       requestId: undefined,
-      message: Redacted.make(withoutSecrets(source, stringIn(error, "message") ?? "no message"))
+      message: Redacted.make(withoutSecrets(source, body.messages[0] ?? "no message"))
     } satisfies VendorError
   })
 }
@@ -108,36 +95,120 @@ export const broken = (
     cause: undefined
   })
 
-/** Milliseconds, seconds or a date (RFC 9110, 10.2.3); never negative. */
-export const retryAfter = (headers: Headers, now: number): Duration.Duration | undefined => {
-  const milliseconds = amount(headers.get("retry-after-ms"))
-  if (milliseconds !== undefined) return Duration.millis(milliseconds)
-  const header = headers.get("retry-after")
-  const seconds = amount(header)
-  if (seconds !== undefined) return Duration.seconds(seconds)
-  // A date names its day and month; anything shorter is not one, whatever the parser makes of it.
-  if (header === null || !/^[A-Za-z]{3,9},? /.test(header)) return undefined
-  // HTTP dates end in GMT, which DateTime does not take for a zone.
-  return Option.getOrUndefined(
-    Option.map(
-      DateTime.make(header.replace(/ GMT$/, " Z")),
-      (at) => Duration.millis(Math.max(0, DateTime.toEpochMillis(at) - now))
-    )
-  )
-}
-
 // -- internals ---------------------------------------------------------------
 
 type Reason = ProviderFailure["reason"]
 
-const reasonOfStatus = (status: number): Reason =>
-  status === 429
-    ? "PROVIDER_RATE_LIMITED"
-    : status === 408
-    ? "PROVIDER_TIMEOUT"
-    : status >= 500
-    ? "PROVIDER_UNAVAILABLE"
-    : "PROVIDER_REJECTED"
+/** The vendor answered with a status of failure. */
+const refused = (source: Source, thrown: unknown, status: number, now: number): ProviderFailure => {
+  const headers = isRecord(thrown) && isHeaders(thrown["headers"]) ? thrown["headers"] : undefined
+  const body = bodyOf(thrown, now)
+  const isLimited = status === 429 || status === 503 || status === 529
+  const wait = waitOf(body, headers === undefined ? [] : [...headers], isLimited, now)
+  const account = AccountFaults.of(status, body, wait !== undefined)
+  const code = shortCode(source, body)
+  return new ProviderFailure({
+    provider: source.provider,
+    reason: reasonOf(status, body, account),
+    detail: code ?? `HTTP ${status}`,
+    retryAfter: account === undefined ? wait : undefined,
+    account,
+    again: account === undefined ? shouldRetry(headers?.get("x-should-retry")) : undefined,
+    maybeBilled: false,
+    cause: {
+      name: nameOf(thrown),
+      status,
+      code,
+      requestId: headers?.get("x-request-id") ?? headers?.get("request-id") ?? undefined,
+      message: Redacted.make(withoutSecrets(source, body.messages[0] ?? `HTTP ${status}`))
+    } satisfies VendorError
+  })
+}
+
+/** Nothing came, or not all of it. */
+const unanswered = (source: Source, thrown: unknown): ProviderFailure => {
+  const limit = limitOf(source, thrown)
+  const code = limit === undefined ? connectionCode(thrown) : tooLate[limit]
+  return new ProviderFailure({
+    provider: source.provider,
+    reason: limit === undefined ? "PROVIDER_UNAVAILABLE" : "PROVIDER_TIMEOUT",
+    detail: code,
+    retryAfter: undefined,
+    maybeBilled: limit !== "connect" && !(code !== undefined && neverThere.test(code)),
+    cause: {
+      name: nameOf(thrown),
+      status: undefined,
+      code,
+      requestId: undefined,
+      message: Redacted.make(withoutSecrets(source, sentencesOf(thrown)))
+    } satisfies VendorError
+  })
+}
+
+/** Where a header, a field or a sentence names it. */
+const waitOf = (
+  body: ErrorBody.ErrorBody,
+  headers: Iterable<readonly [string, string]>,
+  isLimited: boolean,
+  now: number
+): Duration.Duration | undefined => {
+  const millis = Waits.ofHeaders(headers, false, now) ?? body.wait ??
+    (isLimited ? Waits.ofSentences(body.messages) ?? Waits.ofHeaders(headers, true, now) : undefined)
+  return millis === undefined ? undefined : Duration.millis(millis)
+}
+
+/** As Stainless' SDKs read it: https://github.com/openai/openai-node/blob/master/src/client.ts (`shouldRetry`). */
+const shouldRetry = (header: string | null | undefined): boolean | undefined =>
+  header === "true" ? true : header === "false" ? false : undefined
+
+/** Of a status of HTTP; 409 and 425 ask for the same request a little later. */
+const reasonOf = (status: number, body: ErrorBody.ErrorBody, account: AccountFaults.AccountFault | undefined): Reason => {
+  if (status === 429 || isPaced(body.codes)) return "PROVIDER_RATE_LIMITED"
+  if (account !== undefined) return "PROVIDER_REJECTED"
+  if (status === 408) return "PROVIDER_TIMEOUT"
+  return status >= 500 || status === 409 || status === 425 ? "PROVIDER_UNAVAILABLE" : "PROVIDER_REJECTED"
+}
+
+/** Of an error without a status. */
+const reasonOfBody = (body: ErrorBody.ErrorBody, account: AccountFaults.AccountFault | undefined): Reason => {
+  if (isPaced(body.codes) || body.codes.some((code) => quota.test(code))) return "PROVIDER_RATE_LIMITED"
+  if (account !== undefined) return "PROVIDER_REJECTED"
+  return reasonOfTexts(body.codes, codeRules) ?? reasonOfTexts(body.messages, sentenceRules) ?? "PROVIDER_UNAVAILABLE"
+}
+
+const isPaced = (codes: ReadonlyArray<string>): boolean => codes.some((code) => pace.test(code))
+
+const pace = /rate[-_.]?limit|too[-_.]?many[-_.]?requests|throttl|RequestLimitExceeded|QuotaExceeded/i
+const quota = /insufficient[-_.]?(\w+[-_.])?quota|RESOURCE_EXHAUSTED|quota/i
+
+type Rules = ReadonlyArray<readonly [Reason, RegExp]>
+
+/** The first code that names a reason wins, and in it the first rule; the rest is the vendor's own trouble. */
+const reasonOfTexts = (texts: ReadonlyArray<string>, rules: Rules): Reason | undefined => {
+  for (const text of texts) {
+    const found = rules.find(([, rule]) => rule.test(text))
+    if (found !== undefined) return found[0]
+  }
+  return undefined
+}
+
+/** Sources: https://platform.openai.com/docs/guides/error-codes, https://docs.claude.com/en/api/errors */
+const codeRules: Rules = [
+  ["PROVIDER_TIMEOUT", /timeout|timed[-_.]?out|deadline[-_.]?exceeded/i],
+  [
+    "PROVIDER_REJECTED",
+    /invalid|authentication|permission|not[-_.]?found|too[-_.]?(large|long)|billing|content[-_.]?filter|context[-_.]?length|bad[-_.]?request|unsupported|unprocessable|moderation|safety/i
+  ]
+]
+
+const sentenceRules: Rules = [
+  ["PROVIDER_RATE_LIMITED", /\b(rate[- ]limit|too many requests|quota|throttl|requests? per (second|minute|hour|day))/i],
+  ["PROVIDER_TIMEOUT", /\b(timed? ?out|deadline exceeded)\b/i],
+  [
+    "PROVIDER_REJECTED",
+    /\b(context (is full|length|window)|maximum context|too (long|large)|(model|deployment)\b.{0,80}\b(not found|does not exist|not exist)|content (filter|policy|management)|invalid (request|parameter|argument|value)|bad request|not supported)\b/i
+  ]
+]
 
 /** Which limit ran out; undefined when the failure is of another kind. */
 const limitOf = (source: Source, thrown: unknown): Limit | undefined => {
@@ -159,27 +230,9 @@ const neverThere =
 /** The transport has a class of its own, so `instanceof` is of no use. */
 const isHeaders = (value: unknown): value is Headers => isRecord(value) && typeof value["get"] === "function"
 
-/**
- * The first that names one wins; the rest is the vendor's own trouble.
- * Sources: https://platform.openai.com/docs/guides/error-codes, https://docs.claude.com/en/api/errors
- */
-const reasonOfCode = (codes: ReadonlyArray<string>): Reason => {
-  for (const code of codes) {
-    if (/rate_?limit|too_many_requests|insufficient_quota/i.test(code)) return "PROVIDER_RATE_LIMITED"
-    if (/timeout/i.test(code)) return "PROVIDER_TIMEOUT"
-    if (/invalid|authentication|permission|not_found|too_large|billing|content_filter|context_length/i.test(code)) {
-      return "PROVIDER_REJECTED"
-    }
-  }
-  return "PROVIDER_UNAVAILABLE"
-}
-
-const kindsOf = (error: unknown): ReadonlyArray<string> =>
-  ["code", "errorCode", "type"].flatMap((key) => stringIn(error, key) ?? [])
-
 /** A code is short and of few characters, so that no prompt, URL or body can pass for one. */
-const shortCode = (source: Source, error: unknown): string | undefined =>
-  kindsOf(error).find((code) => /^[A-Za-z0-9_.:-]{1,64}$/.test(code) && withoutSecrets(source, code) === code)
+const shortCode = (source: Source, { codes }: ErrorBody.ErrorBody): string | undefined =>
+  codes.find((code) => /^[A-Za-z0-9_.:-]{1,64}$/.test(code) && withoutSecrets(source, code) === code)
 
 /** `ECONNREFUSED` and the like, from the chain of causes. */
 const systemCode = (thrown: unknown): string | undefined =>
@@ -199,13 +252,9 @@ const chain = (thrown: unknown): ReadonlyArray<unknown> => {
 
 const nameOf = (thrown: unknown): string => thrown instanceof Error ? thrown.constructor.name : typeof thrown
 
-/** The vendor's sentence where it sent one; without it, an SDK's message is the raw body. */
-const messageOf = (thrown: unknown, status: number | undefined): string => {
-  if (status === undefined) return chain(thrown).flatMap((error) => stringIn(error, "message") ?? []).join(": ")
-  const body = isRecord(thrown) ? thrown["error"] : undefined
-  const error = isRecord(body) && isRecord(body["error"]) ? body["error"] : body
-  return stringIn(error, "message") ?? `HTTP ${status}`
-}
+/** Of what was thrown and its causes. */
+const sentencesOf = (thrown: unknown): string =>
+  chain(thrown).flatMap((error) => stringIn(error, "message") ?? []).join(": ")
 
 const stringIn = (value: unknown, key: string): string | undefined => {
   const found = isRecord(value) ? value[key] : undefined
@@ -222,6 +271,3 @@ const withoutSecrets = (source: Source, text: string): string => {
 }
 
 const redacted = "<redacted>"
-
-const amount = (header: string | null): number | undefined =>
-  header !== null && /^\d+(\.\d+)?$/.test(header.trim()) ? Number(header) : undefined
