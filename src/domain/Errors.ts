@@ -348,15 +348,17 @@ const providerFacts: Record<ProviderFailure["reason"], Facts> = {
 
 const accountFacts: Record<NonNullable<ProviderFailure["account"]>, Facts> = {
   key: {
-    summary: "refused this server's API key",
+    summary: "refused the request because of this server's API key",
     remedy: "Use a model of another provider, or ask the operator of the server to check the provider's API key."
   },
   credit: {
-    summary: "has no credit left for this server",
-    remedy: "Use a model of another provider, or ask the operator of the server to check the provider's billing and quota."
+    summary: "refused the request because this server's account has no credit or quota left",
+    remedy:
+      "Use a model of another provider, or ask the operator of the server to check the provider's billing and quota."
   },
   access: {
-    summary: "does not serve this server's account",
-    remedy: "Use a model of another provider, or ask the operator of the server to check what the provider's account may do."
+    summary: "refused the request because of what this server's account may do",
+    remedy:
+      "Use a model of another provider, or ask the operator of the server to check what the provider's account may do."
   }
 }

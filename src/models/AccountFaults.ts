@@ -24,7 +24,11 @@ export const of = (status: number | undefined, body: ErrorBody, waits: boolean):
   if (byCode !== undefined) return byCode
   // A sentence says less than a status that is only about this request, or a pace.
   const isPace = outer === 429 && (waits || body.codes.some((code) => pace.test(code)))
-  const sentences = isPace ? [] : body.messages.map((message) => message.slice(0, maxRead).replaceAll(links, ""))
+  const sentences = isPace
+    ? []
+    : body.messages.map((message) => message.slice(0, maxRead).replaceAll(links, "")).filter((text) =>
+      !schema.test(text)
+    )
   const bySentence = first(words, sentences)
   if (bySentence !== undefined) return bySentence
   const byStatus = statuses[outer ?? 0] ?? (isPace ? undefined : statuses[inner ?? 0])
@@ -48,6 +52,9 @@ const statuses: { readonly [status: number]: AccountFault } = {
   451: "access",
   498: "key"
 }
+
+/** Names of a caller's own properties may be any words. */
+const schema = /\bschema\b|response_format|output_config/i
 
 type Rules = ReadonlyArray<readonly [AccountFault, RegExp]>
 
@@ -88,15 +95,23 @@ const words: Rules = [
     "credit",
     new RegExp(
       [
-        String.raw`${money}[^.!?;]{0,40}\b(?:too low|insufficient|not (?:enough|sufficient)|exhausted|used up|depleted|ran out|run(?:ning)? out|negative|is zero|consumed|expired|has ended|below)\b`,
-        String.raw`\b(?:insufficient|not enough|no|out of|lack(?:s|ing)?(?: of)?|used (?:up )?(?:all|your)|exhausted|run out of|ran out of|more|doesn'?t have any|does not have any|without)\b[^.!?;]{0,30}\b(?:credits?|credit balance|balance|funds?)\b`,
-        String.raw`\b(?:insufficient|not enough|exceeded (?:your|the|its) (?:current|monthly|included|total|free|remaining)) [^.!?;]{0,20}\b(?:quota|credits?|usage|allowance)\b`,
-        String.raw`\b(?:spend(?:ing)?|billing|hard|usage|credit|monthly|budget|cost)[- ](?:hard[- ])?(?:limits?|caps?|budget|quota)\b[^.!?;]{0,30}\b(?:reached|exceeded|hit|exhausted)`,
-        String.raw`\b(?:reached|exceeded|hit|over)\b[^.!?;]{0,40}\b(?:spend(?:ing)?|billing|usage|credit|monthly|cost)[- ](?:limits?|caps?|budget|quota)\b`,
+        String
+          .raw`${money}[^.!?;]{0,40}\b(?:too low|insufficient|not (?:enough|sufficient)|exhausted|used up|depleted|ran out|run(?:ning)? out|negative|is zero|consumed|expired|has ended|below)\b`,
+        String
+          .raw`\b(?:insufficient|not enough|no|out of|lack(?:s|ing)?(?: of)?|used (?:up )?(?:all|your)|exhausted|run out of|ran out of|more|doesn'?t have any|does not have any|without)\b[^.!?;]{0,30}\b(?:credits?|credit balance|balance|funds?)\b`,
+        String
+          .raw`\b(?:insufficient|not enough|exceeded (?:your|the|its) (?:current|monthly|included|total|free|remaining)) [^.!?;]{0,20}\b(?:quota|credits?|usage|allowance)\b`,
+        String
+          .raw`\b(?:spend(?:ing)?|billing|hard|usage|credit|monthly|budget|cost)[- ](?:hard[- ])?(?:limits?|caps?|budget|quota)\b[^.!?;]{0,30}\b(?:reached|exceeded|hit|exhausted)`,
+        String
+          .raw`\b(?:reach(?:ed|ing)|exceed(?:ed|ing)|hit|over)\b[^.!?;]{0,40}\b(?:spend(?:ing)?|billing|usage|credit|monthly|cost)[- ](?:limits?|caps?|budget|quota)\b`,
         String.raw`\bbudget (?:has been )?exceeded\b|\bexceeded (?:your |the |its )?budget\b`,
-        String.raw`\bin arrears?\b|\barrearage\b|\boverdue\b|\bgood standing\b|\bpayment (?:is )?(?:required|failed|declined)\b`,
-        String.raw`\bbilling\b[^.!?;]{0,40}\b(?:disabled|not (?:active|enabled|set up)|inactive|required|issue|problem)\b|\bcheck your plan and billing\b`,
-        String.raw`\b(?:top ?up|recharge)\b|\bpurchase (?:more |additional )?credits\b|\badd (?:more )?(?:credits|funds)\b`,
+        String
+          .raw`\bin arrears?\b|\barrearage\b|\boverdue\b|\bgood standing\b|\bpayment (?:is )?(?:required|failed|declined)\b`,
+        String
+          .raw`\bbilling\b[^.!?;]{0,40}\b(?:disabled|not (?:active|enabled|set up)|inactive|required|issue|problem)\b|\bcheck your plan and billing\b`,
+        String
+          .raw`\b(?:top ?up|recharge)\b|\bpurchase (?:more |additional )?credits\b|\badd (?:more )?(?:credits|funds)\b`,
         "欠费|余额不足|余额已|余额为|额度不足|额度已用|额度已耗|资源包|充值|配额不足|账单"
       ].join("|"),
       "i"
@@ -106,12 +121,17 @@ const words: Rules = [
     "access",
     new RegExp(
       [
-        String.raw`\b${holder}[^.!?;]{0,60}\b(?:disabled|suspended|deactivated|inactive|not active|no longer active|frozen|banned|terminated|on hold|cancell?ed)\b`,
+        String
+          .raw`\b${holder}[^.!?;]{0,60}\b(?:disabled|suspended|deactivated|inactive|not active|no longer active|frozen|banned|terminated|on hold|cancell?ed)\b`,
         // A schema may have properties of these names.
-        String.raw`\b(?:your|this|the|user'?s?) (?:user |customer |plan\b|${holder})[^.!?;]{0,60}\b(?:locked|blocked|closed|restricted|disabled|suspended|does(?:n'?t| not) (?:have|include|allow) (?:permission|access)?|not (?:allowed|authori[sz]ed|permitted|verified))\b`,
-        String.raw`\b(?:disabled|suspended|deactivated|inactive|banned|locked|blocked)\b (?:\w+ ){0,2}(?:account|organi[sz]ation|project|team|workspace|subscription)\b`,
-        String.raw`\b(?:country|region|territory|location|jurisdiction)\b[^.!?;]{0,40}\b(?:not (?:supported|allowed|available|permitted)|unsupported|blocked|restricted)\b`,
-        String.raw`\bnot (?:available|supported|allowed|offered) (?:in|from) (?:your|this) (?:country|region|location)\b|\bunsupported (?:country|region|location)\b`,
+        String
+          .raw`\b(?:your|this|the|user'?s?) (?:user |customer |plan\b|${holder})[^.!?;]{0,60}\b(?:locked|blocked|closed|restricted|disabled|suspended|does(?:n'?t| not) (?:have|include|allow) (?:permission|access)?|not (?:allowed|authori[sz]ed|permitted|verified))\b`,
+        String
+          .raw`\b(?:disabled|suspended|deactivated|inactive|banned|locked|blocked)\b (?:\w+ ){0,2}(?:account|organi[sz]ation|project|team|workspace|subscription)\b`,
+        String
+          .raw`\b(?:country|region|territory|location|jurisdiction)\b[^.!?;]{0,40}\b(?:not (?:supported|allowed|available|permitted)|unsupported|blocked|restricted)\b`,
+        String
+          .raw`\bnot (?:available|supported|allowed|offered) (?:in|from) (?:your|this) (?:country|region|location)\b|\bunsupported (?:country|region|location)\b`,
         String.raw`\baccess (?:is |was |has been )?denied\b|\bpermission denied\b`,
         "(?:账户|账号|帐户|帐号)[^。]{0,12}(?:停用|冻结|封禁|禁用|锁定|异常|欠)|无权限|没有权限"
       ].join("|"),
@@ -122,10 +142,13 @@ const words: Rules = [
     "key",
     new RegExp(
       [
-        String.raw`\b(?:invalid|incorrect|wrong|missing|expired|revoked|bad|unknown|malformed|unrecogni[sz]ed|no(?: valid)?|unauthori[sz]ed)\b (?:\w+ ){0,2}?${key}`,
-        String.raw`${key}[^.!?;]{0,40}\b(?:not valid|invalid|incorrect|wrong|expired|has ended|not found|revoked|disabled|missing|required|not recogni[sz]ed|does(?:n'?t| not) exist|deactivated)\b`,
+        String
+          .raw`\b(?:invalid|incorrect|wrong|missing|expired|revoked|bad|unknown|malformed|unrecogni[sz]ed|no(?: valid)?|unauthori[sz]ed)\b (?:\w+ ){0,2}?${key}`,
+        String
+          .raw`${key}[^.!?;]{0,40}\b(?:not valid|invalid|incorrect|wrong|expired|has ended|not found|revoked|disabled|missing|required|not recogni[sz]ed|does(?:n'?t| not) exist|deactivated)\b`,
         String.raw`\bthe (?:api )?key has (?:ended|expired)\b`,
-        String.raw`\b(?:invalid|failed|missing|no) (?:authentication|authori[sz]ation)\b|\bauthentication (?:failed|error|required|fails)\b|\bunauthenticated\b`,
+        String
+          .raw`\b(?:invalid|failed|missing|no) (?:authentication|authori[sz]ation)\b|\bauthentication (?:failed|error|required|fails)\b|\bunauthenticated\b`,
         String.raw`\blogin fail`,
         "无效的?(?:令牌|密钥|API)|令牌(?:无效|已过期|状态不可用)|身份验证失败|鉴权失败|认证失败|密钥(?:无效|错误)"
       ].join("|"),

@@ -104,14 +104,16 @@ const refused = (source: Source, thrown: unknown, status: number, now: number): 
   const headers = isRecord(thrown) && isHeaders(thrown["headers"]) ? thrown["headers"] : undefined
   const body = bodyOf(thrown, now)
   const isLimited = status === 429 || status === 503 || status === 529
-  const wait = waitOf(body, headers === undefined ? [] : [...headers], isLimited, now)
+  const sent = headers === undefined ? [] : [...headers]
+  const wait = waitOf(body, sent, isLimited, now)
   const account = AccountFaults.of(status, body, wait !== undefined)
   const code = shortCode(source, body)
   return new ProviderFailure({
     provider: source.provider,
     reason: reasonOf(status, body, account),
     detail: code ?? `HTTP ${status}`,
-    retryAfter: account === undefined ? wait : undefined,
+    // Time heals no account, whatever its limits say; a header that was set for this answer is handed on.
+    retryAfter: account === undefined ? wait : durationOf(Waits.ofHeaders(sent, false, now)),
     account,
     again: account === undefined ? shouldRetry(headers?.get("x-should-retry")) : undefined,
     maybeBilled: false,
@@ -154,15 +156,22 @@ const waitOf = (
 ): Duration.Duration | undefined => {
   const millis = Waits.ofHeaders(headers, false, now) ?? body.wait ??
     (isLimited ? Waits.ofSentences(body.messages) ?? Waits.ofHeaders(headers, true, now) : undefined)
-  return millis === undefined ? undefined : Duration.millis(millis)
+  return durationOf(millis)
 }
+
+const durationOf = (millis: number | undefined): Duration.Duration | undefined =>
+  millis === undefined ? undefined : Duration.millis(millis)
 
 /** As Stainless' SDKs read it: https://github.com/openai/openai-node/blob/master/src/client.ts (`shouldRetry`). */
 const shouldRetry = (header: string | null | undefined): boolean | undefined =>
   header === "true" ? true : header === "false" ? false : undefined
 
 /** Of a status of HTTP; 409 and 425 ask for the same request a little later. */
-const reasonOf = (status: number, body: ErrorBody.ErrorBody, account: AccountFaults.AccountFault | undefined): Reason => {
+const reasonOf = (
+  status: number,
+  body: ErrorBody.ErrorBody,
+  account: AccountFaults.AccountFault | undefined
+): Reason => {
   if (status === 429 || isPaced(body.codes)) return "PROVIDER_RATE_LIMITED"
   if (account !== undefined) return "PROVIDER_REJECTED"
   if (status === 408) return "PROVIDER_TIMEOUT"
@@ -202,7 +211,10 @@ const codeRules: Rules = [
 ]
 
 const sentenceRules: Rules = [
-  ["PROVIDER_RATE_LIMITED", /\b(rate[- ]limit|too many requests|quota|throttl|requests? per (second|minute|hour|day))/i],
+  [
+    "PROVIDER_RATE_LIMITED",
+    /\b(rate[- ]limit|too many requests|quota|throttl|requests? per (second|minute|hour|day))/i
+  ],
   ["PROVIDER_TIMEOUT", /\b(timed? ?out|deadline exceeded)\b/i],
   [
     "PROVIDER_REJECTED",

@@ -66,7 +66,8 @@ export const ofSentences = (texts: Iterable<string>): number | undefined => {
     const read = text.slice(0, maxSentence)
     const waits = [
       ...[...read.matchAll(sentence)].map(([, amounts = ""]) => sum(amounts)),
-      ...[...read.matchAll(assigned)].map(([, seconds]) => Number(seconds) * 1000)
+      ...[...read.matchAll(assigned)].map(([, seconds]) => Number(seconds) * 1000),
+      ...[...read.matchAll(chinese)].map(([, count, unit]) => Number(count) * (unit === "分钟" ? 60_000 : 1000))
     ]
     for (const wait of waits) {
       const millis = bounded(wait)
@@ -113,17 +114,21 @@ const unitOf = (word: string): number => {
   return units[lower] ?? units[lower.charAt(0)] ?? NaN
 }
 
-const amount = String.raw`\d{1,12}(?:\.\d{1,9})?\s{0,2}(?:milli(?:second)?s?|msecs?|ms|seconds?|secs?|minutes?|mins?|hours?|hrs?|days?|ns|us|µs|s|m|h|d)`
+const amount = String
+  .raw`\d{1,12}(?:\.\d{1,9})?\s{0,2}(?:milli(?:second)?s?|msecs?|ms|seconds?|secs?|minutes?|mins?|hours?|hrs?|days?|ns|us|µs|s|m|h|d)`
 const amounts = String.raw`${amount}(?:(?:\s{0,2}(?:,|and)?\s{0,2})${amount}){0,5}`
 
 const durations = new RegExp(`^${amounts}$`, "i")
 const each = /(\d+(?:\.\d+)?)\s*([a-zµ]+)/gi
 const sentence = new RegExp(
-  String.raw`(?:\b(?:again|retry|retrying|wait|waiting|back off|resets?|available|until)\b|重试|再试|稍后)[^\d.;!?]{0,40}?(${amounts})(?![a-z])`,
+  String
+    .raw`(?:\b(?:again|retry|retrying|wait|waiting|back off|resets?|available|until)\b|重试|再试|稍后)[^\d.;!?]{0,40}?(${amounts})(?![a-z])`,
   "gi"
 )
 /** `retry_after=30`, as programs write it into a sentence. */
 const assigned = /\bretry[-_ ]?after["']?\s{0,2}[:=]\s{0,2}(\d{1,12}(?:\.\d{1,9})?)(?![\d.]*\s{0,2}[a-z])/gi
+/** "In 20 seconds", "in 2 minutes". */
+const chinese = /(\d{1,9}(?:\.\d{1,9})?)\s{0,2}(秒|s|分钟)\s{0,2}[后後]/g
 /** HTTP's and RFC 3339's dates; anything shorter is not one, whatever the parser makes of it. */
 const isDate = /^([A-Za-z]{3,9},? |\d{4}-\d\d-\d\d[T ]\d\d:\d\d)/
 const hasZone = /(GMT|UTC?|Z|[+-]\d\d:?\d\d)$/i

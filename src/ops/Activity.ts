@@ -51,7 +51,12 @@ export const Activity = Schema.Struct({
       attempts: Schema.Number,
       failures: Schema.Number,
       /** Answers given whole. */
-      answers: Schema.Number
+      answers: Schema.Number,
+      /** What it refused because of this server's account there, by cause; those without one are left out. */
+      account: Schema.optional(Schema.Record({
+        key: Schema.String,
+        value: Schema.Struct({ failures: Schema.Number, last_at: Schema.NullOr(Schema.DateTimeUtc) })
+      }))
     })
   })
 })
@@ -107,13 +112,29 @@ export const make = (facts: Facts): Effect.Effect<Activity> =>
         [...names].map((name) => [name, {
           attempts: attempts.get(name) ?? 0,
           failures: failures.get(name) ?? 0,
-          answers: answers.get(name) ?? 0
+          answers: answers.get(name) ?? 0,
+          ...accountOf(pairs, name)
         }])
       )
     }
   })
 
 // -- internals ---------------------------------------------------------------
+
+const accountOf = (
+  pairs: ReadonlyArray<MetricPair.MetricPair.Untyped>,
+  provider: string
+): Pick<Activity["providers"][string], "account"> => {
+  const own = pairs.filter(({ metricKey }) =>
+    metricKey.tags.some(({ key, value }) => key === "provider" && value === provider)
+  )
+  const moments = sums(own, "vibectl_account_failed_timestamp_seconds", "account")
+  const causes = [...sums(own, "vibectl_account_failures_total", "account")].map(([cause, failures]) => {
+    const at = moments.get(cause)
+    return [cause, { failures, last_at: at === undefined ? null : DateTime.unsafeMake(at * 1000) }] as const
+  })
+  return causes.length === 0 ? {} : { account: Object.fromEntries(causes) }
+}
 
 /** Of one instrument, by the values of one label; of a histogram, how many values it has. */
 const sums = (pairs: ReadonlyArray<MetricPair.MetricPair.Untyped>, name: string, label: string) => {

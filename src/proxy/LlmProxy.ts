@@ -28,6 +28,7 @@ import * as Tiers from "../streaming/Tiers.js"
 import * as GenAi from "../telemetry/GenAi.js"
 import * as Metrics from "../telemetry/Metrics.js"
 import * as Traceparent from "../telemetry/Traceparent.js"
+import * as AccountAlarm from "./AccountAlarm.js"
 import * as Allowed from "./Allowed.js"
 import * as Attempts from "./Attempts.js"
 import * as CallTimes from "./CallTimes.js"
@@ -56,6 +57,7 @@ export class LlmProxy extends Context.Tag("vibectl/proxy/LlmProxy")<LlmProxy, {
       const nonStreaming = NonStreaming.make()
       const deadlines = yield* Deadlines.make
       const allowed = Allowed.make(catalog)
+      const accountAlarm = AccountAlarm.make()
       for (const { id } of catalog.models) Metrics.models.add(id)
 
       const resolve = ({ model }: AnswerRequest, caller: Caller) =>
@@ -163,8 +165,11 @@ export class LlmProxy extends Context.Tag("vibectl/proxy/LlmProxy")<LlmProxy, {
               deadline: caller.deadline,
               onUnsupported: ({ fullName }) =>
                 Effect.map(Clock.currentTimeMillis, (now) => nonStreaming.add(fullName, now)),
-              onFailed: ({ provider }, tier, failure) =>
-                Metrics.failedAttempts([provider.name, whole ? "unary" : tier, failure.reason])
+              onFailed: ({ fullName, provider }, tier, failure) =>
+                Effect.zipRight(
+                  Metrics.failedAttempts([provider.name, whole ? "unary" : tier, failure.reason]),
+                  accountAlarm(failure, fullName)
+                )
             })
             let by: Resolved = first
             let characters = 0

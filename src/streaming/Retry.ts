@@ -1,8 +1,8 @@
 /**
  * Whether and when a failed call to a provider is worth another.
  *
- * Exponential backoff with full jitter; a provider that says how long to wait
- * is believed. No wait outlives the caller's deadline.
+ * Exponential backoff, of which a random half is waited for at least; no request is
+ * made before the time that a provider asks for. No wait outlives the caller's deadline.
  * Source: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
  */
 import { Clock, Duration, Effect, Random } from "effect"
@@ -21,8 +21,16 @@ const maxWaitBesideOthers = 1000
 /** An empty answer is billed, too: it is asked for again once. */
 const maxRetriesOfEmpty = 1
 
-/** A provider that refused the request would refuse it again. */
-export const isWorthIt = (failure: ProviderFailure): boolean => failure.reason !== "PROVIDER_REJECTED"
+/**
+ * Whether the same provider may answer another request. One that refused the request, or our account, would do so again;
+ * what it says itself of another attempt comes first.
+ */
+export const mayAnswerAgain = ({ account, again, reason }: ProviderFailure): boolean =>
+  account === undefined && (again ?? reason !== "PROVIDER_REJECTED")
+
+/** Whether another provider may answer: what our account cannot do at one, it can at another. */
+export const mayAnswerElsewhere = ({ account, again, reason }: ProviderFailure): boolean =>
+  account !== undefined || again === true || reason !== "PROVIDER_REJECTED"
 
 /** A retry that may follow. */
 export interface Next {
@@ -47,9 +55,10 @@ export const wait = (
       hasOther ? maxRetriesBesideOthers : Infinity,
       failure.reason === "PROVIDER_EMPTY" ? maxRetriesOfEmpty : Infinity
     )
-    if (!isWorthIt(failure) || failure.again === false || retry > allowed) return undefined
-    const asked = failure.retryAfter === undefined ? undefined : Duration.toMillis(failure.retryAfter)
-    const millis = asked ?? (yield* Random.nextRange(0, Math.min(longest, base * 2 ** (retry - 1))))
+    if (!mayAnswerAgain(failure) || retry > allowed) return undefined
+    const asked = failure.retryAfter === undefined ? 0 : Duration.toMillis(failure.retryAfter)
+    const backoff = Math.min(longest, base * 2 ** (retry - 1))
+    const millis = Math.max(asked, yield* Random.nextRange(backoff / 2, backoff))
     const now = yield* Clock.currentTimeMillis
     return millis > (hasOther ? maxWaitBesideOthers : longest) || now + millis >= deadline
       ? undefined

@@ -135,7 +135,7 @@ export const pull = <C extends Candidate>(options: Options<C>): TierPull<C> => {
       if (tier === "real" && worthAnotherCall(failure) && !late && (sent || !hasOther)) {
         return { tier: "fallback" as const, wait: Duration.zero }
       }
-      const next = Retry.isWorthIt(failure) ? others.shift() : undefined
+      const next = Retry.mayAnswerElsewhere(failure) ? others.shift() : undefined
       if (next === undefined) return undefined
       candidate = next
       tries = 1
@@ -216,7 +216,8 @@ export const pull = <C extends Candidate>(options: Options<C>): TierPull<C> => {
 
 /** A provider that refuses the request, or is limiting us, would do the same to a call of another form. */
 const worthAnotherCall = (failure: ProviderFailure): boolean =>
-  failure.reason === "PROVIDER_UNAVAILABLE" || failure.reason === "PROVIDER_TIMEOUT"
+  Retry.mayAnswerAgain(failure) &&
+  (failure.reason === "PROVIDER_UNAVAILABLE" || failure.reason === "PROVIDER_TIMEOUT")
 
 const tooSlow = (provider: string) =>
   new ProviderFailure({

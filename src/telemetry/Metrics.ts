@@ -72,6 +72,24 @@ export const failedAttempts = counter<[provider: string, tier: AnswerTier, reaso
   { description: "Attempts at a provider that failed", labels: ["provider", "tier", "reason"] }
 )
 
+/** Attempts that a provider refused because of this server's account there; each is one of {@link failedAttempts} too. */
+export const accountFailures = counter<[provider: string, account: NonNullable<ProviderFailure["account"]>]>(
+  "vibectl_account_failures_total",
+  {
+    description: "Attempts that a provider refused because of this server's account there: its key, credit or access",
+    labels: ["provider", "account"]
+  }
+)
+
+export const accountFailedAt = gauge<[provider: string, account: NonNullable<ProviderFailure["account"]>]>(
+  "vibectl_account_failed_timestamp_seconds",
+  {
+    description: "When a provider last refused this server's account, in seconds since the epoch",
+    labels: ["provider", "account"],
+    across: "max"
+  }
+)
+
 /** Attempts after the first of a call. */
 export const retries = counter<[provider: string]>("vibectl_retries_total", {
   description: "Attempts after the first of a call, by the provider that was tried",

@@ -58,11 +58,23 @@ const table = (activity: Activity): string => {
     ["Whose they are", listed(running.subjects)],
     ["Calls that ended", listed(calls)],
     ["Answers by tier", listed(tiers)],
-    ...Object.entries(providers).map(([name, { answers, attempts, failures }]) => [
+    ...Object.entries(providers).map(([name, { account, answers, attempts, failures }]) => [
       `Provider ${name}`,
-      `attempts ${attempts}, failures ${failures}, answers ${answers}`
+      [`attempts ${attempts}, failures ${failures}, answers ${answers}`, ...refusals(account)].join("; ")
     ])
   ])
+}
+
+/** How often, and when last, a provider refused this server's account. */
+const refusals = (account: Activity["providers"][string]["account"] = {}): ReadonlyArray<string> =>
+  Object.entries(account).map(([cause, { failures, last_at: at }]) =>
+    `${causes[cause] ?? cause} ${failures}${at === null ? "" : `, last ${DateTime.formatIso(at)}`}`
+  )
+
+const causes: { readonly [cause: string]: string } = {
+  key: "refused its API key:",
+  credit: "has no credit:",
+  access: "does not serve this account:"
 }
 
 /** The most first. */
