@@ -44,9 +44,9 @@ export const bodyOf = (thrown: unknown, now: number): ErrorBody.ErrorBody =>
 
 /**
  * `error` is what a vendor sends inside a stream or in place of an answer to say that it failed: the error, or whatever
- * it stands in.
+ * it stands in. Without `now`, in milliseconds since the epoch, a wait that is given as a moment says nothing.
  */
-export const fromEvent = (source: Source, error: unknown, now: number = Date.now()): ProviderFailure => {
+export const fromEvent = (source: Source, error: unknown, now = NaN): ProviderFailure => {
   const body = ErrorBody.read(error, now)
   const wait = waitOf(body, [], true, now)
   const account = AccountFaults.of(undefined, body, wait !== undefined)
