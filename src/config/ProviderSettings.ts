@@ -47,6 +47,31 @@ export const provider = (kinds: ReadonlyArray<string>) =>
         note("Tokens that one answer may have.", { example: "4096", unset: "the vendor's limit" })
       )
     ),
+    omit: Fields.optional(
+      Schema.Array(Fields.oneOf("stream_options", "response_format", "output_config")).annotations(
+        Shape.expects("a list of stream_options, response_format and output_config", {
+          about: "Fields that are never sent to it, because it refuses them.",
+          example: "[stream_options]",
+          unset: "what it refuses is found out by itself"
+        })
+      )
+    ),
+    max_tokens_field: Fields.optional(
+      Fields.oneOf("max_tokens", "max_completion_tokens").annotations(
+        note("What its field for max_output_tokens is called.", {
+          example: "max_completion_tokens",
+          unset: "max_completion_tokens at OpenAI's own endpoint, else max_tokens; the other one where that is refused"
+        })
+      )
+    ),
+    system_role: Fields.optional(
+      Fields.oneOf("system", "developer", "user").annotations(
+        note("The role of the system's text: system, developer, or user, which puts it before the user's.", {
+          example: "user",
+          unset: "system; another one where that is refused"
+        })
+      )
+    ),
     max_retries: Fields.optional(
       Fields.wholeNumber(0, 10).annotations(
         note("How often a call that failed before its first text is made again, 0 to 10.", {

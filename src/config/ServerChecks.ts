@@ -15,6 +15,7 @@ export const check = (root: Tree.Node): ReadonlyArray<Problem.Problem> => {
     ...issuers(root),
     ...redis(root),
     ...workers(root),
+    ...names.flatMap((name) => requestFields(root, name)),
     ...names.flatMap((name) => notBoth(root, ["providers", name], "api_key", "api_key_file"))
   ]
 }
@@ -56,6 +57,39 @@ const redis = (root: Tree.Node): ReadonlyArray<Problem.Problem> => {
     ? [Problem.make(Problem.place(kind.source), ["state", "kind"], "redis needs state.url.")]
     : []
 }
+
+/** Each kind of provider has fields of its own. */
+const requestFields = (root: Tree.Node, name: string): ReadonlyArray<Problem.Problem> => {
+  const kind = Tree.at(root, ["providers", name, "kind"])?.content
+  if (kind !== "openai" && kind !== "anthropic") return []
+  const [own, others] = kind === "openai" ? [openAiFields, anthropicFields] : [anthropicFields, openAiFields]
+  const at = (key: string) => Tree.at(root, ["providers", name, key])
+  const problem = (key: string, source: Problem.Source, text: string) =>
+    Problem.make(Problem.place(source), ["providers", name, key], text)
+  const problems: Array<Problem.Problem> = []
+  const omit = at("omit")
+  const given = omit?.content
+  for (let index = 0; omit !== undefined && Array.isArray(given) && index < given.length; index++) {
+    const field = Tree.at(omit, [String(index)])?.content
+    if (typeof field === "string" && others.includes(field)) {
+      problems.push(
+        problem("omit", omit.source, `${field} is never sent to the kind ${kind}; it has ${own.join(", ")}.`)
+      )
+    }
+  }
+  const limit = at("max_tokens_field")
+  if (kind === "anthropic" && limit?.content === "max_completion_tokens") {
+    problems.push(problem("max_tokens_field", limit.source, "the kind anthropic has max_tokens only."))
+  }
+  const role = at("system_role")
+  if (kind === "anthropic" && role?.content === "developer") {
+    problems.push(problem("system_role", role.source, "the kind anthropic has system and user only."))
+  }
+  return problems
+}
+
+const openAiFields: ReadonlyArray<string> = ["stream_options", "response_format"]
+const anthropicFields: ReadonlyArray<string> = ["output_config"]
 
 /** Each process has its share of a provider. */
 const workers = (root: Tree.Node): ReadonlyArray<Problem.Problem> => {

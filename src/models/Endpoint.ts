@@ -4,6 +4,7 @@
 import { Redacted } from "effect"
 import type { Trace } from "../telemetry/Traceparent.js"
 import type { Provider } from "./Provider.js"
+import type { MaxTokensField, SystemRole } from "./RequestShape.js"
 import type { Timeouts } from "./Timeouts.js"
 import type { Transport } from "./Transport.js"
 
@@ -16,13 +17,21 @@ export interface Endpoint {
   readonly baseUrl: string | undefined
   /** Undefined means the vendor's limit, or ours where the vendor demands one. */
   readonly maxOutputTokens: number | undefined
+  /** Fields that are never sent. */
+  readonly omit?: ReadonlyArray<Omitted> | undefined
+  /** Undefined leaves it to the kind of endpoint, and to what it refuses. */
+  readonly maxTokensField?: MaxTokensField | undefined
+  readonly systemRole?: SystemRole | undefined
   /** How long a model may take. */
   readonly timeouts: (model: string) => Timeouts
   readonly transport: Transport
 }
 
+/** Fields that the server adds to requests by itself, and can do without. */
+export type Omitted = "stream_options" | "response_format" | "output_config"
+
 /** What a vendor file gives; the rest of a provider does not depend on the vendor. */
-export type Calls = Pick<Provider, "complete" | "stream">
+export type Calls = Pick<Provider, "complete" | "stream" | "accepts">
 
 /** What both SDKs are told of each request; their own timer is there for the last resort. */
 export const requestOptions = (

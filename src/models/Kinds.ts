@@ -6,11 +6,12 @@
  * provider of that kind is made.
  */
 import { Effect, type Redacted, type Scope } from "effect"
-import type { Calls, Endpoint } from "./Endpoint.js"
+import type { Calls, Endpoint, Omitted } from "./Endpoint.js"
 import * as KnownModels from "./KnownModels.js"
 import * as Listing from "./Listing.js"
 import { limited } from "./Permits.js"
 import type { ModelSpec, Provider } from "./Provider.js"
+import type { MaxTokensField, SystemRole } from "./RequestShape.js"
 import * as Timeouts from "./Timeouts.js"
 
 /** A provider as it is configured. */
@@ -25,6 +26,12 @@ export interface ProviderOptions {
   readonly defaultModel: string | undefined
   /** Tokens that one answer may have. */
   readonly maxOutputTokens: number | undefined
+  /** Fields that are never sent to it. */
+  readonly omit?: ReadonlyArray<Omitted> | undefined
+  /** The name of the limit of an answer's tokens; undefined means the usual one of the endpoint. */
+  readonly maxTokensField?: MaxTokensField | undefined
+  /** Undefined means `system`. */
+  readonly systemRole?: SystemRole | undefined
   /** What is undefined has the values of `Timeouts.defaults`. */
   readonly timeouts: Timeouts.TimeoutOptions
   /** By the model's name at the provider; what is undefined is as in `timeouts`. */

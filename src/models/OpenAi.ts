@@ -19,9 +19,11 @@ import * as EventPieces from "./EventPieces.js"
 import * as HttpBody from "./HttpBody.js"
 import { type Pieces, type ProviderRequest, StreamingUnsupported } from "./Provider.js"
 import * as Requests from "./Requests.js"
+import * as RequestShape from "./RequestShape.js"
 import { isStrict } from "./ResponseSchema.js"
+import * as SchemaWire from "./SchemaWire.js"
 import { forFirstToken } from "./Timeouts.js"
-import type * as VendorFailure from "./VendorFailure.js"
+import * as VendorFailure from "./VendorFailure.js"
 import * as ChatReader from "./vendors/ChatReader.js"
 
 /** The vendor's own endpoint. */
@@ -52,17 +54,27 @@ export const make = (endpoint: Endpoint): Calls => {
   }
   const failed = EventPieces.failed(source)
 
+  const shapes = RequestShape.make(() => firstShape(endpoint))
+  const asking = (request: ProviderRequest, streamed: boolean): RequestShape.Asking => ({
+    provider: endpoint.name,
+    wire: "openai",
+    request,
+    streamed
+  })
+
   const complete = (request: ProviderRequest): Effect.Effect<Completion, ProviderFailure> => {
     const timeouts = endpoint.timeouts(request.model)
-    const body = toBody(endpoint, request)
-    const text = HttpBody.whole(
-      (abort) =>
-        requests.send(
-          { body, stream: false, timeouts, abort, trace: request.trace },
-          (options) => client.chat.completions.create(body, options).asResponse()
-        ),
-      { millis: timeouts.total, limit: "total" }
-    )
+    const text = RequestShape.ask(shapes, asking(request, false), (shape) => {
+      const body = toBody(shape, request)
+      return HttpBody.whole(
+        (abort) =>
+          requests.send(
+            { body, stream: false, timeouts, abort, trace: request.trace },
+            (options) => client.chat.completions.create(body, options).asResponse()
+          ),
+        { millis: timeouts.total, limit: "total" }
+      )
+    })
     return Effect.matchEffect(text, {
       onFailure: failed,
       onSuccess: (text) => EventPieces.whole(source, ChatReader.ofBody(text, request.onUsage))
@@ -73,16 +85,17 @@ export const make = (endpoint: Endpoint): Calls => {
     request: ProviderRequest
   ): Effect.Effect<Pieces, ProviderFailure | StreamingUnsupported, Scope.Scope> => {
     const timeouts = endpoint.timeouts(request.model)
-    const streamed = { stream: true as const, stream_options: { include_usage: true } }
-    const body = Object.assign({}, toBody(endpoint, request), streamed)
-    const opened = HttpBody.open(
-      (abort) =>
-        requests.send(
-          { body, stream: true, timeouts, abort, trace: request.trace },
-          (options) => client.chat.completions.create(body, options).asResponse()
-        ),
-      forFirstToken(timeouts)
-    )
+    const opened = RequestShape.ask(shapes, asking(request, true), (shape) => {
+      const body = Object.assign({}, toBody(shape, request), streaming, shape.streamOptions ? withUsage : undefined)
+      return HttpBody.open(
+        (abort) =>
+          requests.send(
+            { body, stream: true, timeouts, abort, trace: request.trace },
+            (options) => client.chat.completions.create(body, options).asResponse()
+          ),
+        forFirstToken(timeouts)
+      )
+    })
     return Effect.matchEffect(opened, {
       onFailure: (failure): Effect.Effect<never, ProviderFailure | StreamingUnsupported> =>
         refusesStreaming(failure.cause)
@@ -98,39 +111,52 @@ export const make = (endpoint: Endpoint): Calls => {
 
 // -- internals ---------------------------------------------------------------
 
-const toBody = (endpoint: Endpoint, request: ProviderRequest): ChatCompletionCreateParamsNonStreaming => {
-  const system: ReadonlyArray<ChatCompletionMessageParam> = request.system === ""
+const streaming = { stream: true as const }
+const withUsage = { stream_options: { include_usage: true } }
+
+/** OpenAI's newer models refuse `max_tokens`; most others that speak its protocol know nothing else. */
+const firstShape = (endpoint: Endpoint): RequestShape.RequestShape => ({
+  streamOptions: endpoint.omit?.includes("stream_options") !== true,
+  maxTokensField: endpoint.maxTokensField ?? (endpoint.baseUrl === undefined ? "max_completion_tokens" : "max_tokens"),
+  maxTokens: endpoint.maxOutputTokens,
+  maxTokensSettled: endpoint.maxTokensField !== undefined,
+  systemRole: endpoint.systemRole ?? "system",
+  structured: endpoint.omit?.includes("response_format") === true ? "prompt" : "format"
+})
+
+const toBody = (
+  shape: RequestShape.RequestShape,
+  request: ProviderRequest
+): ChatCompletionCreateParamsNonStreaming => {
+  const { system, user } = RequestShape.textsOf(shape, request)
+  const first: ReadonlyArray<ChatCompletionMessageParam> = system === ""
     ? []
-    : [{ role: "system", content: request.system }]
+    : [{ role: shape.systemRole === "developer" ? "developer" : "system", content: system }]
   return {
     model: request.model,
-    messages: [...system, { role: "user", content: request.user }],
-    ...(request.schema && {
+    messages: [...first, { role: "user", content: user }],
+    ...(request.schema && shape.structured === "format" && {
       response_format: {
         type: "json_schema",
         json_schema: {
           name: request.schema.name,
           schema: request.schema.json,
-          strict: isStrict(request.schema.json)
+          strict: isStrict(request.schema.json) && SchemaWire.isStrictVocabulary(request.schema.json)
         }
       }
     }),
-    ...limitOf(endpoint)
+    ...(shape.maxTokens !== undefined && { [shape.maxTokensField]: shape.maxTokens })
   }
 }
 
-/** OpenAI's newer models refuse `max_tokens`; most others that speak its protocol know nothing else. */
-const limitOf = ({ baseUrl, maxOutputTokens }: Endpoint) =>
-  maxOutputTokens === undefined
-    ? {}
-    : baseUrl === undefined
-    ? { max_completion_tokens: maxOutputTokens }
-    : { max_tokens: maxOutputTokens }
-
 /** No code is agreed on; some endpoints name the parameter, the others say it in a sentence. */
-const refusesStreaming = (thrown: unknown): boolean =>
-  thrown instanceof OpenAI.APIError && (thrown.status === 400 || thrown.status === 422) &&
-  (thrown.param === "stream" || saysUnsupported.test(`${thrown.code ?? ""} ${thrown.message}`))
+const refusesStreaming = (thrown: unknown): boolean => {
+  const status = VendorFailure.statusOf(thrown)
+  if (status !== 400 && status !== 422) return false
+  const { codes, fields, messages } = VendorFailure.bodyOf(thrown, NaN)
+  return fields.some((field) => field === "stream" || field.endsWith(".stream")) ||
+    saysUnsupported.test([...codes, ...messages].join(" "))
+}
 
 const saysUnsupported =
   /\bstream(ing)?\b.*(unsupported|not (be )?(supported|available|allowed))|(unsupported|n[o']t support).*\bstream(ing)?\b/i

@@ -14,6 +14,7 @@ export const limited = (most: number, calls: Calls): Calls => {
     Effect.zipRight(restore(permits.take(1)), Effect.addFinalizer(() => permits.release(1)))
   )
   return {
+    ...calls,
     complete: (request) => permits.withPermits(1)(calls.complete(request)),
     stream: (request) => Effect.zipRight(permit, calls.stream(request))
   }

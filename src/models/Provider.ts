@@ -6,7 +6,7 @@
  */
 import { Chunk, Data, type Duration, Effect, Option, type Scope, Stream } from "effect"
 import type { Completion, FinishReason, Usage } from "../domain/Answer.js"
-import type { ProviderFailure } from "../domain/Errors.js"
+import type { InvalidRequest, ProviderFailure } from "../domain/Errors.js"
 import type { Price } from "../domain/ModelInfo.js"
 import type { Trace } from "../telemetry/Traceparent.js"
 import type { NotListed } from "./Listing.js"
@@ -32,6 +32,8 @@ export interface Provider {
    * Undefined means as long as its other limits allow. The last model to be tried is never cut by it.
    */
   readonly failoverAfter?: (model: string) => Duration.Duration | undefined
+  /** Why it cannot answer this request, whatever happens; undefined when it may. */
+  readonly accepts?: (request: ProviderRequest) => InvalidRequest | undefined
   /** The whole answer in one piece. Interruption closes the provider's socket. */
   readonly complete: (request: ProviderRequest) => Effect.Effect<Completion, ProviderFailure>
   /**

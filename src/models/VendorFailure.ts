@@ -34,9 +34,13 @@ export interface VendorError {
 
 /** `now` in milliseconds since the epoch: a `Retry-After` may be a date. */
 export const fromThrown = (source: Source, thrown: unknown, now: number): ProviderFailure => {
-  const status = isRecord(thrown) && typeof thrown["status"] === "number" ? thrown["status"] : undefined
+  const status = statusOf(thrown)
   return status === undefined ? unanswered(source, thrown) : refused(source, thrown, status, now)
 }
+
+/** The status of a refusal; undefined for what is none. */
+export const statusOf = (thrown: unknown): number | undefined =>
+  isRecord(thrown) && typeof thrown["status"] === "number" ? thrown["status"] : undefined
 
 /** What the vendor sent with a status of failure, as {@link Requests} hands it over. */
 export const bodyOf = (thrown: unknown, now: number): ErrorBody.ErrorBody =>

@@ -83,13 +83,14 @@ export class LlmProxy extends Context.Tag("vibectl/proxy/LlmProxy")<LlmProxy, {
         })
         const others = allowed.fallbacks(first.fullName, caller)
           .filter(({ fullName, price }) => limits.mayPay(caller, fullName, price))
+          .filter(({ model, provider }) => provider.accepts?.({ model, ...prompt }) === undefined)
         return [candidate(first), ...others.map(candidate)]
       }
 
       /** The call, let in and counted; its attempts are to be made in the same scope. */
       const begin = (request: AnswerRequest, caller: Caller, clock: Clock.Clock, scope: Scope.Scope) =>
         Effect.flatMap(resolve(request, caller), (first) =>
-          Effect.flatMap(toPrompt(request), (prompt) => {
+          Effect.flatMap(toPrompt(request, first), (prompt) => {
             const times = CallTimes.make(first, caller.arrivedAt ?? CallTimes.now(clock), clock)
             const closing: Deadlines.Closing = []
             const attempts = Attempts.make({
@@ -258,7 +259,10 @@ type Prompt = Omit<ProviderRequest, "model">
 /** A candidate, and where it comes from. */
 interface Target extends Resolved, Tiers.Candidate {}
 
-const toPrompt = (request: AnswerRequest): Effect.Effect<Prompt, InvalidRequest> => {
+const toPrompt = (
+  request: AnswerRequest,
+  { model, provider }: Resolved
+): Effect.Effect<Prompt, InvalidRequest> => {
   const user = request.user.join(separator)
   if (user.trim() === "") {
     return new InvalidRequest({
@@ -271,7 +275,10 @@ const toPrompt = (request: AnswerRequest): Effect.Effect<Prompt, InvalidRequest>
   const prompt = { system: request.system.join(separator), user, schema: undefined }
   return request.responseSchema === undefined
     ? Effect.succeed(prompt)
-    : Effect.map(ResponseSchema.parse(request.responseSchema), (schema) => Object.assign({}, prompt, { schema }))
+    : Effect.flatMap(ResponseSchema.parse(request.responseSchema), (schema) => {
+      const whole: Prompt = Object.assign({}, prompt, { schema })
+      return provider.accepts?.({ model, ...whole }) ?? Effect.succeed(whole)
+    })
 }
 
 /** Fragments of one role are joined by a blank line. */

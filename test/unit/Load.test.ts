@@ -168,6 +168,15 @@ describe("tls", () => {
     "c.yaml:1:8: tls.client_ca_file: it needs TLS, which is off (--insecure)."
   )
   says(
+    "knows which fields of requests each kind of provider has",
+    {
+      yaml:
+        "providers:\n  anthropic: { omit: [stream_options], system_role: developer }\n  openai: { omit: [response_format] }\n"
+    },
+    "c.yaml:2:20: providers.anthropic.omit: stream_options is never sent to the kind anthropic; it has output_config.",
+    "c.yaml:2:51: providers.anthropic.system_role: the kind anthropic has system and user only."
+  )
+  says(
     "compares names with tokens only where there are tokens",
     { yaml: "server: { enable_auth: false }\ntls: { client_ca_file: c, client_identity: match }" },
     "c.yaml:2:44: tls.client_identity: match needs tokens, and authentication is off (c.yaml:1)."
