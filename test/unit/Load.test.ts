@@ -126,7 +126,7 @@ describe("unknown keys", () => {
     `c.yaml:4:3: server.limit: unknown key. Did you mean "limits"? Allowed: ${server}.`,
     "c.yaml:5:8: tls.enabeld: unknown key. Did you mean \"enabled\"? Allowed: enabled, cert_file, key_file, min_version, client_ca_file, client_identity.",
     "c.yaml:9:5: providers.a.api_kye: unknown key. Did you mean \"api_key\"? " +
-      "Allowed: kind, api_key, api_key_file, base_url, models, default_model, max_output_tokens, max_retries, max_concurrent_requests, connect_seconds, first_token_seconds, between_tokens_seconds, total_seconds, failover_seconds, model_timeouts.",
+      "Allowed: kind, api_key, api_key_file, base_url, models, default_model, max_output_tokens, omit, max_tokens_field, system_role, max_retries, max_concurrent_requests, connect_seconds, first_token_seconds, between_tokens_seconds, total_seconds, failover_seconds, model_timeouts.",
     "c.yaml:10:28: providers.a.models.1.streamin: unknown key. Did you mean \"streaming\"? " +
       "Allowed: name, streaming, context_length."
   )
@@ -173,8 +173,8 @@ describe("tls", () => {
       yaml:
         "providers:\n  anthropic: { omit: [stream_options], system_role: developer }\n  openai: { omit: [response_format] }\n"
     },
-    "c.yaml:2:20: providers.anthropic.omit: stream_options is never sent to the kind anthropic; it has output_config.",
-    "c.yaml:2:51: providers.anthropic.system_role: the kind anthropic has system and user only."
+    "c.yaml:2:22: providers.anthropic.omit: stream_options is never sent to the kind anthropic; it has output_config.",
+    "c.yaml:2:53: providers.anthropic.system_role: the kind anthropic has system and user only."
   )
   says(
     "compares names with tokens only where there are tokens",
