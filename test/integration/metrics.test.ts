@@ -109,6 +109,9 @@ describe("the metrics", () => {
       yield* stream()
       vendor.script({ fault: { after: 1, how: "reset" } }, {})
       yield* stream(call, { "x-vibectl-features": "restart", "x-vibectl-client-version": "0.9.1" })
+      // A provider that does not take our key.
+      vendor.script({ status: 401 })
+      yield* unary()
       // Refusals: of a token, of a limit, of the store of limits.
       yield* unary(call, { authorization: "Bearer nonsense" })
       const limited = yield* tokenOf("limited")
@@ -147,6 +150,7 @@ describe("the metrics", () => {
         [2, 1, 1, 3]
       )
       assert.strictEqual(up("vibectl_attempts_failed_total", { provider: "v", reason: "PROVIDER_UNAVAILABLE" }), 2)
+      assert.strictEqual(up("vibectl_account_failures_total", { provider: "v", account: "key" }), 1)
       assert.isAtLeast(up("vibectl_retries_total", { provider: "v" }), 2)
       assert.strictEqual(up("vibectl_restarts_total", { reason: "PROVIDER_UNAVAILABLE" }), 1)
       assert.strictEqual(up("vibectl_limits_unavailable_total", { choice: "refused" }), 1)
