@@ -135,7 +135,7 @@ describe("the metrics", () => {
       const text = yield* scrape
       const after = Exposition.parse(text)
       const up = since(after)
-      assert.strictEqual(up("vibectl_requests_total", { sub: "ada" }), 5)
+      assert.strictEqual(up("vibectl_requests_total", { sub: "ada" }), 6)
       assert.strictEqual(up("vibectl_requests_total", { sub: "limited" }), 2)
       assert.strictEqual(up("vibectl_rate_limited_total", { sub: "limited", limit_type: "rpm" }), 1)
       assert.strictEqual(sum(after, "vibectl_concurrent_in_flight"), 0)
