@@ -8,6 +8,7 @@ import { Duration, Option, Schema } from "effect"
 import * as NodePath from "node:path"
 import Protobuf from "protobufjs"
 import type { ProxyError } from "../domain/Errors.js"
+import * as Utf16 from "../domain/Utf16.js"
 import { protoDirectory } from "./Proto.js"
 
 /** The metadata key that carries the details. */
@@ -40,7 +41,7 @@ export const encode = (code: number, error: ProxyError, words: Words): Buffer =>
     }),
     ...specifics(error, words)
   ]
-  return Buffer.from(types.Status.encode({ code, message: words.message, details }).finish())
+  return Buffer.from(types.Status.encode({ code, message: Utf16.wellFormed(words.message), details }).finish())
 }
 
 /** None when the bytes are not ours to read: a foreign `domain`, or no `ErrorInfo` at all. */
@@ -88,8 +89,23 @@ type TypeName = keyof typeof types
 
 const pack = (name: TypeName, message: Record<string, unknown>) => ({
   type_url: `type.googleapis.com/google.rpc.${name}`,
-  value: types[name].encode(types[name].fromObject(message)).finish()
+  value: types[name].encode(types[name].fromObject(wellFormed(message))).finish()
 })
+
+/**
+ * Without halves of surrogate pairs, which the subject of a token may hold: they would be written as bytes that are no
+ * UTF-8, and other languages refuse the whole message.
+ */
+const wellFormed = (value: Record<string, unknown>): Record<string, unknown> =>
+  Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, wellFormedIn(inner)]))
+
+const wellFormedIn = (value: unknown): unknown => {
+  if (typeof value === "string") return Utf16.wellFormed(value)
+  if (Array.isArray(value)) return value.map(wellFormedIn)
+  return typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype
+    ? wellFormed({ ...value })
+    : value
+}
 
 /** No `default`: an error without a face here does not compile. */
 const specifics = (error: ProxyError, { name }: Words): ReadonlyArray<ReturnType<typeof pack>> => {

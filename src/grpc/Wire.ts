@@ -14,6 +14,7 @@ import {
 import type { ProxyError } from "../domain/Errors.js"
 import * as Limits from "../domain/Limits.js"
 import type { ServerInfo } from "../domain/ServerInfo.js"
+import * as Utf16 from "../domain/Utf16.js"
 
 const Count = Schema.optional(Schema.Number)
 
@@ -201,7 +202,11 @@ export const toEvent = (chunk: typeof StreamChunk.Type): Option.Option<AnswerEve
 /** The in-band face of a failure, for clients that only read messages. */
 export const errorChunk = (requestId: string, error: ProxyError): typeof StreamChunk.Type => ({
   request_id: requestId,
-  error: { error_code: error.reason, error_message: error.summary, error_details: error.remedy }
+  error: {
+    error_code: error.reason,
+    error_message: Utf16.wellFormed(error.summary),
+    error_details: Utf16.wellFormed(error.remedy)
+  }
 })
 
 export const fromServerInfo = (info: ServerInfo): typeof GetServerInfoResponse.Type => ({

@@ -2,7 +2,9 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Grpc from "@grpc/grpc-js"
 import { Cause, Duration, FiberId } from "effect"
 import * as Errors from "../../src/domain/Errors.js"
+import * as Details from "../../src/grpc/Details.js"
 import * as Status from "../../src/grpc/Status.js"
+import * as Wire from "../../src/grpc/Wire.js"
 
 const provider = (reason: Errors.ProviderFailure["reason"]) =>
   new Errors.ProviderFailure({
@@ -103,6 +105,22 @@ describe("Status", () => {
       )
     })
   }
+
+  it("sends no half of a surrogate pair, which other languages refuse with the whole message", () => {
+    const error = new Errors.ModelNotAllowed({ model: "openai/gpt-4", subject: "half \ud83d" })
+    const status = Status.fromError(error)
+    const [bytes] = status.metadata.get(Details.key)
+    assert.instanceOf(bytes, Buffer)
+    const chunk = Wire.errorChunk("r1", error)
+    for (const text of [bytes.toString(), status.details, chunk.error?.error_message ?? ""]) {
+      assert.include(text, "half \ufffd")
+    }
+    assert.doesNotThrow(() =>
+      new TextDecoder("utf8", { fatal: true }).decode(Buffer.from(chunk.error?.error_message ?? ""))
+    )
+    assert.notInclude(bytes.toString("hex"), "eda0bd")
+    assert.notMatch(chunk.error?.error_message ?? "", /\p{Surrogate}/u)
+  })
 
   it("names the limit and the waiting time in the deployed clients' trailers", () => {
     const { metadata } = Status.fromError(samples.RATE_LIMITED)

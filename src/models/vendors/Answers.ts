@@ -6,6 +6,7 @@
  * half of a surrogate pair waits for its other half. Bytes in, meanings out: no time, and no effects.
  */
 import type { FinishReason, Usage } from "../../domain/Answer.js"
+import * as Utf16 from "../../domain/Utf16.js"
 import * as Json from "../Json.js"
 import type { Finish } from "./FinishReasons.js"
 import * as Frames from "./Frames.js"
@@ -60,6 +61,8 @@ export interface Answer {
   readonly usage: (usage: Usage | undefined) => void
   readonly finish: (finish: Finish) => void
   readonly fail: (failure: InBand.Failure) => void
+  /** A sentence that is no answer: a failure, if the body ends with neither text nor a reason. */
+  readonly suspect: (failure: InBand.Failure) => void
   /** A whole answer, which needs no reason to be complete when its body ends. */
   readonly whole: () => void
   /** The vendor's last word. */
@@ -125,6 +128,7 @@ interface State {
   isFirst: boolean
   /** Whether the last counts came with the reason of the end, or after it. */
   isSettled: boolean
+  suspicion: InBand.Failure | undefined
   /** Values so far. */
   values: number
   /** Of the present event. */
@@ -148,6 +152,7 @@ const fresh = (): State => ({
   isWholeBody: false,
   isFirst: true,
   isSettled: false,
+  suspicion: undefined,
   values: 0,
   hasText: false,
   hasUsage: false,
@@ -195,6 +200,9 @@ const answerOf = (state: State, onUsage: ((usage: Usage) => void) | undefined): 
     fail: (failure) => {
       // What follows a complete answer does not take it away.
       if (state.finish === undefined) state.end ??= { _tag: "Failed", failure }
+    },
+    suspect: (failure) => {
+      state.suspicion = failure
     },
     whole: () => {
       state.hasWhole = true
@@ -250,16 +258,20 @@ const takeWord = ({ event, word }: Frames.Word, answer: Answer): void => {
 /** Of [DONE]: without its brackets, too, but not with one of them, which is a word that was cut. */
 const isDone = /^["'\s]*(\[\s*done\s*\]|<\s*done\s*\/?>|done)["'\s.;!]*$/i
 
-const atEnd = (state: State): End => state.finish !== undefined || state.isComplete ? ended(state) : early
+const atEnd = (state: State): End => state.finish !== undefined || state.isComplete ? ended(state) : early(state)
 
-const early: End = { _tag: "Broken", detail: "stream ended early" }
+/** A vendor that sent nothing but a sentence has failed, as that says. */
+const early = ({ length, suspicion }: State): End =>
+  length === 0 && suspicion !== undefined
+    ? { _tag: "Failed", failure: suspicion }
+    : { _tag: "Broken", detail: "stream ended early" }
 
 const ended = (state: State): End => {
   const finishReason = state.finish?.reason ?? "unknown"
   if (state.length > 0 || state.half !== "") return { _tag: "Complete", finishReason, usage: state.usage }
   // Neither text nor a reason is not an answer.
   return state.finish === undefined && !state.isComplete
-    ? early
+    ? early(state)
     : { _tag: "Empty", detail: insteadOfText(finishReason, state) }
 }
 
@@ -281,10 +293,7 @@ const heard = (state: State): Heard => {
       state.half = text.slice(-1)
       text = text.slice(0, -1)
     }
-    if (surrogate.test(text)) text = text.replace(loneSurrogates, "\ufffd")
+    text = Utf16.wellFormed(text)
   }
   return { text, isAlive, end }
 }
-
-const surrogate = /[\ud800-\udfff]/
-const loneSurrogates = /\p{Surrogate}/gu

@@ -63,6 +63,8 @@ const wire = (): Answers.Wire => {
     ) ??
       (choice === undefined || isRoot ? undefined : insideChoice(choice))
     if (failure !== undefined) return answer.fail(failure)
+    const sentence = root["message"] ?? root["msg"]
+    if (typeof sentence === "string" && sentence !== "" && found.text === "") answer.suspect({ body: root })
     if (found.calls) answer.calls()
     if (found.isAlive) answer.alive()
     // A message beside a delta is all of the text so far.
@@ -129,6 +131,7 @@ const inChoice = (choice: Json.JsonObject, isRoot: boolean): FoundInChoice => {
     // The message without anything around it.
     if (isRoot && choice["role"] === undefined && choice["output_text"] === undefined) return { ...found, isWhole }
     Content.readMessage(choice, found)
+    isWhole = isRoot
   }
   return { ...found, isWhole }
 }

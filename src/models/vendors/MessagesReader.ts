@@ -75,6 +75,8 @@ const wire = (tool: string | undefined): Answers.Wire => {
     count(answer, root["usage"], inner?.["usage"], change?.["usage"])
     const failure = InBand.find(root, event, type !== undefined || root["content"] !== undefined)
     if (failure !== undefined) return answer.fail(failure)
+    const sentence = root["message"] ?? root["msg"]
+    if (typeof sentence === "string" && sentence !== "") answer.suspect({ body: root })
     const kind = typeof type === "string" && type !== "" ? type : root["content"] !== undefined ? "message" : event
     switch (kind) {
       case "message_start":
