@@ -5,7 +5,7 @@ import { Command } from "@effect/cli"
 import { Effect } from "effect"
 import * as NodePath from "node:path"
 import * as CommandTree from "../commandline/CommandTree.js"
-import type { Screen } from "../commandline/Help.js"
+import type { Overview, Screen } from "../commandline/Help.js"
 import * as Run from "../commandline/Run.js"
 import { Output } from "../terminal/Output.js"
 import { audit } from "./commands/audit.js"
@@ -35,9 +35,23 @@ export const vibectl = Command.make("vibectl").pipe(
 
 /** Runs a command line as Node gives it: the runtime, the script, then what the user typed. */
 export const run = ([, script = "", ...words]: ReadonlyArray<string>) =>
-  Run.run(vibectl, { ...calledBy(script), print })(words)
+  Run.run(vibectl, { ...calledBy(script), overview, print })(words)
 
 // -- internals ---------------------------------------------------------------
+
+const overview: Overview = {
+  examples: [
+    ["vibectl setup-proxy configure vibectl-server://TOKEN@HOST:50051", "Connect to a server"],
+    ["vibectl vibe \"why does web-1 restart\"", "Ask about the cluster; what changes something is asked about first"],
+    ["vibectl vibe --dry-run scale web to four", "Show the commands and run none"]
+  ],
+  groups: [
+    ["ASK", ["vibe", "memory"]],
+    ["CONNECT", ["setup-proxy", "models"]],
+    ["CONFIGURE", ["config", "completions"]],
+    ["LOOK BACK", ["audit"]]
+  ]
+}
 
 /** `kubectl vibe …` runs the program `kubectl-vibe`, and is `vibectl vibe …`. */
 const calledBy = (script: string) =>

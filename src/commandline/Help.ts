@@ -15,10 +15,19 @@ export interface Screen {
 
 export interface Options extends Screen {
   readonly program: Program
+  readonly overview?: Overview | undefined
+}
+
+/** What the help of a whole program begins with, and the order of its commands. */
+export interface Overview {
+  /** Whole lines as a user types them, each with what it does. */
+  readonly examples: ReadonlyArray<readonly [line: string, about: string]>
+  /** The names of the commands directly below the program; those that are in no group come last. */
+  readonly groups: ReadonlyArray<readonly [title: string, commands: ReadonlyArray<string>]>
 }
 
 /** The text has no trailing newline; the path of the place has the words as the user types them. */
-export const render = ({ path, tree }: CommandTree.Place, { colour, columns, program }: Options): string => {
+export const render = ({ path, tree }: CommandTree.Place, { colour, columns, overview, program }: Options): string => {
   const title = (text: string) => Style.apply(colour ? Style.bold : Style.none, text)
   const section = (name: string, rows: ReadonlyArray<Row>) =>
     rows.length === 0 ? [] : ["", title(name), ...table(rows, columns)]
@@ -34,9 +43,11 @@ export const render = ({ path, tree }: CommandTree.Place, { colour, columns, pro
     ...usage(tree, path, columns),
     "",
     ...Wrap.lines(tree.about, columns),
-    ...section(
-      "COMMANDS",
-      leaves(tree).map(({ path, tree }) => ({ left: path.slice(1).join(" "), right: tree.about }))
+    ...(isProgram && overview !== undefined
+      ? section("EXAMPLES", overview.examples.map(([left, right]) => ({ left, right })))
+      : []),
+    ...grouped(leaves(tree), isProgram ? overview?.groups ?? [] : []).flatMap(([title, places]) =>
+      section(title, places.map(({ path, tree }) => ({ left: path.slice(1).join(" "), right: tree.about })))
     ),
     ...section("ARGUMENTS", tree.args.map((arg) => ({ left: argument(arg), right: arg.about }))),
     ...section("OPTIONS", options)
@@ -68,6 +79,21 @@ const usage = (tree: CommandTree.Tree, typed: ReadonlyArray<string>, columns: nu
 
 const leaves = (tree: CommandTree.Tree): ReadonlyArray<CommandTree.Place> =>
   CommandTree.places(tree).filter((place) => place.tree !== tree && place.tree.children.length === 0)
+
+/** In the order of the groups; an empty group is left out by its section. */
+const grouped = (
+  places: ReadonlyArray<CommandTree.Place>,
+  groups: Overview["groups"]
+): ReadonlyArray<readonly [title: string, ReadonlyArray<CommandTree.Place>]> => {
+  const named = new Set(groups.flatMap(([, names]) => names))
+  const isOf = (place: CommandTree.Place, name: string) => place.path[1] === name
+  return [
+    ...groups.map(([title, names]) =>
+      [title, names.flatMap((name) => places.filter((place) => isOf(place, name)))] as const
+    ),
+    [groups.length === 0 ? "COMMANDS" : "MORE", places.filter(({ path }) => !named.has(path[1] ?? ""))]
+  ]
+}
 
 const argument = ({ isOptional, isRepeated, placeholder = "" }: CommandTree.Value): string => {
   // One that says for itself what it consists of.

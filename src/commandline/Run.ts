@@ -15,6 +15,7 @@ export interface Options<R> {
   readonly path?: ReadonlyArray<string>
   /** The command that options alone are for. */
   readonly alone?: string
+  readonly overview?: Help.Overview
   /** Prints help, or the version, on stdout. */
   readonly print: (render: (screen: Help.Screen) => string) => Effect.Effect<void, never, R>
 }
@@ -22,7 +23,7 @@ export interface Options<R> {
 /** Takes the words after the program's name. */
 export const run = <Name extends string, R, E, A, R2>(
   command: Command.Command<Name, R, E, A>,
-  { alone, path = [], print, typed }: Options<R2>
+  { alone, overview, path = [], print, typed }: Options<R2>
 ) =>
 (words: ReadonlyArray<string>): Effect.Effect<void, E | UsageInvalid, R | R2 | CommandTree.Parsing> =>
   Effect.suspend(() => {
@@ -35,7 +36,7 @@ export const run = <Name extends string, R, E, A, R2>(
           case "Version":
             return print(() => packageVersion)
           case "Help":
-            return print((screen) => Help.render(line.place, { program, ...screen }))
+            return print((screen) => Help.render(line.place, { program, overview, ...screen }))
           case "Run":
             return CommandTree.run(command, line.given)
         }

@@ -14,6 +14,8 @@ export interface Row {
   readonly value: unknown
   /** `default`, `file:line`, a variable or a flag. */
   readonly source: string
+  /** What applies where nothing is set, in words; undefined where nothing does. */
+  readonly unset: string | undefined
 }
 
 /** A row for every key there is, set or not, in the order of the schema. */
@@ -43,7 +45,7 @@ const below = (
 ): ReadonlyArray<Row> => {
   if (shape._tag === "Leaf") {
     const key = keyOf(path)
-    return [{ key, value: shown(shape, value), source: sources.get(key) ?? "default" }]
+    return [{ key, value: shown(shape, value), source: sources.get(key) ?? "default", unset: shape.unset }]
   }
   const entries = new Map(Object.entries(typeof value === "object" && value !== null ? value : {}))
   const inner: ReadonlyArray<readonly [string, Shape.Shape]> = shape._tag === "Struct"

@@ -3,7 +3,7 @@
  */
 import { Command } from "@effect/cli"
 import { Console, type Effect, Layer } from "effect"
-import type { Screen } from "../commandline/Help.js"
+import type { Overview, Screen } from "../commandline/Help.js"
 import * as Run from "../commandline/Run.js"
 import { ServerConfig } from "../config/ServerConfig.js"
 import type { Settings } from "../config/ServerSettings.js"
@@ -44,8 +44,22 @@ export const run = (
   [, , ...words]: ReadonlyArray<string>,
   terminal: Effect.Effect<boolean>,
   screen: Screen = { columns: 80, colour: false }
-) => Run.run(program(terminal), { alone: "serve", print: (render) => Console.log(render(screen)) })(words)
+) => Run.run(program(terminal), { alone: "serve", overview, print: (render) => Console.log(render(screen)) })(words)
 
 // -- internals ---------------------------------------------------------------
+
+const overview: Overview = {
+  examples: [
+    ["vibectl-server", "Serve on 127.0.0.1:50051, with tokens and TLS"],
+    ["vibectl-server generate-token ada --output token.jwt", "Make a token for ada, good for 30 days"],
+    ["vibectl-server config init", "Write a configuration file that explains every setting"],
+    ["vibectl-server info", "Show what the running server is doing"]
+  ],
+  groups: [
+    ["SERVE", ["serve", "config", "certs"]],
+    ["LET PEOPLE IN", ["generate-token", "inspect-token", "revoke-token", "revocations", "keys"]],
+    ["LOOK AFTER IT", ["info", "usage", "log-level"]]
+  ]
+}
 
 const storeOf = (settings: Settings) => Layer.provide(State.store, Layer.succeed(ServerConfig, settings))

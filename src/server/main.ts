@@ -7,6 +7,7 @@ import { Effect, Layer } from "effect"
 import { Env } from "../config/Environment.js"
 import { consoleLayer } from "../terminal/Output.js"
 import * as Program from "../terminal/Program.js"
+import { Columns } from "../terminal/Table.js"
 import { run } from "./Cli.js"
 import * as Engine from "./Engine.js"
 import * as Signals from "./Signals.js"
@@ -20,11 +21,14 @@ const terminal = Effect.sync(() => process.stderr.isTTY)
 /** Colours are taken out where they do not belong by the console below. */
 const screen = { columns: process.stdout.columns ?? 80, colour: true }
 
+/** Tables fit the terminal. */
+const columns = Layer.succeed(Columns, process.stdout.isTTY ? process.stdout.columns : undefined)
+
 run(process.argv, terminal, screen).pipe(
   Program.explained,
   Effect.provide(
     Layer.provideMerge(
-      Layer.mergeAll(NodeContext.layer, Env.layer, Layer.succeed(Signals.Signals, stopping.signals)),
+      Layer.mergeAll(NodeContext.layer, Env.layer, columns, Layer.succeed(Signals.Signals, stopping.signals)),
       consoleLayer(process)
     )
   ),

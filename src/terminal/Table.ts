@@ -1,6 +1,7 @@
 /**
  * Tables as people see them: a heavy head over light rows.
  */
+import { Console, Context, Effect } from "effect"
 import * as Width from "./Width.js"
 import * as Wrap from "./Wrap.js"
 
@@ -45,6 +46,17 @@ export const render = (
     rule("└", "─", "┴", "┘")
   ].join("\n")
 }
+
+/** Columns of the terminal that tables are printed on; undefined where stdout is no terminal, and they are as wide as they are. */
+export class Columns extends Context.Reference<Columns>()("vibectl/terminal/Columns", {
+  defaultValue: (): number | undefined => undefined
+}) {}
+
+/** To stdout, as wide as the terminal at most. */
+export const print = (
+  columns: ReadonlyArray<string>,
+  rows: ReadonlyArray<ReadonlyArray<string>>
+): Effect.Effect<void> => Effect.flatMap(Columns, (width) => Console.log(render(columns, rows, { width })))
 
 /** Whether `width` has room for a table of so many columns. */
 export const fits = (columns: number, width: number): boolean => frame(columns) + columns * least <= width

@@ -18,7 +18,7 @@ export interface Row {
 export const of = (role: string, file: string, facts: Facts.Facts): Row => ({ role, file, facts, problem: undefined })
 
 export const render = (rows: ReadonlyArray<Row>): Effect.Effect<string> =>
-  Effect.map(DateTime.now, (now) =>
+  Effect.zipWith(DateTime.now, Table.Columns, (now, width) =>
     Table.render(
       ["Certificate", "Subject", "Names", "Issuer", "Not after", "Days left", "File"],
       rows.map(({ facts, file, role }) =>
@@ -33,7 +33,8 @@ export const render = (rows: ReadonlyArray<Row>): Effect.Effect<string> =>
             String(Facts.daysLeft(facts, now)),
             file
           ]
-      )
+      ),
+      { width }
     ))
 
 export const toJson = (rows: ReadonlyArray<Row>): Effect.Effect<string> =>

@@ -5,6 +5,7 @@ import * as Cost from "../../domain/Cost.js"
 import { type Counts, noCounts, type UsageRow } from "../../limits/Store.js"
 import * as Csv from "../../terminal/Csv.js"
 import * as Table from "../../terminal/Table.js"
+import * as Width from "../../terminal/Width.js"
 
 /** What usage can be added up by. */
 export const keys = ["subject", "model", "tenant", "day"] as const
@@ -35,22 +36,32 @@ export const group = (rows: ReadonlyArray<UsageRow>, by: ReadonlyArray<Key>): Re
 }
 
 /** With a line for the sum of all, if there is anything. */
-export const toTable = (groups: ReadonlyArray<Group>, by: ReadonlyArray<Key>): string => {
+export const toTable = (groups: ReadonlyArray<Group>, by: ReadonlyArray<Key>, width?: number): string => {
   const total = groups.map(({ counts }) => counts).reduce(plus, noCounts)
   const sum = { names: by.map((_, index) => index === 0 ? "Total" : ""), counts: total }
   const lines = groups.length === 0 ? [] : [
     ...groups.map(({ counts, names }) => ({ counts, names: names.map((name) => name === "" ? "-" : name) })),
     sum
   ]
-  const cells = lines.map(({ counts }) => columns.map(({ of }) => thousands(String(of(counts)))))
-  const widths = columns.map(({ title }, index) =>
-    Math.max(title.length, ...cells.map((row) => row[index]?.length ?? 0))
-  )
-  const rightAligned = (texts: ReadonlyArray<string>) => texts.map((text, index) => text.padStart(widths[index] ?? 0))
-  return Table.render(
-    [...by.map((key) => key[0]?.toUpperCase() + key.slice(1)), ...rightAligned(columns.map(({ title }) => title))],
-    lines.map(({ names }, index) => [...names, ...rightAligned(cells[index] ?? [])])
-  )
+  const table = (shown: ReadonlyArray<Column>, width?: number) => {
+    const cells = lines.map(({ counts }) => shown.map(({ of }) => thousands(String(of(counts)))))
+    const widths = shown.map(({ title }, index) =>
+      width === undefined ? Math.max(title.length, ...cells.map((row) => row[index]?.length ?? 0)) : 0
+    )
+    const rightAligned = (texts: ReadonlyArray<string>) => texts.map((text, index) => text.padStart(widths[index] ?? 0))
+    return Table.render(
+      [...by.map((key) => key[0]?.toUpperCase() + key.slice(1)), ...rightAligned(shown.map(({ title }) => title))],
+      lines.map(({ names }, index) => [...names, ...rightAligned(cells[index] ?? [])]),
+      { width }
+    )
+  }
+  const fits = (text: string) => width === undefined || Width.of(text.split("\n", 1)[0] ?? "") <= width
+  const whole = table(columns)
+  if (fits(whole)) return whole
+  // On a narrow terminal, what never happened is left out; JSON and CSV have every column.
+  const used = columns.filter((column) => column.isAlwaysShown === true || Number(column.of(total)) !== 0)
+  const short = table(used)
+  return fits(short) ? short : table(used, width)
 }
 
 /** A list of objects; all counts are numbers, and so is the cost, in US dollars. */
@@ -78,20 +89,22 @@ interface Column {
   readonly name: string
   readonly title: string
   readonly of: (counts: Counts) => number | string
+  /** Also where a narrow terminal has no room for all of them. */
+  readonly isAlwaysShown?: boolean
 }
 
 const usd = "cost_usd"
 
 const columns: ReadonlyArray<Column> = [
-  { name: "requests", title: "Requests", of: ({ requests }) => requests },
+  { name: "requests", title: "Requests", isAlwaysShown: true, of: ({ requests }) => requests },
   { name: "failures", title: "Failures", of: ({ failures }) => failures },
   { name: "estimated", title: "Estimated", of: ({ estimated }) => estimated },
-  { name: "input_tokens", title: "Input", of: ({ inputTokens }) => inputTokens },
-  { name: "output_tokens", title: "Output", of: ({ outputTokens }) => outputTokens },
+  { name: "input_tokens", title: "Input", isAlwaysShown: true, of: ({ inputTokens }) => inputTokens },
+  { name: "output_tokens", title: "Output", isAlwaysShown: true, of: ({ outputTokens }) => outputTokens },
   { name: "cached_input_tokens", title: "Cached", of: ({ cachedInputTokens }) => cachedInputTokens },
   { name: "cache_write_tokens", title: "Cache write", of: ({ cacheWriteTokens }) => cacheWriteTokens },
   { name: "reasoning_tokens", title: "Reasoning", of: ({ reasoningTokens }) => reasoningTokens },
-  { name: usd, title: "Cost (USD)", of: ({ cost }) => sixDecimals(cost) },
+  { name: usd, title: "Cost (USD)", isAlwaysShown: true, of: ({ cost }) => sixDecimals(cost) },
   { name: "unpriced_tokens", title: "Unpriced", of: ({ unpricedTokens }) => unpricedTokens }
 ]
 

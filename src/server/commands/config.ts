@@ -78,8 +78,8 @@ const show = (kinds: ReadonlyArray<string>) =>
         const settings = rows.map(({ key, source, value }) => ({ key, value: value ?? null, source }))
         return yield* Console.log(JSON.stringify({ file: loaded.file, settings }, undefined, 2))
       }
-      const cells = rows.map(({ key, source, value }) => [key, cell(value), source])
-      yield* Console.log(Table.render(["Setting", "Value", "Source"], cells))
+      const cells = rows.map(({ key, source, unset, value }) => [key, cell(value, unset), source])
+      yield* Table.print(["Setting", "Value", "Source"], cells)
     })).pipe(Command.withDescription("Show every setting in effect and where it comes from"))
 
 const validate = (kinds: ReadonlyArray<string>) => {
@@ -156,5 +156,10 @@ const notWritten = (target: string, reason: string) =>
     remedy: "Check that you may write to its directory, or choose another one with --config FILE."
   })
 
-const cell = (value: unknown): string =>
-  value === undefined ? "-" : typeof value === "string" ? value : JSON.stringify(value)
+/** What is in effect: a setting that is not set has its default in words. */
+const cell = (value: unknown, unset: string | undefined): string =>
+  value === undefined
+    ? (unset === undefined ? "-" : `(${unset})`)
+    : typeof value === "string"
+    ? value
+    : JSON.stringify(value)

@@ -35,13 +35,13 @@ export const make = (kinds: ReadonlyArray<string>) =>
       yield* Console.log(
         input.output === "json"
           ? JSON.stringify(yield* Effect.orDie(Schema.encode(Activity)(activity)), undefined, 2)
-          : table(activity)
+          : table(activity, yield* Table.Columns)
       )
     })).pipe(Command.withDescription("Show what the running server is doing"))
 
 // -- internals ---------------------------------------------------------------
 
-const table = (activity: Activity): string => {
+const table = (activity: Activity, width: number | undefined): string => {
   const { calls, providers, running, store, tiers } = activity
   return Table.render(["What", "Value"], [
     ["Version", activity.version],
@@ -62,7 +62,7 @@ const table = (activity: Activity): string => {
       `Provider ${name}`,
       [`attempts ${attempts}, failures ${failures}, answers ${answers}`, ...refusals(account)].join("; ")
     ])
-  ])
+  ], { width })
 }
 
 /** How often, and when last, a provider refused this server's account. */

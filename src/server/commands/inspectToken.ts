@@ -38,7 +38,7 @@ export const make = (kinds: ReadonlyArray<string>) =>
         ...contents.claims.jti === undefined ? [["no jti", lackingId(text)]] : [],
         ["verdict", verdict]
       ]
-      yield* Console.log(Table.render(["Claim", "Value"], rows))
+      yield* Table.print(["Claim", "Value"], rows)
     })).pipe(Command.withDescription("Show what a token says, without its signature"))
 
 // -- internals ---------------------------------------------------------------

@@ -48,7 +48,7 @@ const list = (kinds: ReadonlyArray<string>) =>
       ]
       if (input.output === "json") return yield* Console.log(JSON.stringify({ keys: rows }, undefined, 2))
       const cells = rows.map(({ created, key, source, use }) => [key, use, created ?? "-", source])
-      yield* Console.log(Table.render(["Key", "Use", "Created", "Where it is from"], cells))
+      yield* Table.print(["Key", "Use", "Created", "Where it is from"], cells)
     }).pipe(Effect.provide(settings(kinds, input.config)))).pipe(
       Command.withDescription("Show the keys; never their secrets")
     )

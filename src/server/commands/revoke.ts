@@ -80,7 +80,7 @@ export const revocations = Command.make("revocations", { output }, (input) =>
     if (damaged.length > 0) yield* Console.error(`Warning: damaged in line ${damaged.join(", ")}.`)
     if (input.output === "json") return yield* Console.log(JSON.stringify({ revocations: rows }, undefined, 2))
     const cells = rows.map(({ action, at, id, kind }) => [kind, id, refused(kind, action), at])
-    yield* Console.log(Table.render(["What", "Id", "Refused", "Since"], cells))
+    yield* Table.print(["What", "Id", "Refused", "Since"], cells)
   })).pipe(Command.withDescription("Show what is revoked"))
 
 // -- internals ---------------------------------------------------------------

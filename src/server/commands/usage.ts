@@ -7,6 +7,7 @@ import * as ServerConfig from "../../config/ServerConfig.js"
 import type { Settings } from "../../config/ServerSettings.js"
 import { dayOf } from "../../limits/Periods.js"
 import { Store, type StoreUnavailable } from "../../limits/Store.js"
+import * as Table from "../../terminal/Table.js"
 import { UsageInvalid } from "../../terminal/UsageInvalid.js"
 import * as Logging from "../Logging.js"
 import { config } from "./options.js"
@@ -27,7 +28,7 @@ export const make = <E, R>(
       )
       const groups = Report.group(rows, by)
       if (groups.length === 0) yield* Console.error(`Nothing was used from ${range.from} to ${range.to} (UTC).`)
-      yield* Console.log(renderers[input.output](groups, by))
+      yield* Console.log(renderers[input.output](groups, by, yield* Table.Columns))
     })).pipe(Command.withDescription("Show what was used and what it cost"))
 
 /** The store is there, and what was used cannot be read. */
