@@ -23,6 +23,7 @@ export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
     globalSetup: "test/support/run.ts",
+    setupFiles: "test/support/turns.ts",
     // These end what hangs, and judge no speed: no test has a limit of its own.
     testTimeout: Slowness.testLimitMillis(slowness),
     hookTimeout: Slowness.testLimitMillis(slowness),

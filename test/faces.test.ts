@@ -41,5 +41,5 @@ export class Brandnew extends Data.TaggedError("Brandnew") {
 `
     assert.deepStrictEqual(broken((text) => text), [])
     assert.deepStrictEqual(broken(withNew), faces)
-  }, 60_000)
+  })
 })

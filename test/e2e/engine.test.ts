@@ -40,7 +40,6 @@ describe("Engine.tune", () => {
         assert.isAbove(tuned, 20_000_000)
         assert.isBelow(tuned, 0.6 * grown([]))
         assert.isBelow(tuned, 0.8 * grown(["--heap-growing-percent=200"], engine))
-      }),
-    60_000
+      })
   )
 })

@@ -3,6 +3,7 @@ import * as Http from "node:http"
 import type * as Net from "node:net"
 import * as Path from "node:path"
 import { afterAll, afterEach, assert, beforeAll, beforeEach, describe, it } from "vitest"
+import * as Patience from "../support/Patience.js"
 import * as Programs from "../support/Programs.js"
 
 let home: Programs.Home
@@ -117,7 +118,7 @@ describe("the four commands of the README, in an empty home directory", () => {
     vendor.hang = false
     assert.strictEqual(asked.code, 130, asked.stderr)
     assert.strictEqual(asked.stdout, "A pod is\n")
-    for (let i = 0; i < 100 && vendor.closed === before; i++) await new Promise((resolve) => setTimeout(resolve, 20))
+    await Patience.eventuallyPromise(() => vendor.closed > before)
     assert.strictEqual(vendor.closed, before + 1, "the provider's connection closed")
   })
 })

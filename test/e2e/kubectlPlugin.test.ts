@@ -31,7 +31,7 @@ describe("kubectl vibe", () => {
     assert.deepStrictEqual(asked, direct)
     assert.notInclude(asked.stderr, "No server is configured")
     await server.stop()
-  }, 60_000)
+  })
 
   it("says what to type when nothing is configured", async () => {
     const other = home()

@@ -79,7 +79,7 @@ describe("the published package", () => {
     }
     assert.include(notices, "Permission is hereby granted, free of charge")
     await home.close()
-  }, 60_000)
+  })
 })
 
 /** Installs the package into a directory as npm does, but without the network. */

@@ -202,5 +202,5 @@ describe("a secret, wherever it is planted", () => {
         }
       }
     }
-  }, 60_000)
+  })
 })

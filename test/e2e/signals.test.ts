@@ -1,4 +1,5 @@
 import { assert, describe } from "vitest"
+import * as Patience from "../support/Patience.js"
 import * as Terminal from "../support/Terminal.js"
 import * as Vibing from "../support/Vibing.js"
 
@@ -8,14 +9,8 @@ const { plays } = Vibing.forFile()
 const hanging = { match: [], stdout: "web-1\n", hang: true }
 const deaf = { match: [], stdout: "web-1\n", stubborn: true }
 
-/** Waits until no kubectl runs, at most ten seconds. */
-const gone = async ({ kubectl }: Vibing.Stage) => {
-  const deadline = performance.now() + 10_000
-  while (kubectl.isRunning()) {
-    assert.isBelow(performance.now(), deadline, "it runs on")
-    await new Promise((resolve) => setTimeout(resolve, 20))
-  }
-}
+/** Waits until no kubectl runs. */
+const gone = ({ kubectl }: Vibing.Stage) => Patience.eventuallyPromise(() => !kubectl.isRunning())
 
 describe("vibectl that is told to stop while kubectl runs", () => {
   plays("takes it along when its terminal goes away", { rules: [hanging] }, async (stage) => {
@@ -30,23 +25,28 @@ describe("vibectl that is told to stop while kubectl runs", () => {
     "kills it at once when it is told again, and has written down that it ran",
     { rules: [deaf] },
     async (stage) => {
-      const begun = await begin(stage, ["top", "pods"])
-      begun.process.kill("SIGINT")
-      await stage.kubectl.until(([top]) => top?.signals.length === 1)
-      const told = performance.now()
-      begun.process.kill("SIGINT")
-      assert.deepStrictEqual(await begun.ended, { code: 130, stdout: "", stderr: "$ kubectl top pods\n" })
-      assert.isBelow(performance.now() - told, 1500)
-      assert.isFalse(stage.kubectl.isRunning())
+      const took: Array<number> = []
+      for (const times of [1, 2]) {
+        const begun = await begin(stage, ["top", "pods"])
+        const told = performance.now()
+        begun.process.kill("SIGINT")
+        await stage.kubectl.until((invocations) => invocations.at(-1)?.signals.length === 1)
+        if (times === 2) begun.process.kill("SIGINT")
+        assert.deepStrictEqual(await begun.ended, { code: 130, stdout: "", stderr: "$ kubectl top pods\n" })
+        took.push(performance.now() - told)
+        assert.isFalse(stage.kubectl.isRunning())
+      }
+      assert.isBelow(took[1]!, took[0]!, "which waits for it to end by itself")
       assert.include((await stage.home.sh("vibectl audit export")).stdout, "\"command\":[\"top\",\"pods\"]")
     }
   )
 
   /** A run that has started it. */
   const begin = async (stage: Vibing.Stage, args: ReadonlyArray<string>) => {
+    const before = stage.kubectl.invocations().length
     stage.model.says(command(args), done("never asked for"))
     const begun = stage.home.begin("exec vibectl vibe x")
-    await stage.kubectl.until((invocations) => invocations.length === 1)
+    await stage.kubectl.until((invocations) => invocations.length === before + 1)
     return begun
   }
 })

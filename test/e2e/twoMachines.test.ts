@@ -5,6 +5,7 @@ import type * as Net from "node:net"
 import * as Path from "node:path"
 import { afterEach, assert, beforeEach, describe, it } from "vitest"
 import * as Certificates from "../support/Certificates.js"
+import * as Patience from "../support/Patience.js"
 import * as Programs from "../support/Programs.js"
 
 /** The operator's machine and the user's: neither sees the files of the other. */
@@ -48,11 +49,6 @@ const refused = (ran: Programs.Ran, sentence: RegExp) => {
   assert.match(ran.stderr, /^Solution: /m)
 }
 
-const until = async (true_: () => boolean, what: () => string) => {
-  for (let round = 0; round < 100 && !true_(); round++) await new Promise((resolve) => setTimeout(resolve, 100))
-  assert.isTrue(true_(), what())
-}
-
 describe("a client on another machine", () => {
   it("works with a copy of the server's CA, and trusts nothing without it", async () => {
     const { port } = await setUp()
@@ -60,7 +56,7 @@ describe("a client on another machine", () => {
     const configured = await configure(port)
     assert.strictEqual(configured.code, 0, configured.stderr)
     assert.include((await done(client, "vibectl vibe hello there")).stdout, "hello there")
-  }, 120_000)
+  })
 
   it("refuses a server whose certificate is for another name, until it gets that name", async () => {
     const { log, port } = await setUp()
@@ -69,9 +65,9 @@ describe("a client on another machine", () => {
       /Error: The certificate of 127\.0\.0\.2:\d+ is for another host name\./
     )
     await done(server, "vibectl-server certs init 127.0.0.2")
-    await until(() => log().includes("certificates replaced"), log)
+    await Patience.eventuallyPromise(() => log().includes("certificates replaced"), log)
     assert.strictEqual((await configure(port, { host: "127.0.0.2" })).code, 0)
-  }, 120_000)
+  })
 
   it("refuses a server whose certificate has expired, and such a server does not start", async () => {
     const ca = await Effect.runPromise(Certificates.authority)
@@ -93,7 +89,7 @@ describe("a client on another machine", () => {
     assert.strictEqual(started.code, 1)
     assert.match(started.stderr, /Error: The certificate in .*\/old\.crt \(tls\.cert_file\) expired on 20/)
     assert.match(started.stderr, /Solution: Renew it/)
-  }, 120_000)
+  })
 
   it("must speak TLS 1.3, unless the operator allows 1.2", async () => {
     const { port, stop } = await setUp()
@@ -102,7 +98,7 @@ describe("a client on another machine", () => {
     await stop()
     const { port: lenient } = await server.serve("vibectl-server --port 0", { VIBECTL_TLS__MIN_VERSION: "1.2" })
     assert.strictEqual((await configure(lenient, { variables })).code, 0)
-  }, 120_000)
+  })
 })
 
 describe("a server with client certificates", () => {
@@ -130,7 +126,7 @@ describe("a server with client certificates", () => {
     ) {
       assert.notInclude(shown, key)
     }
-  }, 120_000)
+  })
 })
 
 describe("a running server", () => {
@@ -145,16 +141,16 @@ describe("a running server", () => {
     await new Promise((resolve) => session.once("remoteSettings", resolve))
 
     Fs.writeFileSync(Path.join(server.directory, "own.crt"), "damaged")
-    await until(() => log().includes("the certificates stay as they were"), log)
+    await Patience.eventuallyPromise(() => log().includes("the certificates stay as they were"), log)
     assert.strictEqual((await configure(port)).code, 0, "the old one is still there")
 
     await done(server, `${issue} --force`)
-    await until(() => log().includes("certificates replaced"), log)
+    await Patience.eventuallyPromise(() => log().includes("certificates replaced"), log)
     assert.strictEqual((await configure(port)).code, 0)
     assert.lengthOf(log().match(/certificates replaced/g)!, 1)
     assert.match(log(), /"notAfter":"20\d\d-/)
     await new Promise<void>((resolve, reject) => session.ping((error) => error === null ? resolve() : reject(error)))
     assert.isFalse(session.destroyed, "the connection from before still stands")
     session.destroy()
-  }, 120_000)
+  })
 })

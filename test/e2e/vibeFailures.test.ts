@@ -2,6 +2,7 @@ import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { assert, describe } from "vitest"
 import * as Kubectl from "../support/Kubectl.js"
+import * as Patience from "../support/Patience.js"
 import * as Programs from "../support/Programs.js"
 import * as Vibing from "../support/Vibing.js"
 
@@ -63,7 +64,7 @@ describe("kubectl", () => {
     ]
   }, async (stage) => {
     // It ends, and what it leaves behind has its pipes, but is not waited for.
-    const leaving = "#!/bin/sh\nsetsid sleep 60 &\necho $! > left\necho line three\n"
+    const leaving = "#!/bin/sh\nsetsid sleep 600 &\necho $! > left\necho line three\n"
     Fs.writeFileSync(Path.join(stage.home.directory, "bin/leaving"), leaving, { mode: 0o755 })
     stage.model.says(
       command(["logs", "web-1"]),
@@ -71,10 +72,9 @@ describe("kubectl", () => {
       command(["top", "pods"]),
       done("Too slow.")
     )
-    const began = performance.now()
     const { code, stdout } = await stage.vibe("x")
     assert.deepStrictEqual({ code, stdout }, { code: 0, stdout: "Too slow.\n" })
-    assert.isBelow(performance.now() - began, 40_000)
+    // It is still there.
     process.kill(Number(Fs.readFileSync(Path.join(stage.home.directory, "left"), "utf8")))
     const told = stage.model.requests().at(-1)?.user ?? ""
     for (
@@ -86,7 +86,7 @@ describe("kubectl", () => {
     ) {
       assert.match(told, new RegExp(`${how}\\. It printed:\\n<data \\w+>\\n${line}\\n`))
     }
-    assert.isTrue(await holds(() => !stage.kubectl.isRunning()))
+    await Patience.eventuallyPromise(() => !stage.kubectl.isRunning())
     assert.deepStrictEqual(stage.kubectl.invocations().map(({ signals }) => signals), [["SIGTERM"], ["SIGTERM"], []])
   })
 
@@ -111,11 +111,10 @@ describe("an interrupted run", () => {
   /** A run that has come so far. */
   const begin = async (stage: Vibing.Stage, hasCome: (stdout: string) => boolean) => {
     const begun = stage.home.begin("exec vibectl vibe x")
-    const deadline = performance.now() + 30_000
-    while (!hasCome(begun.stdout())) {
-      if (performance.now() > deadline) throw new Error(`it came to: ${begun.stdout()}\n${begun.stderr()}`)
-      await new Promise((resolve) => setTimeout(resolve, 10))
-    }
+    await Patience.eventuallyPromise(
+      () => hasCome(begun.stdout()),
+      () => `${String(hasCome)}; it came to: ${begun.stdout()}\n${begun.stderr()}`
+    )
     return begun
   }
 
@@ -127,7 +126,7 @@ describe("an interrupted run", () => {
     const { code, stderr, stdout } = await begun.ended
     assert.deepStrictEqual({ code, stderr }, { code: 130, stderr: "" })
     assert.match(stdout, /^One two(?! three four).*\n$/)
-    assert.isTrue(await holds(() => stage.model.requests()[0]?.abandonedAt !== undefined))
+    await Patience.eventuallyPromise(() => stage.model.requests()[0]?.abandonedAt !== undefined)
   })
 
   plays("hangs up on a provider that is silent", {}, async (stage) => {
@@ -135,7 +134,7 @@ describe("an interrupted run", () => {
     const begun = await begin(stage, () => stage.model.requests().length === 1)
     begun.process.kill("SIGTERM")
     assert.deepStrictEqual(await begun.ended, { code: 130, stdout: "", stderr: "" })
-    assert.isTrue(await holds(() => stage.model.requests()[0]?.abandonedAt !== undefined))
+    await Patience.eventuallyPromise(() => stage.model.requests()[0]?.abandonedAt !== undefined)
   })
 
   plays("takes kubectl with it", {
@@ -145,7 +144,7 @@ describe("an interrupted run", () => {
     assert.deepStrictEqual(logs, { code: 130, stdout: "", stderr: "$ kubectl logs web-1\n" })
     const stubborn = await outlives(stage, ["top", "pods"], "SIGTERM")
     assert.deepStrictEqual(stubborn, { code: 130, stdout: "", stderr: "$ kubectl top pods\n" })
-    assert.isTrue(await holds(() => !stage.kubectl.isRunning()))
+    await Patience.eventuallyPromise(() => !stage.kubectl.isRunning())
     assert.deepStrictEqual(stage.kubectl.invocations().map(({ signals }) => signals), [["SIGTERM"], ["SIGTERM"]])
     const shown = await stage.home.sh("vibectl audit export")
     const [line = ""] = shown.stdout.split("\n").filter((line) => line.includes("\"command\":[\"logs\""))
@@ -195,10 +194,3 @@ describe("vibectl vibe that cannot call its server", () => {
     assert.lengthOf(argsOf(stage), 0)
   })
 })
-
-/** Whether it comes to that in ten seconds. */
-const holds = async (condition: () => boolean): Promise<boolean> => {
-  const deadline = performance.now() + 10_000
-  while (!condition() && performance.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 10))
-  return condition()
-}

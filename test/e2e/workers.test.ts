@@ -12,6 +12,7 @@ import * as FakeVendor from "../../src/testing/FakeVendor.js"
 import * as Exposition from "../support/Exposition.js"
 import * as Loopback from "../support/Loopback.js"
 import * as Ops from "../support/Ops.js"
+import * as Patience from "../support/Patience.js"
 import * as Programs from "../support/Programs.js"
 
 const home = Effect.acquireRelease(Effect.sync(Programs.home), (home) => Effect.promise(home.close))
@@ -68,9 +69,12 @@ const begun = (client: Grpc.Client, token: string) =>
     return ended
   })
 
-/** Looks again and again, for a minute at most. */
+/** The first of the looks that it holds for. */
 const until = <A>(look: Effect.Effect<A>, holds: (found: A) => boolean) =>
-  Effect.timeout(Effect.repeat(Effect.delay(look, "50 millis"), { until: holds }), "1 minute")
+  Effect.map(
+    Patience.eventually(Effect.map(look, (found) => holds(found) ? { found } : undefined), String(holds)),
+    ({ found }) => found
+  )
 
 const workersOf = ({ process: { pid } }: Programs.Serving) =>
   Fs.readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ").map(Number)
@@ -176,12 +180,11 @@ describe("a server of two processes", () => {
         assert.isAbove(memory!, 100e6, "of three processes")
 
         yield* Effect.promise(() => person.sh("vibectl-server revoke-token conc"))
-        const cut = yield* Effect.forEach(held, Fiber.join).pipe(Effect.timeout("5 seconds"))
+        const cut = yield* Effect.forEach(held, Fiber.join).pipe(Patience.bounded)
         assert.deepStrictEqual(cut.map(({ status }) => Grpc.status[status.code]), Array(5).fill("UNAUTHENTICATED"))
         assert.deepStrictEqual(yield* rush(clients, conc, 16), { UNAUTHENTICATED: 16 })
         assert.strictEqual(yield* Effect.promise(running.stop), 0)
-      }),
-    60_000
+      })
   )
 
   it.scopedLive(
@@ -219,13 +222,12 @@ describe("a server of two processes", () => {
         assert.deepStrictEqual(usage.map(({ estimated, failures, requests }) => [requests, failures, estimated]), [
           [4 - left, 4 - left, 4 - left]
         ])
-      }),
-    60_000
+      })
   )
 
   it.scopedLive("lets all calls end when it is told to stop, and takes no more", () =>
     Effect.gen(function*() {
-      const { running, token, vendor } = yield* serving({ drain_seconds: 8 })
+      const { running, token, vendor } = yield* serving({ drain_seconds: Math.ceil(Patience.scaled(8000) / 1000) })
       const anybody = yield* token("anybody")
       const pieces = Array.from({ length: 20 }, (_, index) => `piece ${index} `)
       vendor.otherwise({ pieces, pace: 100 })
@@ -242,7 +244,7 @@ describe("a server of two processes", () => {
       }
       assert.deepStrictEqual(yield* Effect.promise(() => exit), [0, null])
       assert.strictEqual(vendor.counts.open, 0)
-    }), 60_000)
+    }))
 
   it.scopedLive("has nothing left of it when its first process is killed", () =>
     Effect.gen(function*() {
@@ -255,7 +257,7 @@ describe("a server of two processes", () => {
         Effect.sync(() => workers.filter((pid) => Fs.existsSync(`/proc/${pid}`))),
         (left) => left.length === 0
       )
-    }), 60_000)
+    }))
 })
 
 describe("--workers", () => {
@@ -278,7 +280,7 @@ describe("--workers", () => {
         /^1: .*max_concurrent_requests: it is less than server\.workers \(3\)/s
       )
       assert.match(yield* said("", { VIBECTL_WORKER: "1" }), /^1: Error: VIBECTL_WORKER is set/)
-    }), 60_000)
+    }))
 
   it.scopedLive("says once why none of them can start", () =>
     Effect.gen(function*() {
@@ -292,5 +294,5 @@ describe("--workers", () => {
         `Error: Cannot listen on 127.0.0.1:${first.port}: another program is using it.\n`
           + "Solution: Stop that program, or choose another port with --port.\n"
       )
-    }), 60_000)
+    }))
 })

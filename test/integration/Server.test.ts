@@ -10,6 +10,7 @@ import { ProviderFailure } from "../../src/domain/Errors.js"
 import { unlimited } from "../../src/domain/Limits.js"
 import * as Status from "../../src/grpc/Status.js"
 import * as Loopback from "../support/Loopback.js"
+import * as Patience from "../support/Patience.js"
 
 const outage = new ProviderFailure({
   provider: "fake",
@@ -91,7 +92,7 @@ describe("Server.serve", () => {
         yield* Deferred.await(started)
         if (how === "cancels") call.cancel()
         else cable.cut()
-        yield* Deferred.await(interrupted).pipe(Effect.timeout("5 seconds"))
+        yield* Deferred.await(interrupted).pipe(Patience.bounded)
       }))
   }
 
@@ -103,7 +104,7 @@ describe("Server.serve", () => {
       const client = yield* Loopback.client(port)
       const metadata = { "grpc-timeout": "50m" }
       yield* Effect.fork(Loopback.unaryCall(client, "Execute", { user_fragments: ["x"] }, metadata))
-      yield* Deferred.await(interrupted).pipe(Effect.timeout("5 seconds"))
+      yield* Deferred.await(interrupted).pipe(Patience.bounded)
     }))
 
   it.scopedLive("refuses a request id that could not be logged safely", () =>

@@ -8,6 +8,7 @@ import * as Keyring from "../../src/auth/Keyring.js"
 import * as Revocations from "../../src/auth/Revocations.js"
 import * as Tokens from "../../src/auth/Tokens.js"
 import * as Trust from "../../src/auth/Trust.js"
+import * as Patience from "../support/Patience.js"
 
 interface World {
   readonly tokens: Tokens.Tokens["Type"]
@@ -49,10 +50,6 @@ const verdict = (tokens: Tokens.Tokens["Type"], token: Redacted.Redacted) =>
     onFailure: (error) => error._tag === "Unauthenticated" ? error.refusal : error._tag
   })
 
-/** Waits until it is so; the test's own time limit ends a wait in vain. */
-const until = <E, R>(condition: Effect.Effect<boolean, E, R>) =>
-  Effect.repeat(Effect.delay(condition, "20 millis"), { until: (met) => met })
-
 const day = Duration.days(1)
 
 const revoke = (kind: "token" | "subject", id: string, action: "revoke" | "block" | "restore" = "revoke") =>
@@ -86,7 +83,7 @@ describe("Trust.live", () => {
         yield* Effect.sleep("50 millis")
         yield* Keyring.retire({}, previous.kid)
         yield* Fiber.join(changed)
-        yield* until(Effect.map(verdict(tokens, token), (found) => found === "retired_key"))
+        yield* Patience.eventually(Effect.map(verdict(tokens, token), (found) => found === "retired_key"))
         assert.strictEqual((yield* Effect.flip(tokens.recheck(claims))).reason, "TOKEN_UNTRUSTED")
       })
     ))
@@ -97,18 +94,18 @@ describe("Trust.live", () => {
         const [one, other] = [yield* tokens.issue("ci", day), yield* tokens.issue("ci", day)]
         const { tokenId } = yield* tokens.verify(one)
         yield* revoke("token", tokenId)
-        yield* until(Effect.map(verdict(tokens, one), (found) => found === "revoked_token"))
+        yield* Patience.eventually(Effect.map(verdict(tokens, one), (found) => found === "revoked_token"))
         assert.strictEqual(yield* verdict(tokens, other), "ci")
         yield* revoke("token", tokenId, "restore")
-        yield* until(Effect.map(verdict(tokens, one), (found) => found === "ci"))
+        yield* Patience.eventually(Effect.map(verdict(tokens, one), (found) => found === "ci"))
 
         yield* revoke("subject", "ci")
-        yield* until(Effect.map(verdict(tokens, other), (found) => found === "revoked_subject"))
+        yield* Patience.eventually(Effect.map(verdict(tokens, other), (found) => found === "revoked_subject"))
         // Issued in the same second, and meant to be good.
         const next = yield* Effect.flatMap(elsewhere, (tokens) => tokens.issue("ci", day))
         assert.strictEqual(yield* verdict(tokens, next), "ci")
         yield* revoke("subject", "ci", "block")
-        yield* until(Effect.map(verdict(tokens, next), (found) => found === "revoked_subject"))
+        yield* Patience.eventually(Effect.map(verdict(tokens, next), (found) => found === "revoked_subject"))
       })
     ))
 
@@ -118,7 +115,7 @@ describe("Trust.live", () => {
         yield* Keyring.rotate({})
         const [gone, good] = [yield* tokens.issue("gone", day), yield* tokens.issue("good", day)]
         yield* revoke("subject", "gone")
-        yield* until(Effect.map(verdict(tokens, gone), (found) => found === "revoked_subject"))
+        yield* Patience.eventually(Effect.map(verdict(tokens, gone), (found) => found === "revoked_subject"))
         const held = Effect.gen(function*() {
           yield* Effect.sleep("700 millis")
           assert.strictEqual(yield* verdict(tokens, gone), "revoked_subject")
@@ -190,17 +187,19 @@ describe("Trust.live", () => {
           yield* revoke("subject", "blocked", "block")
           const verdicts = Effect.forEach([one, gone, blocked], (token) => verdict(tokens, token))
           const refused = ["revoked_token", "revoked_subject", "revoked_subject"]
-          yield* until(Effect.map(verdicts, (found) => found.join() === refused.join()))
+          yield* Patience.eventually(Effect.map(verdicts, (found) => found.join() === refused.join()))
 
           lose(file, Fs.readFileSync(file, "utf8"))
-          yield* until(Effect.sync(() => kept.length === 1))
+          yield* Patience.eventually(() => kept.length === 1)
           assert.deepStrictEqual(yield* verdicts, refused)
           assert.strictEqual(kept[0]?.file, file)
           for (const id of ["next", "another", "third"]) {
             yield* revoke("subject", id)
-            yield* until(Effect.map(Revocations.load, ({ entries }) => entries.some((entry) => entry.id === id)))
+            yield* Patience.eventually(
+              Effect.map(Revocations.load, ({ entries }) => entries.some((entry) => entry.id === id))
+            )
           }
-          yield* until(Effect.map(verdict(tokens, next), (found) => found === "revoked_subject"))
+          yield* Patience.eventually(Effect.map(verdict(tokens, next), (found) => found === "revoked_subject"))
           assert.deepStrictEqual(yield* verdicts, refused)
           assert.strictEqual(yield* verdict(tokens, good), "good")
           assert.isAtMost(log.filter((text) => text.includes("holds until the next start")).length, 2)
@@ -208,7 +207,7 @@ describe("Trust.live", () => {
           for (const [kind, id] of [["token", tokenId], ["subject", "gone"], ["subject", "blocked"]] as const) {
             yield* revoke(kind, id, "restore")
           }
-          yield* until(Effect.map(verdicts, (found) => found.join() === "one,gone,blocked"))
+          yield* Patience.eventually(Effect.map(verdicts, (found) => found.join() === "one,gone,blocked"))
         })
       ))
   }
@@ -229,11 +228,11 @@ describe("Trust.live", () => {
           const whole = yield* files.readFileString(file)
           const good = yield* Effect.flatMap(elsewhere, (other) => other.issue("good", day))
           yield* Keyring.retire({}, previous.kid)
-          yield* until(Effect.map(verdict(tokens, old), (found) => found === "retired_key"))
+          yield* Patience.eventually(Effect.map(verdict(tokens, old), (found) => found === "retired_key"))
           assert.strictEqual(yield* verdict(tokens, good), "good")
 
           lose(file)
-          yield* until(Effect.sync(() => kept.length === 1))
+          yield* Patience.eventually(() => kept.length === 1)
           const verdicts = Effect.forEach([old, good], (token) => verdict(tokens, token))
           assert.deepStrictEqual(yield* verdicts, ["retired_key", "good"])
           assert.isFalse(yield* files.exists(`${directory}/jwt-secret`), "no new key was made")
@@ -242,7 +241,7 @@ describe("Trust.live", () => {
           yield* files.writeFileString(file, whole)
           yield* Keyring.rotate({})
           const newest = yield* Effect.flatMap(elsewhere, (other) => other.issue("newest", day))
-          yield* until(Effect.map(verdict(tokens, newest), (found) => found === "newest"))
+          yield* Patience.eventually(Effect.map(verdict(tokens, newest), (found) => found === "newest"))
           assert.deepStrictEqual(yield* verdicts, ["retired_key", "good"])
         })
       ))

@@ -10,6 +10,7 @@ import * as Zlib from "node:zlib"
 import type { LlmProxy } from "../../src/proxy/LlmProxy.js"
 import * as Edge from "../support/Edge.js"
 import * as Loopback from "../support/Loopback.js"
+import * as Patience from "../support/Patience.js"
 import * as RawHttp2 from "../support/RawHttp2.js"
 
 const { OK, RESOURCE_EXHAUSTED } = Grpc.status
@@ -132,9 +133,6 @@ describe("streams of one connection", () => {
     return { open, proxy: { ...Edge.proxy, open: wait }, finish: Deferred.succeed(finish, undefined) }
   })
 
-  /** Looks again until it is so; the test's time limit is the end of it. */
-  const until = (isSo: () => boolean) => Effect.repeat(Effect.sleep("5 millis"), { until: isSo })
-
   it.scopedLive("beyond maxStreamsPerConnection wait at a client that keeps to HTTP/2, and all are answered", () =>
     Effect.gen(function*() {
       const { finish, open, proxy } = yield* counting
@@ -146,7 +144,7 @@ describe("streams of one connection", () => {
       const calls = yield* Effect.forkAll(
         Array.from({ length: 3 * most }, () => Loopback.collect(Loopback.streamCall(client, {}, metadata)))
       )
-      yield* until(() => open.now === most)
+      yield* Patience.eventually(() => open.now === most)
       assert.strictEqual(yield* Edge.probe(edge), OK)
       yield* finish
       assert.isTrue((yield* Fiber.join(calls)).every(({ status }) => status.code === OK))
@@ -182,10 +180,10 @@ describe("streams of one connection", () => {
       socket.resume()
       socket.write(hello)
       for (let index = 0; index < 3 * most; index++) socket.write(opening(edge, 2 * index + 1))
-      yield* until(() => open.now === most)
+      yield* Patience.eventually(() => open.now === most)
       assert.strictEqual(yield* Edge.probe(edge), OK)
       yield* finish
-      yield* until(() => open.now === 0)
+      yield* Patience.eventually(() => open.now === 0)
       assert.strictEqual(yield* Edge.probe(edge), OK)
       assert.deepStrictEqual(open, { now: 0, most, ever: most })
     }))
@@ -201,11 +199,11 @@ describe("streams of one connection", () => {
         const streams = Array.from({ length: most }, (_, index) => 2 * (round * most + index) + 1)
         for (const stream of streams) socket.write(opening(edge, stream))
         // Handlers begin a few turns after their streams; every second round lets them.
-        if (round % 2 === 0) yield* until(() => open.now === most)
+        if (round % 2 === 0) yield* Patience.eventually(() => open.now === most)
         const cancel = Buffer.of(0, 0, 0, Http2.constants.NGHTTP2_CANCEL)
         for (const stream of streams) socket.write(RawHttp2.frame(RawHttp2.frames.reset, 0, stream, cancel))
       }
-      yield* until(() => open.now === 0)
+      yield* Patience.eventually(() => open.now === 0)
       assert.strictEqual(open.most, most)
       assert.strictEqual(yield* Edge.probe(edge), OK)
     }))
@@ -229,7 +227,7 @@ describe("a connection", () => {
       call.on("error", () => {})
       yield* Deferred.await(begun)
       cable.silence()
-      yield* RawHttp2.bounded(Deferred.await(interrupted))
+      yield* Patience.bounded(Deferred.await(interrupted))
       const headers = RawHttp2.headersOf(`${Edge.service}/Execute`, { authorization })
       assert.strictEqual((yield* RawHttp2.call(kept, headers)).status, OK)
     }))

@@ -17,6 +17,7 @@ import { FileDescriptorProto } from "protobufjs/ext/descriptor/index.js"
 import * as Proto from "../../src/grpc/Proto.js"
 import * as Edge from "../support/Edge.js"
 import * as Loopback from "../support/Loopback.js"
+import * as Patience from "../support/Patience.js"
 import * as RawHttp2 from "../support/RawHttp2.js"
 
 const reflectionProtos = Path.join(
@@ -138,7 +139,7 @@ describe("every method of the server", () => {
             event === "token_refused" ? sum + 1 : event === "tokens_refused" ? sum + Number(count) : NaN,
           0
         )
-      yield* Effect.repeat(Effect.sleep("20 millis"), { until: () => told() >= refused })
+      yield* Patience.eventually(() => told() >= refused)
       assert.strictEqual(told(), refused)
       assert.strictEqual(edge.log.filter(({ message }) => message === "call refused").length, refused)
     }))

@@ -174,7 +174,7 @@ describe("the ledger", () => {
       assert.isTrue(others.every((row) => tokens(row) === 0))
       assert.isAbove(exact, runs / 5)
       assert.isAbove(estimated, runs / 10)
-    }), 60_000)
+    }))
 })
 
 const { cache_read: cacheRead, cache_write: cacheWrite, ...others } = price

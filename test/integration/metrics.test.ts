@@ -185,7 +185,7 @@ describe("the metrics", () => {
         assert.isTrue(fed, `nothing feeds ${name}`)
       }
       if (promtool !== undefined) execFileSync(promtool, ["check", "metrics"], { input: text })
-    }), 30_000)
+    }))
 })
 
 describe("names that callers choose", () => {

@@ -7,6 +7,7 @@ import * as Kinds from "../../src/models/Kinds.js"
 import type { Provider, ProviderRequest } from "../../src/models/Provider.js"
 import type { VendorError } from "../../src/models/VendorFailure.js"
 import * as FakeVendor from "../../src/testing/FakeVendor.js"
+import * as Patience from "../support/Patience.js"
 
 const canary = "sk-canary-0123456789abcdef"
 const kinds = ["openai", "anthropic"] as const
@@ -53,8 +54,6 @@ const drain = (provider: Provider, prompt = request) =>
   }))
 
 const usage: Usage = { inputTokens: 7, outputTokens: 3 }
-const eventually = (condition: () => boolean) =>
-  Effect.repeat(Effect.sleep("5 millis"), { until: condition }).pipe(Effect.timeout("5 seconds"))
 
 for (const kind of kinds) {
   describe(kind, () => {
@@ -146,7 +145,7 @@ for (const kind of kinds) {
     test("uses the connection again after a whole answer", (vendor, provider) =>
       Effect.gen(function*() {
         for (let i = 0; i < 3; i++) yield* drain(provider)
-        yield* eventually(() => vendor.counts.answered === 3)
+        yield* Patience.eventually(() => vendor.counts.answered === 3)
         assert.strictEqual(vendor.counts.abandoned, 0)
       }))
 
@@ -257,9 +256,12 @@ for (const kind of kinds) {
 
     test("reads Retry-After as a date", (vendor, provider) =>
       Effect.gen(function*() {
-        vendor.script({ status: 429, retryAfter: new Date(Date.now() + 60_000).toUTCString() })
+        const before = Date.now()
+        vendor.script({ status: 429, retryAfter: new Date(before + 60_000).toUTCString() })
         const { retryAfter } = yield* Effect.flip(provider.complete(request))
-        assert.closeTo(Duration.toSeconds(retryAfter!), 60, 2)
+        // A date has no fractions of a second, and some time has passed since it was written.
+        assert.isAtMost(Duration.toMillis(retryAfter!), 60_000)
+        assert.isAtLeast(Duration.toMillis(retryAfter!), 59_000 - (Date.now() - before))
       }))
 
     test("says PROVIDER_UNAVAILABLE where nobody listens, without the key", (vendor) =>
@@ -282,11 +284,11 @@ for (const kind of kinds) {
 
     test("bounds the wait for a stream by the whole answer's time, where that is shorter", (vendor) =>
       Effect.gen(function*() {
-        const timeouts = { total: Duration.millis(200), firstToken: Duration.seconds(60) }
+        const timeouts = { total: Duration.millis(Patience.scaled(500)), firstToken: Duration.seconds(60) }
         const hasty = yield* provider(kind, vendor, { timeouts })
         assert.isUndefined((yield* drain(hasty)).failure)
         vendor.otherwise({ fault: { after: "request", how: "hang" } })
-        const { failure } = yield* drain(hasty).pipe(Effect.timeout("5 seconds"))
+        const { failure } = yield* drain(hasty).pipe(Patience.bounded)
         assert.deepInclude(failure, { reason: "PROVIDER_TIMEOUT", detail: "no whole answer in time" })
       }))
 
@@ -301,11 +303,11 @@ for (const kind of kinds) {
       test(`does not take an answer for whole that breaks in its middle by ${how}`, (vendor) =>
         Effect.gen(function*() {
           vendor.script({ fault: { after: 0, how } })
-          const hasty = yield* provider(kind, vendor, { timeouts: { total: Duration.millis(300) } })
-          const failure = yield* Effect.flip(hasty.complete(request)).pipe(Effect.timeout("5 seconds"))
+          const hasty = yield* provider(kind, vendor, { timeouts: { total: Duration.millis(Patience.scaled(300)) } })
+          const failure = yield* Effect.flip(hasty.complete(request)).pipe(Patience.bounded)
           assert.strictEqual(failure.detail, detail)
           assert.strictEqual(failure.reason, how === "hang" ? "PROVIDER_TIMEOUT" : "PROVIDER_UNAVAILABLE")
-          yield* eventually(() => vendor.counts.open === 0)
+          yield* Patience.eventually(() => vendor.counts.open === 0)
         }))
     }
 
@@ -317,45 +319,46 @@ for (const kind of kinds) {
           modelTimeouts: new Map([["some-model", { connect: Duration.millis(200) }]])
         })
         const ways = [Effect.flip(patient.complete(request)), Effect.map(drain(patient), ({ failure }) => failure)]
-        for (const failure of yield* Effect.all(ways).pipe(Effect.timeout("5 seconds"))) {
+        for (const failure of yield* Effect.all(ways).pipe(Patience.bounded)) {
           assert.deepInclude(failure, { reason: "PROVIDER_TIMEOUT", detail: "no connection in time" })
         }
-        yield* eventually(() => vendor.counts.knocking === 0)
+        yield* Patience.eventually(() => vendor.counts.knocking === 0)
         assert.strictEqual(vendor.counts.knocks, 2)
       }))
 
     test("gives up on a stream that goes on for too long, whatever it says", (vendor) =>
       Effect.gen(function*() {
-        vendor.otherwise({ pieces: Array.from({ length: 100 }, () => "x"), pace: 20 })
-        const hasty = yield* provider(kind, vendor, { timeouts: { total: Duration.millis(300) } })
-        const { failure, texts } = yield* drain(hasty).pipe(Effect.timeout("5 seconds"))
+        vendor.otherwise({ pieces: Array.from({ length: 2000 }, () => "x"), pace: 20 })
+        const hasty = yield* provider(kind, vendor, { timeouts: { total: Duration.millis(Patience.scaled(300)) } })
+        const { failure, texts } = yield* drain(hasty).pipe(Patience.bounded)
         assert.deepInclude(failure, { reason: "PROVIDER_TIMEOUT", detail: "no whole answer in time" })
         assert.isAbove(texts.length, 0)
-        yield* eventually(() => vendor.counts.abandoned === 1)
+        yield* Patience.eventually(() => vendor.counts.abandoned === 1)
       }))
 
     test("does not count the time of a slow client for the provider's", (vendor) =>
       Effect.gen(function*() {
         // The answer takes more than the total, most of which the client was away.
         vendor.otherwise({ pieces: ["a", "b", "c", "d", "e"], pace: 120 })
-        const hasty = yield* provider(kind, vendor, { timeouts: { total: Duration.millis(900) } })
+        const hasty = yield* provider(kind, vendor, { timeouts: { total: Duration.millis(Patience.scaled(900)) } })
         const texts = yield* Effect.scoped(Effect.gen(function*() {
           const pull = yield* hasty.stream(request)
           const texts: Array<string> = []
           for (let piece = yield* pull; piece._tag === "Text"; piece = yield* pull) {
             texts.push(piece.text)
-            if (texts.length === 1) yield* Effect.sleep("800 millis")
+            if (texts.length === 1) yield* Effect.sleep(Duration.millis(Patience.scaled(800)))
           }
           return texts
-        })).pipe(Effect.timeout("5 seconds"))
+        })).pipe(Patience.bounded)
         assert.strictEqual(texts.join(""), "abcde")
       }))
 
     test("takes thinking for life, and silence after it for none", (vendor) =>
       Effect.gen(function*() {
-        // Head and thoughts leave 40 ms apart: the first text comes long after the first token had to.
-        vendor.script({ thoughts: 20, pace: 40 }, { thoughts: 3, pace: 40, fault: { after: 0, how: "hang" } })
-        const timeouts = { firstToken: Duration.millis(600), betweenTokens: Duration.millis(400) }
+        // Head and thoughts leave so far apart that the first text comes long after the first token had to.
+        const pace = Patience.scaled(40)
+        vendor.script({ thoughts: 20, pace }, { thoughts: 3, pace, fault: { after: 0, how: "hang" } })
+        const timeouts = { firstToken: Duration.millis(15 * pace), betweenTokens: Duration.millis(10 * pace) }
         const strict = yield* provider(kind, vendor, { timeouts })
         const { failure, texts } = yield* drain(strict)
         assert.isUndefined(failure)
@@ -368,19 +371,19 @@ for (const kind of kinds) {
         const narrow = yield* provider(kind, vendor, { maxConcurrent: 2 })
         vendor.otherwise({ fault: { after: 1, how: "hang" } })
         const calls = yield* Effect.forEach(Array.from({ length: 6 }), () => Effect.fork(drain(narrow)))
-        yield* eventually(() => vendor.counts.open === 2)
+        yield* Patience.eventually(() => vendor.counts.open === 2)
         yield* Effect.sleep("50 millis")
         assert.lengthOf(vendor.requests, 2)
         // One that waits leaves the line; the two that are served make room for the next two, and for no more.
-        yield* Fiber.interrupt(calls[3]!).pipe(Effect.timeout("1 second"))
+        yield* Fiber.interrupt(calls[3]!).pipe(Patience.bounded)
         yield* Fiber.interrupt(calls[0]!)
         yield* Fiber.interrupt(calls[1]!)
-        yield* eventually(() => vendor.counts.open === 2 && vendor.requests.length === 4)
+        yield* Patience.eventually(() => vendor.counts.open === 2 && vendor.requests.length === 4)
         yield* Fiber.interruptAll(calls)
         vendor.otherwise({})
         const answers = yield* Effect.forEach(Array.from({ length: 4 }), () => narrow.complete(request), {
           concurrency: 4
-        }).pipe(Effect.timeout("5 seconds"))
+        }).pipe(Patience.bounded)
         assert.lengthOf(answers, 4)
       }))
 
@@ -390,17 +393,17 @@ for (const kind of kinds) {
           vendor.otherwise({ fault: { after, how: "hang" } })
           const hasty = yield* provider(kind, vendor, {
             timeouts: {
-              firstToken: Duration.millis(after === 0 ? 100 : 10_000),
-              betweenTokens: Duration.millis(after === 0 ? 10_000 : 100)
+              firstToken: Duration.millis(after === 0 ? 100 : Patience.boundMillis),
+              betweenTokens: Duration.millis(after === 0 ? Patience.boundMillis : 100)
             }
           })
-          const { failure, texts } = yield* drain(hasty).pipe(Effect.timeout("5 seconds"))
+          const { failure, texts } = yield* drain(hasty).pipe(Patience.bounded)
           assert.deepInclude(failure, {
             reason: "PROVIDER_TIMEOUT",
             detail: after === 0 ? "no first token in time" : "no next token in time"
           })
           assert.strictEqual(texts.join(""), after === 0 ? "" : "Hello, ")
-          yield* eventually(() => vendor.counts.abandoned === 1)
+          yield* Patience.eventually(() => vendor.counts.abandoned === 1)
         }))
     }
 
@@ -415,11 +418,11 @@ for (const kind of kinds) {
         Effect.gen(function*() {
           vendor.script({ fault })
           const reading = yield* Effect.fork(drain(provider))
-          yield* eventually(() => vendor.requests.length === 1)
+          yield* Patience.eventually(() => vendor.requests.length === 1)
           yield* Effect.sleep("50 millis")
           assert.strictEqual(vendor.counts.open, 1)
-          yield* Fiber.interrupt(reading).pipe(Effect.timeout("1 second"))
-          yield* eventually(() => vendor.counts.abandoned === 1)
+          yield* Fiber.interrupt(reading).pipe(Patience.bounded)
+          yield* Patience.eventually(() => vendor.counts.abandoned === 1)
         }))
     }
 
@@ -430,9 +433,9 @@ for (const kind of kinds) {
           yield* Effect.fork(drain(knocking)),
           yield* Effect.fork(knocking.complete(request))
         ]
-        yield* eventually(() => vendor.counts.knocking === 2)
-        yield* Fiber.interruptAll(calls).pipe(Effect.timeout("1 second"))
-        yield* eventually(() => vendor.counts.knocking === 0)
+        yield* Patience.eventually(() => vendor.counts.knocking === 2)
+        yield* Fiber.interruptAll(calls).pipe(Patience.bounded)
+        yield* Patience.eventually(() => vendor.counts.knocking === 0)
       }))
 
     test("closes its socket when the scope of a stream closes", (vendor, provider) =>
@@ -442,16 +445,16 @@ for (const kind of kinds) {
         const pull = yield* Scope.extend(provider.stream(request), scope)
         assert.strictEqual((yield* pull)._tag, "Text")
         yield* Scope.close(scope, Exit.void)
-        yield* eventually(() => vendor.counts.abandoned === 1)
+        yield* Patience.eventually(() => vendor.counts.abandoned === 1)
       }))
 
     test("closes its socket when a whole answer is interrupted", (vendor, provider) =>
       Effect.gen(function*() {
         vendor.script({ fault: { after: "request", how: "hang" } })
         const waiting = yield* Effect.fork(provider.complete(request))
-        yield* eventually(() => vendor.requests.length === 1)
-        yield* Fiber.interrupt(waiting).pipe(Effect.timeout("1 second"))
-        yield* eventually(() => vendor.counts.abandoned === 1)
+        yield* Patience.eventually(() => vendor.requests.length === 1)
+        yield* Fiber.interrupt(waiting).pipe(Patience.bounded)
+        yield* Patience.eventually(() => vendor.counts.abandoned === 1)
       }))
   })
 }

@@ -5,6 +5,7 @@ import { ProxyClient } from "../../src/client/ProxyClient.js"
 import { ServerConfig } from "../../src/config/ServerConfig.js"
 import * as ServerLayer from "../../src/server/ServerLayer.js"
 import * as FakeVendor from "../../src/testing/FakeVendor.js"
+import * as Patience from "../support/Patience.js"
 
 /** The real server of a configuration with two providers, `a` and `b`, both the fake vendor's; and a client. */
 const stage = (fallbacks: Record<string, ReadonlyArray<string>> = {}) =>
@@ -32,7 +33,7 @@ const stage = (fallbacks: Record<string, ReadonlyArray<string>> = {}) =>
     const connect = (heartbeats: boolean) =>
       Effect.map(
         Layer.build(
-          ProxyClient.layer({ host, port, tls: false, retryAttempts: 0, timeout: "20 seconds", heartbeats })
+          ProxyClient.layer({ host, port, tls: false, retryAttempts: 0, timeout: Patience.boundMillis, heartbeats })
         ),
         Context.get(ProxyClient)
       )
@@ -40,9 +41,6 @@ const stage = (fallbacks: Record<string, ReadonlyArray<string>> = {}) =>
     const events = Effect.map(Stream.runCollect(client.stream({ user: ["hi"] })), Chunk.toReadonlyArray)
     return { a, b, client, patient, events }
   })
-
-const eventually = (condition: () => boolean) =>
-  Effect.repeat(Effect.sleep("5 millis"), { until: condition }).pipe(Effect.timeout("5 seconds"))
 
 describe("a stream through the whole server", () => {
   it.scopedLive("is tried again before its first text, and says how often", () =>
@@ -85,7 +83,7 @@ describe("a stream through the whole server", () => {
       b.otherwise({ pieces: ["late"], pace: 200 })
       const seen = yield* events
       assert.deepInclude(seen[0], { _tag: "Start", provider: "b", attempt: 2 })
-      yield* eventually(() => a.counts.abandoned === 1)
+      yield* Patience.eventually(() => a.counts.abandoned === 1)
       // Without another one, the same model has all the time it needs.
       const alone = yield* stage()
       alone.a.otherwise({ pieces: ["late"], pace: 200 })
@@ -130,9 +128,10 @@ describe("a stream through the whole server", () => {
       const before = yield* all
       a.script({ fault: { after: 2, how: "reset" } }, {})
       yield* events
-      yield* Effect.sleep("50 millis")
-      const after = yield* all
-      assert.deepStrictEqual(after.map((value, index) => value - before[index]!), [1, 1, 1, 1])
+      const added = Effect.map(all, (after) => after.map((value, index) => value - before[index]!))
+      // The call is counted a moment after its client has the answer.
+      yield* Patience.eventually(Effect.map(added, (counts) => counts.every((count) => count > 0)))
+      assert.deepStrictEqual(yield* added, [1, 1, 1, 1])
     }))
 
   it.scopedLive("begins anew after text for a client that understands it, and joins no two attempts", () =>
@@ -169,10 +168,10 @@ describe("a stream through the whole server", () => {
         } as const
         a.otherwise(fault[phase])
         const reading = yield* Effect.fork(events)
-        yield* eventually(() => a.requests.length === 1)
+        yield* Patience.eventually(() => a.requests.length === 1)
         yield* Effect.sleep("100 millis")
         yield* Fiber.interrupt(reading)
-        yield* eventually(() => a.counts.open === 0)
+        yield* Patience.eventually(() => a.counts.open === 0)
         yield* Effect.sleep("300 millis")
         assert.lengthOf(a.requests, 1, "nothing is sent for a client that has gone")
       }))
@@ -190,7 +189,7 @@ describe("a stream through the whole server", () => {
           (event) => event._tag === "Text" ? Effect.never : Effect.void
         )
       )
-      yield* eventually(() => a.counts.bytesSent > 0)
+      yield* Patience.eventually(() => a.counts.bytesSent > 0)
       // It has stopped when its count has not grown for a while.
       let before = -1
       while (before !== a.counts.bytesSent) {
@@ -202,6 +201,6 @@ describe("a stream through the whole server", () => {
       assert.isBelow(a.counts.bytesSent, bound)
       assert.isAbove(total * piece.length, 3 * bound)
       yield* Fiber.interrupt(first)
-      yield* eventually(() => a.counts.abandoned === 1)
+      yield* Patience.eventually(() => a.counts.abandoned === 1)
     }))
 })

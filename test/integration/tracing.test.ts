@@ -12,6 +12,7 @@ import * as FakeVendor from "../../src/testing/FakeVendor.js"
 import * as TestServer from "../../src/testing/TestServer.js"
 import * as Loopback from "../support/Loopback.js"
 import * as OtlpCollector from "../support/OtlpCollector.js"
+import * as Patience from "../support/Patience.js"
 
 const traceId = "0af7651916cd43dd8448eb211c80319c"
 const callerSpan = "b7ad6b7169203331"
@@ -268,14 +269,10 @@ describe("a collector", () => {
     Effect.gen(function*() {
       const gone = yield* Effect.scoped(Effect.map(OtlpCollector.make, ({ url }) => url))
       const { close, execute, log } = yield* world(variablesOf(gone))
-      const started = performance.now()
       yield* Effect.all([execute(), execute(), execute()], { concurrency: "unbounded" })
       yield* Effect.sleep("300 millis")
       yield* execute()
-      const called = performance.now()
-      yield* close
-      assert.isBelow(called - started, 2_000)
-      assert.isBelow(performance.now() - called, 1_000)
+      yield* Patience.bounded(close)
       const told = log.filter((line) => line.includes("the collector does not take spans"))
       assert.lengthOf(told, 1)
       assert.include(told[0], "ECONNREFUSED")
@@ -304,9 +301,9 @@ describe("a collector", () => {
         OTEL_BSP_SCHEDULE_DELAY: "30"
       })
       yield* execute()
-      yield* Effect.repeat(Effect.sleep("5 millis"), { until: () => collector.requests.length > 0 })
+      yield* Patience.eventually(() => collector.requests.length > 0)
       collector.answer(200)
-      yield* Effect.repeat(Effect.sleep("5 millis"), { until: () => collector.requests.length > 1 })
+      yield* Patience.eventually(() => collector.requests.length > 1)
       yield* close
       const [first, second] = collector.requests
       assert.deepStrictEqual(second!.body, first!.body)
@@ -316,15 +313,14 @@ describe("a collector", () => {
   it.scopedLive("that does not answer is not waited for longer than the variables say", () =>
     Effect.gen(function*() {
       const collector = yield* OtlpCollector.make
-      collector.answer(200, 5_000)
+      collector.answer(200, 600_000)
       const { close, execute, log } = yield* world({
         ...variablesOf(collector.url),
         OTEL_EXPORTER_OTLP_TIMEOUT: "100"
       })
       yield* execute()
-      const started = performance.now()
-      yield* close
-      assert.isBelow(performance.now() - started, 1_000)
+      const [took] = yield* Effect.timed(close)
+      assert.isBelow(Duration.toSeconds(took), 10, "which is what the standard has without the variable")
       assert.isTrue(log.some((line) => line.includes("does not take spans") && line.includes("no answer in time")))
     }))
 

@@ -142,8 +142,7 @@ describe("ClientConfig.set and unset", () => {
               }
             })
           ))
-      ),
-    60_000
+      )
   )
 
   it.effect("take one key out and no other", () =>

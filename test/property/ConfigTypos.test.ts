@@ -5,6 +5,7 @@ import * as ClientSettings from "../../src/config/ClientSettings.js"
 import { Env } from "../../src/config/Environment.js"
 import { type Description, loadText } from "../../src/config/Load.js"
 import * as ServerSettings from "../../src/config/ServerSettings.js"
+import * as Property from "../support/Property.js"
 
 /** Every key of both files, except that of two that exclude each other only one. */
 const server = `server:
@@ -120,6 +121,7 @@ const check = <A, I>(name: string, description: Description<A, I>, text: string)
         const { column, key, line } = keys[sample.key % keys.length]!
         const wrong = mistype(key, sample)
         if (wrong === key) continue
+        yield* Property.turnEffect
         const yaml = lines.map((each, index) => index + 1 === line ? each.replace(`${key}:`, `${wrong}:`) : each)
         const exit = yield* Effect.exit(Effect.flip(load(yaml.join("\n"))))
         assert.isTrue(Exit.isSuccess(exit), `${key} → ${wrong} is not reported`)
@@ -130,7 +132,7 @@ const check = <A, I>(name: string, description: Description<A, I>, text: string)
         // A certificate without its key, or what needs a CA without it, is a second, true problem.
         if (!/^((cert|key|client_ca)_file|client_(cert|key)_path)$/.test(key)) assert.lengthOf(problems, 1, wrong)
       }
-    }), 60_000)
+    }))
 
 describe("any typo in any key is reported where it is, with the key that was meant", () => {
   check("the server's file", ServerSettings.description(["openai", "demo"]), server)

@@ -3,11 +3,9 @@ import { assert, describe, it } from "vitest"
 import * as Markdown from "../../src/terminal/Markdown.js"
 import { withoutStyle } from "../../src/terminal/Output.js"
 import * as Width from "../../src/terminal/Width.js"
+import * as Property from "../support/Property.js"
 
-const numRuns = 200 * Number(process.env["FUZZ_RUNS"] ?? 1)
-const seed = process.env["FUZZ_SEED"] === undefined ? {} : { seed: Number(process.env["FUZZ_SEED"]) }
-const check = (property: fc.IPropertyWithHooks<unknown> | fc.IProperty<[string, number, boolean, Array<number>]>) =>
-  fc.assert(property as fc.IProperty<unknown>, { numRuns, ...seed })
+const check = <Ts>(property: fc.IRawProperty<Ts>) => Property.check(property, 200)
 
 const words = [
   "pod",

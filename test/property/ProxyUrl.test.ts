@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Either, FastCheck, Redacted } from "effect"
 import { format, parse, type ProxyUrl } from "../../src/domain/ProxyUrl.js"
+import * as Property from "../support/Property.js"
 
 const letters = (alphabet: string, minLength: number, maxLength: number) =>
   FastCheck.string({ unit: FastCheck.constantFrom(...alphabet), minLength, maxLength })
@@ -25,8 +26,8 @@ const text = (url: Pick<ProxyUrl, "tls" | "host" | "port">, token: string | unde
   token === undefined ? format(url) : format(url).replace("://", `://${token}@`)
 
 describe("ProxyUrl", () => {
-  it("parses what it formats, and the token beside it", () => {
-    FastCheck.assert(
+  it("parses what it formats, and the token beside it", async () => {
+    await Property.check(
       FastCheck.property(
         FastCheck.boolean(),
         host,
@@ -41,16 +42,16 @@ describe("ProxyUrl", () => {
     )
   })
 
-  it("is the same in capitals", () => {
-    FastCheck.assert(FastCheck.property(host, port, (host, port) => {
+  it("is the same in capitals", async () => {
+    await Property.check(FastCheck.property(host, port, (host, port) => {
       const url = format({ tls: true, host, port })
       assert.deepStrictEqual(parse(url.toUpperCase()), parse(url))
     }))
   })
 
-  it("says nothing of what stands before an @, whatever else is wrong", () => {
+  it("says nothing of what stands before an @, whatever else is wrong", async () => {
     const scheme = FastCheck.constantFrom("vibectl-server", "vibectl-server-insecure", "https", "grpc", "vibectl")
-    FastCheck.assert(
+    await Property.check(
       FastCheck.property(scheme, token, anything, anything, anything, (scheme, token, before, between, after) => {
         const message = Either.match(parse(`${scheme}://${before}${token}${between}@${after}`), {
           onLeft: (error) => error.message,
@@ -58,12 +59,12 @@ describe("ProxyUrl", () => {
         })
         for (const part of token.split(".")) assert.notInclude(message, part)
       }),
-      { numRuns: 500 }
+      500
     )
   })
 
-  it("answers any text", () => {
-    FastCheck.assert(FastCheck.property(anything, (end) => {
+  it("answers any text", async () => {
+    await Property.check(FastCheck.property(anything, (end) => {
       Either.match(parse(`vibectl-server://${end}`), {
         onLeft: (error) => assert.isNotEmpty(error.summary),
         onRight: (url) => assert.match(url.host, /^[a-z0-9_.:-]+$/)

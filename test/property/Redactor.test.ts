@@ -2,8 +2,9 @@ import { assert, describe, it } from "@effect/vitest"
 import { FastCheck, Redacted } from "effect"
 import * as Redactor from "../../src/redaction/Redactor.js"
 import * as Corpora from "../support/Corpora.js"
+import * as Property from "../support/Property.js"
 
-const runs = 500 * Number(process.env["FUZZ_RUNS"] ?? 1)
+const runs = 500
 
 const make = () => Redactor.make({ key: Redacted.make("k") })
 
@@ -127,18 +128,18 @@ const text = FastCheck.array(
 const sizes = FastCheck.array(FastCheck.integer({ min: 1, max: 40 }), { minLength: 1, maxLength: 6 })
 
 describe("Redactor", () => {
-  it("restores what it redacted", () => {
-    FastCheck.assert(
+  it("restores what it redacted", async () => {
+    await Property.check(
       FastCheck.property(text, (text) => {
         const redactor = make()
         assert.strictEqual(redactor.restore(redactor.redact(text, "cluster").text), text)
       }),
-      { numRuns: runs }
+      runs
     )
   })
 
-  it("gives the same for the whole as for any pieces, and restores in any pieces", () => {
-    FastCheck.assert(
+  it("gives the same for the whole as for any pieces, and restores in any pieces", async () => {
+    await Property.check(
       FastCheck.property(text, sizes, sizes, (text, sizes, others) => {
         for (const reading of ["cluster", "request", "secret"] as const) {
           const redactor = make()
@@ -148,15 +149,15 @@ describe("Redactor", () => {
           assert.strictEqual(pieces(redactor.restoring(), redacted, others), text)
         }
       }),
-      { numRuns: runs }
+      runs
     )
   })
 
-  it("hides what is planted on lines of its own among any others", () => {
+  it("hides what is planted on lines of its own among any others", async () => {
     const line = FastCheck.string({ unit: "grapheme", maxLength: 30 }).map((text) =>
       `# ${text.replace(/[\r\n"'{}[\]\\`]/g, "")}`
     )
-    FastCheck.assert(
+    await Property.check(
       FastCheck.property(
         FastCheck.constantFrom(...plants),
         secret,
@@ -170,21 +171,21 @@ describe("Redactor", () => {
           assert.notInclude(redacted, Buffer.from(value).toString("base64").slice(0, 12))
         }
       ),
-      { numRuns: runs }
+      runs
     )
   })
 
-  it("gives one value one placeholder in every run", () => {
-    FastCheck.assert(
+  it("gives one value one placeholder in every run", async () => {
+    await Property.check(
       FastCheck.property(text, (text) => {
         assert.deepStrictEqual(make().redact(text, "cluster"), make().redact(text, "cluster"))
       }),
-      { numRuns: runs }
+      runs
     )
   })
 
-  it("changes nothing in what it redacted", () => {
-    FastCheck.assert(
+  it("changes nothing in what it redacted", async () => {
+    await Property.check(
       FastCheck.property(
         FastCheck.array(FastCheck.tuple(FastCheck.constantFrom(...plants), secret), { maxLength: 6 }),
         (planted) => {
@@ -193,12 +194,12 @@ describe("Redactor", () => {
           assert.deepStrictEqual(redactor.redact(text, "cluster").text, text)
         }
       ),
-      { numRuns: runs }
+      runs
     )
   })
 
-  it("hides a remembered value everywhere", () => {
-    FastCheck.assert(
+  it("hides a remembered value everywhere", async () => {
+    await Property.check(
       FastCheck.property(secret, FastCheck.array(noise), FastCheck.array(noise), (value, before, after) => {
         const redactor = make()
         redactor.redact(`DB_PASSWORD=${value}`, "request")

@@ -9,6 +9,7 @@ import * as EventPieces from "../../src/models/EventPieces.js"
 import * as HttpBody from "../../src/models/HttpBody.js"
 import { Reply } from "../../src/models/Reply.js"
 import * as ChatReader from "../../src/models/vendors/ChatReader.js"
+import * as Property from "../support/Property.js"
 
 const say = fc.record({
   does: fc.constant("say" as const),
@@ -39,7 +40,7 @@ describe("text that a busy server holds", () => {
   })
 
   it("comes out as it went in", async () => {
-    await fc.assert(
+    await Property.check(
       fc.asyncProperty(fc.array(step, { minLength: 20, maxLength: 60 }), fc.boolean(), async (steps, isGivenUp) => {
         let busy = true
         const sender = { pause: () => {}, resume: () => {}, paused: false }
@@ -103,7 +104,7 @@ describe("text that a busy server holds", () => {
         await Effect.runPromise(Effect.scoped(story))
         assert.strictEqual(vi.getTimerCount(), 0, "no timer outlives the stream")
       }),
-      { numRuns: 300 }
+      300
     )
   })
 })

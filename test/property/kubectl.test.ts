@@ -7,8 +7,9 @@ import { decide, judge, type Policy, type Verdict } from "../../src/kubectl/Safe
 import * as Text from "../../src/kubectl/Text.js"
 import * as Verbs from "../../src/kubectl/Verbs.js"
 import * as Plans from "../support/Plans.js"
+import * as Property from "../support/Property.js"
 
-const runs = { numRuns: 2000 * Number(process.env["FUZZ_RUNS"] ?? 1) }
+const runs = 2000
 
 /** Refused, asked about, asked about unless allowed, run. */
 const permission = (verdict: Verdict): number => {
@@ -42,8 +43,8 @@ const inserted = (into: ReadonlyArray<string>, at: number, what: ReadonlyArray<s
 }
 
 describe("a planned kubectl command", () => {
-  it("is judged whatever it is, always in the same way, and previewed by what only reads", () => {
-    fc.assert(
+  it("is judged whatever it is, always in the same way, and previewed by what only reads", async () => {
+    await Property.check(
       fc.property(args, fc.boolean(), policy, (args, stdin, policy) => {
         const verdict = judge(args, Plans.given({ stdin }))
         assert.deepStrictEqual(judge([...args], Plans.given({ stdin })), verdict)
@@ -69,9 +70,9 @@ describe("a planned kubectl command", () => {
     )
   })
 
-  it("is ReadOnly only with a verb that reads, or for help", () => {
+  it("is ReadOnly only with a verb that reads, or for help", async () => {
     const reads = new Set(Verbs.all.filter((verb) => verb.effect === "reads").map((verb) => verb.name))
-    fc.assert(
+    await Property.check(
       fc.property(fc.oneof(words, fc.string({ maxLength: 10 })), fc.array(words, { maxLength: 5 }), (verb, rest) => {
         const args = [verb, ...rest]
         const verdict = judge(args, { stdin: "kind: ConfigMap\n" })
@@ -84,7 +85,7 @@ describe("a planned kubectl command", () => {
     )
   })
 
-  it("is never ReadOnly with an unknown flag anywhere", () => {
+  it("is never ReadOnly with an unknown flag anywhere", async () => {
     const letters = fc.string({ unit: fc.constantFrom(..."abcdefghijklmnopqrstuvwxyz-"), minLength: 1, maxLength: 12 })
     const known = new Set(Verbs.all.flatMap((verb) => [...verb.flags.keys()]))
     const flag = fc.oneof(
@@ -93,7 +94,7 @@ describe("a planned kubectl command", () => {
       fc.constantFrom("-Z", "-é", "-Q=x", "-y", "-AZ", "---namespace=x", "--Namespace=x")
     )
     const reading = fc.constantFrom(...Plans.all.filter((plan) => plan.verdict === "ReadOnly"))
-    fc.assert(
+    await Property.check(
       fc.property(reading, fc.nat(), flag, (plan, at, flag) => {
         const args = inserted(plan.args, at, [flag])
         assert.notStrictEqual(judge(args)._tag, "ReadOnly", args.join(" "))
@@ -102,7 +103,7 @@ describe("a planned kubectl command", () => {
     )
   })
 
-  it("is not more permissive with a dangerous flag anywhere", () => {
+  it("is not more permissive with a dangerous flag anywhere", async () => {
     const dangerous = fc.constantFrom(
       ...[...Flags.redirecting, ...Flags.recording].flatMap((name) => [[`--${name}=x`], [`--${name}`, "x"]]),
       ...[
@@ -121,7 +122,7 @@ describe("a planned kubectl command", () => {
       ...["-w", "--watch", "--watch-only", "-it", "--stdin", "--edit", "-v=9", "-fx", "-Af-", "--force-conflicts"]
         .map((flag) => [flag])
     )
-    fc.assert(
+    await Property.check(
       fc.property(args, fc.nat(), dangerous, fc.boolean(), (args, at, flag, stdin) => {
         const before = judge(args, Plans.given({ stdin }))
         // An operand that cannot be refused any more, because it has become a value, was refused for how it is written.
@@ -133,7 +134,7 @@ describe("a planned kubectl command", () => {
     )
   })
 
-  it("never runs unasked with a flag that goes elsewhere, before its end of flags", () => {
+  it("never runs unasked with a flag that goes elsewhere, before its end of flags", async () => {
     const elsewhere = fc.constantFrom(
       ...[...Flags.redirecting, ...Flags.recording].map((name) => `--${name}=x`),
       "-shttp://evil",
@@ -141,7 +142,7 @@ describe("a planned kubectl command", () => {
       "-v9"
     )
     const everything: Policy = { mode: "auto", allow: new Set(Verbs.all.map((verb) => verb.name)) }
-    fc.assert(
+    await Property.check(
       fc.property(args, fc.nat(), elsewhere, (args, at, flag) => {
         const dashes = args.indexOf("--")
         const before = dashes < 0 ? args : args.slice(0, dashes)
@@ -156,7 +157,7 @@ describe("a planned kubectl command", () => {
     )
   })
 
-  it("is judged the same whatever the order of its flags", () => {
+  it("is judged the same whatever the order of its flags", async () => {
     const chosen = fc.constantFrom(...Plans.all.filter((plan) => parse(plan.args).problems.length === 0)).filter((
       plan
     ) => plan.verdict !== "Refused")
@@ -177,7 +178,7 @@ describe("a planned kubectl command", () => {
         return { plan, one: build(given), other: build(order) }
       })
     })
-    fc.assert(
+    await Property.check(
       fc.property(shuffled, ({ one, other, plan }) => {
         const [a, b] = [one, other].map((args) => ({ ...judge(args, Plans.given(plan)), because: "" }))
         assert.deepStrictEqual(a, b, `${one.join(" ")} | ${other.join(" ")}`)
@@ -186,12 +187,12 @@ describe("a planned kubectl command", () => {
     )
   })
 
-  it("is refused with a character that cannot be seen, anywhere in it", () => {
+  it("is refused with a character that cannot be seen, anywhere in it", async () => {
     const hidden = fc.constantFrom(
       ..."\0\x01\r\x1b\x7f\u0085\u00a0\u00ad\u034f\u061c\u115f\u180e\u200b\u200d\u200f\u2028\u202e\u2060\u2066\u3000\u3164\ufe0f\ufeff\u{e0041}"
     )
     const at = fc.tuple(fc.nat(), fc.nat())
-    fc.assert(
+    await Property.check(
       fc.property(plan, at, hidden, ({ args, stdin }, [which, where], hidden) => {
         if (args.length === 0) return
         const index = which % args.length
@@ -204,8 +205,8 @@ describe("a planned kubectl command", () => {
     )
   })
 
-  it("is the same after a leading kubectl was dropped, and refused with it", () => {
-    fc.assert(
+  it("is the same after a leading kubectl was dropped, and refused with it", async () => {
+    await Property.check(
       fc.property(args, (args) => {
         assert.strictEqual(judge(["kubectl", ...args])._tag, "Refused")
         assert.deepStrictEqual(Text.withoutProgram(["kubectl", ...args]), args)

@@ -6,6 +6,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, FastCheck as fc } from "effect"
 import * as Tls from "node:tls"
 import * as Edge from "../support/Edge.js"
+import * as Patience from "../support/Patience.js"
 import { forAll } from "../support/Property.js"
 import * as RawHttp2 from "../support/RawHttp2.js"
 
@@ -118,7 +119,7 @@ describe("a connection that brings no gRPC", () => {
   it.scopedLive("does no harm to others: TLS", () =>
     Effect.gen(function*() {
       const edge = yield* Edge.serve()
-      yield* RawHttp2.bounded(Effect.async<void>((resume) => {
+      yield* Patience.bounded(Effect.async<void>((resume) => {
         const socket = Tls.connect({ port: edge.port, host: "127.0.0.1", rejectUnauthorized: false })
         socket.on("error", () => {})
         socket.on("close", () => resume(Effect.void))

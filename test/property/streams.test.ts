@@ -4,7 +4,7 @@
  * one of them.
  *
  * On virtual time. A failure prints its seed, its path and the smallest story
- * that shows it; `STREAMS_SEED` and `STREAMS_RUNS` play it again, or more.
+ * that shows it; `FUZZ_SEED` and `FUZZ_RUNS` play it again, or more.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Grpc from "@grpc/grpc-js"
@@ -22,6 +22,7 @@ import * as Catalog from "../../src/models/Catalog.js"
 import { LlmProxy } from "../../src/proxy/LlmProxy.js"
 import { expected } from "../support/Expected.js"
 import * as FakeCall from "../support/FakeCall.js"
+import * as Property from "../support/Property.js"
 import * as Scripted from "../support/Scripted.js"
 import * as VirtualTime from "../support/VirtualTime.js"
 
@@ -259,11 +260,5 @@ const checkCall = (scenario: Scenario, { calls, world }: Played, index: number):
 }
 
 describe("an answer", () => {
-  it("keeps its promises whatever providers and clients do", () => {
-    const { STREAMS_RUNS, STREAMS_SEED } = process.env
-    fc.assert(fc.property(scenario, check), {
-      numRuns: Number(STREAMS_RUNS ?? 1000),
-      ...STREAMS_SEED === undefined ? {} : { seed: Number(STREAMS_SEED) }
-    })
-  }, 240_000)
+  it("keeps its promises whatever providers and clients do", () => Property.check(fc.property(scenario, check), 1000))
 })

@@ -9,6 +9,7 @@ import * as SigningKey from "../../src/auth/SigningKey.js"
 import * as Tokens from "../../src/auth/Tokens.js"
 import * as Forgeries from "../support/Forgeries.js"
 import { forAll } from "../support/Property.js"
+import * as Property from "../support/Property.js"
 
 const issued = Effect.gen(function*() {
   const tokens = Tokens.make(
@@ -26,14 +27,14 @@ const refused = (tokens: Tokens.Tokens["Type"]) => (token: string): Effect.Effec
   })
 
 describe("Bearer.parse", () => {
-  it("gives a token without spaces, or Unauthenticated, for every text", () => {
+  it("gives a token without spaces, or Unauthenticated, for every text", async () => {
     const header = fc.oneof(
       fc.string({ unit: "binary", maxLength: 200 }),
       fc.tuple(fc.constantFrom("Bearer ", "bearer\t", " BEARER  "), fc.string({ unit: "binary" })).map((parts) =>
         parts.join("")
       )
     )
-    fc.assert(
+    await Property.check(
       fc.property(header, (header) => {
         const parsed = Bearer.parse(header)
         if (Either.isRight(parsed)) {
@@ -43,20 +44,20 @@ describe("Bearer.parse", () => {
           assert.match(token, /^\S+$/)
         } else assert.strictEqual(parsed.left._tag, "Unauthenticated")
       }),
-      { numRuns: 5000 }
+      5000
     )
   })
 
-  it("takes the good token after every spelling of the scheme, and no header of the forgeries", () => {
+  it("takes the good token after every spelling of the scheme, and no header of the forgeries", async () => {
     for (const scheme of ["Bearer ", "bearer ", "BEARER   ", " bEaReR "]) {
       assert.strictEqual(Redacted.value(Either.getOrThrow(Bearer.parse(`${scheme}a.b.c `))), "a.b.c")
     }
-    fc.assert(
+    await Property.check(
       fc.property(Forgeries.header("e30.e30.c"), (header) => {
         const parsed = Bearer.parse(header)
         assert.isFalse(Either.isRight(parsed) && Redacted.value(parsed.right) === "e30.e30.c", header)
       }),
-      { numRuns: 2000 }
+      2000
     )
   })
 })

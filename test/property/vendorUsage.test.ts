@@ -2,8 +2,9 @@ import { assert, describe, it } from "@effect/vitest"
 import { FastCheck as fc } from "effect"
 import type { Usage } from "../../src/domain/Answer.js"
 import * as VendorUsage from "../../src/models/VendorUsage.js"
+import * as Property from "../support/Property.js"
 
-const runs = 3000 * Number(process.env["FUZZ_RUNS"] ?? 1)
+const runs = 3000
 
 /** Numbers that a vendor means, and everything else that JSON has. */
 const value = fc.oneof(
@@ -51,23 +52,23 @@ const sound = (usage: Usage | undefined): void => {
 }
 
 describe("VendorUsage", () => {
-  it("makes sound counts of whatever OpenAI's or another's `usage` holds", () => {
-    fc.assert(fc.property(openai, (json) => sound(VendorUsage.ofOpenAi(json))), { numRuns: runs })
+  it("makes sound counts of whatever OpenAI's or another's `usage` holds", async () => {
+    await Property.check(fc.property(openai, (json) => sound(VendorUsage.ofOpenAi(json))), runs)
   })
 
-  it("makes sound counts of whatever Anthropic's `usage` holds, in one or in many events", () => {
-    fc.assert(
+  it("makes sound counts of whatever Anthropic's `usage` holds, in one or in many events", async () => {
+    await Property.check(
       fc.property(fc.array(anthropic, { minLength: 1, maxLength: 4 }), (events) => {
         for (const event of events) sound(VendorUsage.ofAnthropic(event))
         sound(VendorUsage.ofAnthropic(events.reduce<Record<string, unknown>>(VendorUsage.cumulative, {})))
       }),
-      { numRuns: runs }
+      runs
     )
   })
 
-  it("gives back what was meant", () => {
+  it("gives back what was meant", async () => {
     const meant = fc.tuple(fc.nat(1000), fc.nat(1000), fc.nat(1000), fc.nat(1000), fc.nat(1000))
-    fc.assert(fc.property(meant, ([plain, cached, written, spoken, thought]) => {
+    await Property.check(fc.property(meant, ([plain, cached, written, spoken, thought]) => {
       const usage: Usage = {
         inputTokens: plain + cached + written,
         outputTokens: spoken + thought,

@@ -10,6 +10,7 @@ import type { AnswerEvent } from "../../src/domain/Answer.js"
 import { CallFailed, type ClientError } from "../../src/domain/ClientErrors.js"
 import { type Kubectl, KubectlMissing } from "../../src/kubectl/Kubectl.js"
 import * as Redactor from "../../src/redaction/Redactor.js"
+import * as Property from "./Property.js"
 
 /** One reply of the model: its text, or how the call fails; events are played as they are. */
 export type Reply = string | ClientError | ReadonlyArray<AnswerEvent>
@@ -68,6 +69,7 @@ export const no: Decision = { _tag: "No" }
 /** Plays a script to its end. */
 export const play = (script: Script): Effect.Effect<Played> =>
   Effect.gen(function*() {
+    yield* Property.turnEffect
     const requests = new Array<ClientRequest>()
     const ran = new Array<Played["ran"][number]>()
     const [asked, planned, seen, audit] = [

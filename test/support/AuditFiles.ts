@@ -54,17 +54,6 @@ export const count = (file: string) =>
 export const subjects = (lines: ReadonlyArray<typeof Line.Type>) =>
   lines.map((line) => "subject" in line ? line.subject ?? "" : line.event)
 
-/** Waits for what other fibers do with real files, in at most five seconds of real time. */
-export const until = <R>(what: Effect.Effect<boolean, never, R>, tries = 2500): Effect.Effect<void, never, R> =>
-  Effect.flatMap(what, (done) => {
-    if (done) return Effect.void
-    if (tries === 0) return Effect.dieMessage("it did not come to pass")
-    return Effect.zipRight(
-      Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 2))),
-      until(what, tries - 1)
-    )
-  })
-
 export interface Logged {
   readonly level: string
   readonly text: string

@@ -96,16 +96,6 @@ export const serve = (body: string) =>
     ({ server }) => Effect.sync(() => server.close().closeAllConnections())
   )
 
-/** Waits in real time: a socket does not know the test's clock. */
-export const until = (condition: () => boolean) =>
-  Effect.promise(async () => {
-    const end = Date.now() + 5000
-    while (!condition()) {
-      if (Date.now() > end) throw new Error("it did not happen")
-      await new Promise((resolve) => setTimeout(resolve, 5))
-    }
-  })
-
 /** Runs with a logger that keeps, of every line, the message and the annotations. */
 export const logged = (lines: Array<string>) =>
   Effect.provide(Logger.replace(

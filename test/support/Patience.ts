@@ -66,6 +66,14 @@ export const bounded = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<
   return Effect.raceFirst(effect, Effect.zipRight(sleep(boundMillis), Effect.die(error)))
 }
 
+/** Milliseconds of CPU time that it takes: what a busy machine does not change much. Compare it with another of the same test. */
+export const spent = (does: () => unknown): number => {
+  const before = process.cpuUsage()
+  does()
+  const { system, user } = process.cpuUsage(before)
+  return (system + user) / 1000
+}
+
 // -- internals ---------------------------------------------------------------
 
 /** As they are before a test puts a clock of its own in their place. */

@@ -36,18 +36,15 @@ export const forAll = <A>(
 ): Effect.Effect<void> =>
   Effect.promise(() => check(fc.asyncProperty(arbitrary, (value) => Effect.runPromise(holds(value))), numRuns))
 
-/** Does it for each, with turns for the event loop between them: for long tables. */
-export const forEach = async <A>(
-  values: Iterable<A>,
-  does: (value: A, index: number) => void | Promise<void>
-): Promise<void> => {
-  const turn = turns()
-  let index = 0
-  for (const value of values) {
-    await turn()
-    await does(value, index++)
-  }
+/** Waits for the event loop when it has been held for long enough: for the inside of long loops. */
+export const turn = async (): Promise<void> => {
+  if (now() - lastTurn < turnMillis) return
+  await new Promise<void>((resolve) => setImmediate(resolve))
+  lastTurn = now()
 }
+
+/** The same between effects. */
+export const turnEffect: Effect.Effect<void> = Effect.promise(turn)
 
 // -- internals ---------------------------------------------------------------
 
@@ -67,27 +64,16 @@ const boundMillis = 30_000
 /** How long the event loop may be held: vitest's worker has to answer, and other tests wait for their sockets. */
 const turnMillis = 50
 
-/** Waits for the event loop when it has been held for long enough. */
-const turns = () => {
-  let last = now()
-  return async (): Promise<void> => {
-    if (now() - last < turnMillis) return
-    await new Promise<void>((resolve) => setImmediate(resolve))
-    last = now()
-  }
-}
+let lastTurn = now()
 
-const givingTurns = <Ts>(property: fc.IRawProperty<Ts>, isOver: () => boolean): fc.IRawProperty<Ts, true> => {
-  const turn = turns()
-  return {
-    isAsync: () => true,
-    generate: (random, run) => property.generate(random, run),
-    shrink: (value) => property.shrink(value),
-    runBeforeEach: async () => property.runBeforeEach?.(),
-    runAfterEach: async () => property.runAfterEach?.(),
-    run: async (value, isHooked) => {
-      await turn()
-      return isOver() ? new fc.PreconditionFailure(true) : property.run(value, isHooked)
-    }
+const givingTurns = <Ts>(property: fc.IRawProperty<Ts>, isOver: () => boolean): fc.IRawProperty<Ts, true> => ({
+  isAsync: () => true,
+  generate: (random, run) => property.generate(random, run),
+  shrink: (value) => property.shrink(value),
+  runBeforeEach: async () => property.runBeforeEach?.(),
+  runAfterEach: async () => property.runAfterEach?.(),
+  run: async (value, isHooked) => {
+    await turn()
+    return isOver() ? new fc.PreconditionFailure(true) : property.run(value, isHooked)
   }
-}
+})

@@ -1,11 +1,12 @@
 /**
  * gRPC calls as bare HTTP/2: headers, frames and bytes that no gRPC library
- * would send. Everything here ends within a time limit, or the test dies.
+ * would send. Everything here ends, or the test dies.
  */
 import { Effect } from "effect"
 import * as Http2 from "node:http2"
 import * as Net from "node:net"
 import { Duplex } from "node:stream"
+import * as Patience from "./Patience.js"
 
 export interface Ended {
   /** `grpc-status`; undefined when the call ended without one. */
@@ -80,15 +81,7 @@ export const call = (
     send(stream)
     // Who has the status wants no more; a request that stays open would keep the stream.
     stream.on("end", () => stream.writableEnded || stream.end())
-  }).pipe(bounded)
-
-/** Dies after the time in which everything on one machine is over. */
-export const bounded = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.flatten(Effect.timeoutTo(Effect.map(effect, Effect.succeed<A>), {
-    duration: "10 seconds",
-    onSuccess: (ended) => ended,
-    onTimeout: () => Effect.dieMessage("it hangs")
-  }))
+  }).pipe(Patience.bounded)
 
 /** A call whose header block is exactly these pairs, in this order, valid or not; of one message, without text. */
 export const callWithHeaders = (port: number, pairs: ReadonlyArray<readonly [string, string]>): Effect.Effect<Ended> =>
@@ -117,7 +110,7 @@ export const hpack = (pairs: ReadonlyArray<readonly [string, string]>): Buffer =
 
 /** Sends these bytes on a connection of their own, says nothing more, and completes when the server has hung up. */
 export const bytes = (port: number, chunks: ReadonlyArray<Uint8Array>): Effect.Effect<void> =>
-  bounded(Effect.scoped(Effect.flatMap(socket(port), (socket) =>
+  Patience.bounded(Effect.scoped(Effect.flatMap(socket(port), (socket) =>
     Effect.async<void>((resume) => {
       socket.on("close", () => resume(Effect.void))
       socket.resume()

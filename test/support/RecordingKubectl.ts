@@ -4,6 +4,7 @@
  */
 import * as Fs from "node:fs"
 import * as Path from "node:path"
+import * as Patience from "./Patience.js"
 
 /** What to do when the arguments begin with `match`; of several rules, the first. */
 export interface Rule {
@@ -69,13 +70,11 @@ export const install = (
     file,
     invocations,
     script,
-    until: async (holds) => {
-      const deadline = performance.now() + 10_000
-      while (!holds(invocations())) {
-        if (performance.now() > deadline) throw new Error(`it did not come to that: ${JSON.stringify(invocations())}`)
-        await new Promise((resolve) => setTimeout(resolve, 10))
-      }
-    },
+    until: async (holds) =>
+      void await Patience.eventuallyPromise(
+        () => holds(invocations()),
+        () => `${String(holds)}; it was run like this: ${JSON.stringify(invocations())}`
+      ),
     isRunning: () => invocations().some(({ exitCode, pid }) => exitCode === undefined && isAlive(pid))
   }
 }

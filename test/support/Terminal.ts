@@ -6,6 +6,7 @@ import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
 import { promisify } from "node:util"
+import * as Patience from "./Patience.js"
 import type * as Programs from "./Programs.js"
 
 /** The Debian package that has it. */
@@ -30,8 +31,8 @@ export interface Options {
 }
 
 export interface Terminal {
-  /** Waits until the screen shows it, and gives that screen; fails with the screen after 30 seconds, unless it is said. */
-  readonly waitFor: (what: string | RegExp, ms?: number) => Promise<string>
+  /** Waits until the screen shows it, and gives that screen; fails with what is shown instead. */
+  readonly waitFor: (what: string | RegExp) => Promise<string>
   /** These characters. */
   readonly type: (text: string) => Promise<void>
   /** Keys by their names of tmux: `Enter`, `C-c`, `Up`. */
@@ -41,7 +42,7 @@ export interface Terminal {
   /** The same with the sequences that change colours. */
   readonly screenWithStyles: () => Promise<string>
   /** Waits until the shell shows its prompt again, at the beginning of a line, and gives what the program ended with. */
-  readonly exitCode: (ms?: number) => Promise<number>
+  readonly exitCode: () => Promise<number>
   readonly resize: (columns: number, rows: number) => Promise<void>
   readonly close: () => Promise<void>
 }
@@ -73,22 +74,22 @@ export const start = async (home: Programs.Home, line: string, options: Options 
   const capture = async (...flags: ReadonlyArray<string>) =>
     (await tmux("capture-pane", "-p", "-S", "-", ...flags)).trimEnd()
   const screen: Terminal["screen"] = (options = {}) => capture(...options.joined === true ? ["-J"] : [])
-  const until = async <A>(found: (screen: string) => A | undefined, what: string, ms: number): Promise<A> => {
-    const end = Date.now() + ms
-    // Each look starts a program: the longer nothing has come, the longer the next one can wait.
-    for (let pause = 30;; pause = Math.min(200, pause * 1.5)) {
-      const shown = await screen()
-      const result = found(shown)
-      if (result !== undefined) return result
-      if (Date.now() > end) throw new Error(`${what} was not shown within ${ms} ms, but:\n${shown}`)
-      await new Promise((resolve) => setTimeout(resolve, pause))
-    }
+  const until = async <A>(found: (screen: string) => A | undefined, what: string): Promise<A> => {
+    let shown = ""
+    const { result } = await Patience.eventuallyPromise(
+      async () => {
+        shown = await screen()
+        const result = found(shown)
+        return result === undefined ? undefined : { result }
+      },
+      () => `${what} on the screen, which shows:\n${shown}`
+    )
+    return result
   }
-  const waitFor: Terminal["waitFor"] = (what, ms = patience) =>
+  const waitFor: Terminal["waitFor"] = (what) =>
     until(
       (shown) => (typeof what === "string" ? shown.includes(what) : what.test(shown)) ? shown : undefined,
-      String(what),
-      ms
+      String(what)
     )
   const type = async (text: string) => void await tmux("send-keys", "-l", text)
   const press = async (...keys: ReadonlyArray<string>) => void await tmux("send-keys", ...keys)
@@ -101,14 +102,13 @@ export const start = async (home: Programs.Home, line: string, options: Options 
     press,
     screen,
     screenWithStyles: () => capture("-e"),
-    exitCode: (ms = patience) =>
+    exitCode: () =>
       until(
         (shown) => {
           const code = prompt.exec(shown.split("\n").at(-1) ?? "")?.[1]
           return code === undefined ? undefined : Number(code)
         },
-        "the shell's prompt",
-        ms
+        "the shell's prompt"
       ),
     resize: async (columns, rows) => void await tmux("resize-window", "-x", `${columns}`, "-y", `${rows}`),
     close: async () => {
@@ -122,8 +122,5 @@ export const start = async (home: Programs.Home, line: string, options: Options 
 // -- internals ---------------------------------------------------------------
 
 const run = promisify(execFile)
-
-/** In milliseconds: longer than any program here takes on a busy machine. */
-const patience = 30_000
 
 let started = 0

@@ -50,7 +50,7 @@ export const forFile = () => {
   afterAll(() => server.close())
   return {
     plays: (name: string, options: Options, test: (stage: Stage) => Promise<void>) =>
-      it.concurrent(name, () => server.on(options, test), 60_000),
+      it.concurrent(name, () => server.on(options, test)),
     url: (token?: string) => server.url(token)
   }
 }

@@ -3,6 +3,7 @@
  */
 import { Effect, Layer } from "effect"
 import { spawn } from "node:child_process"
+import * as Fs from "node:fs"
 import * as Markdown from "../../dist/terminal/Markdown.js"
 import { Output } from "../../dist/terminal/Output.js"
 import * as Program from "../../dist/terminal/Program.js"
@@ -19,13 +20,19 @@ const child = Effect.promise(() =>
   })
 )
 
+/** Goes on when the test has seen what it wanted to see: when it has made this file, which is removed. */
+const step = Effect.promise(async () => {
+  while (!Fs.existsSync(process.env.STEP)) await new Promise((resolve) => setTimeout(resolve, 20))
+  Fs.rmSync(process.env.STEP)
+})
+
 const parts = {
   choose: ({ output, prompt }) =>
     Effect.gen(function*() {
-      yield* output.note("started")
-      yield* Effect.sleep("700 millis")
       yield* output.line(`chosen: ${yield* prompt.choose("Run it?", choices)}`)
     }),
+  "choose-late": (layers) =>
+    Effect.zipRight(layers.output.note("started"), Effect.zipRight(step, parts.choose(layers))),
   line: ({ output, prompt }) =>
     Effect.flatMap(prompt.line("What instead? "), (line) => output.line(`line: ${JSON.stringify(line)}`)),
   between: ({ output, prompt }) =>
@@ -39,11 +46,11 @@ const parts = {
   spin: ({ output }) =>
     Effect.gen(function*() {
       const spinner = yield* Spinner.start("Thinking…")
-      yield* Effect.sleep("300 millis")
+      yield* step
       yield* output.note("a note")
-      yield* Effect.sleep("300 millis")
+      yield* step
       yield* spinner.label(`Running ${"kubectl ".repeat(30)}`)
-      yield* Effect.sleep("2 seconds")
+      yield* step
       yield* spinner.stop
       yield* output.line("the answer")
     }),

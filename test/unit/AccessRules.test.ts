@@ -10,6 +10,7 @@ import { ServerConfig } from "../../src/config/ServerConfig.js"
 import { type AccessSection, defaults, type LimitsSection } from "../../src/config/ServerSettings.js"
 import * as Access from "../../src/domain/Access.js"
 import { unlimited } from "../../src/domain/Limits.js"
+import * as Property from "../support/Property.js"
 
 const none: AccessSection = { subjects: {}, roles: {}, tenants: {} }
 const noLimits: LimitsSection = defaults.server.limits
@@ -50,7 +51,7 @@ describe("AccessRules, of models", () => {
     assert.deepStrictEqual(allowed(access, "nobody", { models: ["*"], tenant: "acme" }), [])
   })
 
-  it("never gives a token more than the configuration gives its subject or its roles", () => {
+  it("never gives a token more than the configuration gives its subject or its roles", async () => {
     const word = fc.constantFrom("*", "openai/*", "anthropic/*", "ollama/llama3", "*mini", "", "x")
     const list = fc.array(word, { maxLength: 3 })
     const rule = fc.record({ models: list })
@@ -65,7 +66,7 @@ describe("AccessRules, of models", () => {
       tenant: fc.constantFrom(undefined, "t", "v"),
       roles: fc.subarray(["r", "s", "q"])
     })
-    fc.assert(fc.property(section, grants, fc.constantFrom("a", "c"), (section, grants, subject) => {
+    await Property.check(fc.property(section, grants, fc.constantFrom("a", "c"), (section, grants, subject) => {
       const { roles } = grants
       assert.includeMembers(allowed(section, subject, { roles }), allowed(section, subject, grants))
       const named = ["r", "s"].flatMap((role) => roles.includes(role) ? section.roles[role]?.models ?? [] : [])
@@ -83,14 +84,14 @@ describe("AccessRules, of models", () => {
 })
 
 describe("Access.matches", () => {
-  it("matches as the regular expression with .* for each star", () => {
+  it("matches as the regular expression with .* for each star", async () => {
     const text = fc.string({ unit: fc.constantFrom("a", "b", "/", "*"), maxLength: 8 })
-    fc.assert(
+    await Property.check(
       fc.property(text, text, (pattern, name) => {
         const expression = new RegExp(`^${pattern.split("*").map(escape).join(".*")}$`)
         assert.strictEqual(Access.matches(pattern, name), expression.test(name), `${pattern} ~ ${name}`)
       }),
-      { numRuns: 2000 }
+      2000
     )
   })
 

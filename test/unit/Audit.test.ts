@@ -8,6 +8,8 @@ import * as LogFile from "../../src/audit/LogFile.js"
 import * as Writer from "../../src/audit/Writer.js"
 import { ServerConfig } from "../../src/config/ServerConfig.js"
 import * as Support from "../support/AuditFiles.js"
+import * as Patience from "../support/Patience.js"
+import * as Property from "../support/Property.js"
 
 const inDirectory = <A, E>(
   use: (files: FileSystem.FileSystem, directory: string) => Effect.Effect<A, E, FileSystem.FileSystem | Scope.Scope>
@@ -25,8 +27,8 @@ const revive = (key: string, value: unknown) =>
 const refused = { event: "token_refused", rpc: "/r", peer: "p", subject: "somebody", token_id: "id" } as const
 
 describe("Event.toLine", () => {
-  it("is one line that reads back as the event, whatever the event", () => {
-    FastCheck.assert(
+  it("is one line that reads back as the event, whatever the event", async () => {
+    await Property.check(
       FastCheck.property(Arbitrary.make(Event), FastCheck.nat(4e12), (event, millis) => {
         const line = toLine(event, millis)
         assert.strictEqual(line.search(/[\n\r\u2028\u2029\u0085]/), line.length - 1)
@@ -37,10 +39,10 @@ describe("Event.toLine", () => {
           : event
         assert.deepStrictEqual(read, JSON.parse(JSON.stringify(told), revive))
       }),
-      { numRuns: 2000 }
+      2000
     )
     const nasty = FastCheck.oneof(FastCheck.string16bits({ maxLength: 255 }), FastCheck.fullUnicodeString())
-    FastCheck.assert(FastCheck.property(nasty, (subject) => {
+    await Property.check(FastCheck.property(nasty, (subject) => {
       const line = toLine(accepted(subject), 0)
       assert.notMatch(line.slice(0, -1), /[\p{Cc}\p{Zl}\p{Zp}]/u)
       assert.deepInclude(Either.getOrThrow(Support.decode(line)), { subject })
@@ -186,7 +188,7 @@ describe("Audit.layerFile", () => {
         const { record } = yield* Support.opened(options(file)).pipe(Effect.provide(counting))
         const atStart = opens
         for (let index = 0; index < 1000; index++) yield* record(accepted(String(index)))
-        yield* Support.until(Effect.map(Support.count(file), (count) => count === 1000))
+        yield* Patience.eventually(Effect.map(Support.count(file), (count) => count === 1000))
         assert.isAtMost(opens - atStart, 20)
       })
     ))
@@ -270,7 +272,7 @@ describe("a disk that fails", () => {
         const { record } = yield* Support.opened(options(file)).pipe(Effect.provide(layer))
         yield* files.remove(`${directory}/sub`, { recursive: true })
         yield* record(accepted("one"))
-        yield* Support.until(Effect.sync(() => logged.length > 0))
+        yield* Patience.eventually(Effect.sync(() => logged.length > 0))
         for (let round = 0; round < 5; round++) {
           yield* record(accepted(`more ${round}`))
           yield* TestClock.adjust("1 second")
@@ -281,7 +283,7 @@ describe("a disk that fails", () => {
         assert.notInclude(logged[0]!.text, "127.0.0.1:4711")
 
         yield* files.makeDirectory(`${directory}/sub`)
-        yield* Support.until(
+        yield* Patience.eventually(
           Effect.zipRight(TestClock.adjust("1 second"), Effect.sync(() => logged.length > 1))
         )
         assert.deepStrictEqual(logged.map(({ level }) => level), ["ERROR", "INFO"])
@@ -307,16 +309,16 @@ describe("a disk that fails", () => {
         state.broken = "write"
         for (let index = 0; index < 9; index++) {
           yield* record(accepted(String(index)))
-          yield* Support.until(Effect.succeed(true))
+          yield* Patience.eventually(Effect.succeed(true))
         }
         // The disk works again, but the first time it takes the second line in part.
         state.broken = ""
         state.takes = length + 10
         const text = Effect.orDie(files.readFileString(file))
         const retried = Effect.zipRight(TestClock.adjust("1 second"), text)
-        yield* Support.until(Effect.map(retried, (found) => found.includes("events_lost")))
+        yield* Patience.eventually(Effect.map(retried, (found) => found.includes("events_lost")))
         yield* record(accepted("later"))
-        yield* Support.until(Effect.map(text, (found) => found.endsWith("}\n") && found.includes("later")))
+        yield* Patience.eventually(Effect.map(text, (found) => found.endsWith("}\n") && found.includes("later")))
         const lines = (yield* text).split(/(?<=\n)/)
         const [torn] = lines.splice(1, 1)
         assert.isTrue(Either.isLeft(Support.decode(torn)), "a torn line stands alone")

@@ -4,6 +4,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, type Scope, TestClock } from "effect"
 import { type Event, toLine } from "../../src/audit/Event.js"
 import * as Support from "../support/AuditFiles.js"
+import * as Patience from "../support/Patience.js"
 
 const { accepted, options, recorded } = Support
 
@@ -140,7 +141,7 @@ describe("rotation by size", () => {
         const { layer, logged } = Support.logging()
         const { record } = yield* Support.opened(settings).pipe(Effect.provide(Layer.merge(fragile.layer, layer)))
         const lines = (expected: number) =>
-          Support.until(Effect.map(Support.count(settings.file), (count) => count === expected))
+          Patience.eventually(Effect.map(Support.count(settings.file), (count) => count === expected))
         for (const [index, event] of numbered(0, 3).entries()) {
           yield* record(event)
           yield* lines(index + 1)
@@ -176,7 +177,7 @@ describe("rotation by others", () => {
         const written = (subject: string) =>
           Effect.zipRight(
             record(accepted(subject)),
-            Support.until(
+            Patience.eventually(
               Effect.map(
                 Effect.orElseSucceed(files.readFileString(file), () => ""),
                 (text) => text.includes(subject)
@@ -205,7 +206,7 @@ describe("rotation by others", () => {
         yield* files.writeFileString(file, "")
         yield* files.chmod(file, 0o644)
         yield* record(accepted("one"))
-        yield* Support.until(Effect.map(Support.count(file), (count) => count === 1))
+        yield* Patience.eventually(Effect.map(Support.count(file), (count) => count === 1))
         assert.strictEqual((yield* files.stat(file)).mode & 0o777, 0o600)
       })
     ))

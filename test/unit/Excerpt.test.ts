@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import fc from "fast-check"
 import * as Excerpt from "../../src/assistant/Excerpt.js"
+import * as Property from "../support/Property.js"
 
 describe("Excerpt", () => {
   it("keeps what fits as it is", () => {
@@ -14,8 +15,8 @@ describe("Excerpt", () => {
     )
   })
 
-  it("does not depend on the pieces, and stays small", () => {
-    fc.assert(fc.property(fc.array(fc.string({ maxLength: 900 }), { maxLength: 30 }), (pieces) => {
+  it("does not depend on the pieces, and stays small", async () => {
+    await Property.check(fc.property(fc.array(fc.string({ maxLength: 900 }), { maxLength: 30 }), (pieces) => {
       const excerpt = Excerpt.make({ head: 100, tail: 50 })
       for (const piece of pieces) excerpt.push(piece)
       assert.strictEqual(excerpt.text(), Excerpt.of(pieces.join(""), { head: 100, tail: 50 }))

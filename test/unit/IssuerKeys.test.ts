@@ -2,18 +2,8 @@ import { NodeContext } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, TestClock } from "effect"
 import * as Issuers from "../../src/auth/Issuers.js"
-import {
-  logged,
-  now,
-  pair,
-  publicJwk,
-  refusal,
-  serve,
-  set,
-  settings,
-  sign,
-  until
-} from "../support/IdentityProvider.js"
+import { logged, now, pair, publicJwk, refusal, serve, set, settings, sign } from "../support/IdentityProvider.js"
+import * as Patience from "../support/Patience.js"
 
 const [es, next, stranger] = await Promise.all([pair("ES256"), pair("EdDSA"), pair("EdDSA")])
 const jwks = set(await publicJwk(es, { kid: "es" }))
@@ -62,7 +52,7 @@ describe("Issuer.verify, with keys from an address", () => {
       yield* TestClock.adjust("30 seconds")
       server.answer(() => {})
       const waiting = yield* Effect.fork(refusal(corp, yield* sign(next, { kid: "next" })))
-      yield* until(() => server.requests() === 2)
+      yield* Patience.eventually(() => server.requests() === 2)
       yield* corp.verify(yield* sign(es, { kid: "es" }), now)
       yield* TestClock.adjust("5 seconds")
       assert.strictEqual(yield* Fiber.join(waiting), "unknown_key")
@@ -100,7 +90,7 @@ describe("Issuer.verify, with keys from an address", () => {
         }),
         NodeContext.layer
       ))
-      yield* until(() => silent.requests() + deaf.requests() + server.requests() === 3)
+      yield* Patience.eventually(() => silent.requests() + deaf.requests() + server.requests() === 3)
       yield* TestClock.adjust("5 seconds")
       const issuers = yield* Fiber.join(starting)
       yield* issuers.find("https://login.example.com")!.verify(yield* sign(es, { kid: "es" }), now)

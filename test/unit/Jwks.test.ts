@@ -10,7 +10,8 @@ import * as JwksFetch from "../../src/auth/JwksFetch.js"
 import * as KeySet from "../../src/auth/KeySet.js"
 import { algorithms } from "../../src/config/AccessSettings.js"
 import * as Certificates from "../support/Certificates.js"
-import { type KeyServer, logged, pair, publicJwk, serve, set, until } from "../support/IdentityProvider.js"
+import { type KeyServer, logged, pair, publicJwk, serve, set } from "../support/IdentityProvider.js"
+import * as Patience from "../support/Patience.js"
 
 const [first, second] = await Promise.all([pair("EdDSA"), pair("EdDSA")])
 const [one, two] = [set(await publicJwk(first, { kid: "1" })), set(await publicJwk(second, { kid: "2" }))]
@@ -126,7 +127,7 @@ describe("Jwks.fromUrl", () => {
         Array.from({ length: 20 }, (_, index) => index % 2 === 0 ? jwks.keys : jwks.newer),
         (keys) => Effect.fork(printed(keys))
       )
-      yield* until(() => server.requests() === 2)
+      yield* Patience.eventually(() => server.requests() === 2)
       yield* Fiber.interrupt(starter!)
       yield* Fiber.interrupt(others.pop()!)
       const late = yield* Effect.fork(printed(jwks.keys))
@@ -146,7 +147,7 @@ describe("Jwks.fromUrl", () => {
         release = () => void response.end(two)
       })
       const only = yield* Effect.fork(jwks.keys)
-      yield* until(() => server.requests() === 2)
+      yield* Patience.eventually(() => server.requests() === 2)
       yield* Fiber.interrupt(only)
       release()
       assert.strictEqual(yield* printed(jwks.keys), print(two))
@@ -202,7 +203,7 @@ describe("Jwks.fromUrl", () => {
       server.give(two)
       yield* TestClock.adjust("10 minutes")
       assert.isFalse(yield* jwks.reload)
-      yield* until(() => server.requests() === 2)
+      yield* Patience.eventually(() => server.requests() === 2)
       yield* jwks.keys
       assert.isTrue(yield* jwks.reload)
       assert.isFalse(yield* jwks.reload)
@@ -246,7 +247,7 @@ describe("JwksFetch.download", () => {
         more()
       })
       assert.strictEqual(yield* problem(server), "sent more than 1048576 bytes")
-      yield* until(() => closed)
+      yield* Patience.eventually(() => closed)
     }))
 
   it.scoped("follows no redirect and takes no other status", () =>
@@ -339,12 +340,12 @@ describe("JwksFetch.download", () => {
           if (begin !== "") response.write(begin)
         })
         const fiber = yield* Effect.fork(problem(server))
-        yield* until(() => asked)
+        yield* Patience.eventually(() => asked)
         yield* TestClock.adjust("4999 millis")
         assert.isFalse(closed)
         yield* TestClock.adjust("1 milli")
         assert.strictEqual(yield* Fiber.join(fiber), "did not answer within 5 seconds")
-        yield* until(() => closed)
+        yield* Patience.eventually(() => closed)
       }
     }))
 

@@ -1,10 +1,11 @@
 import { NodeContext } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { ConfigProvider, Duration, Effect, Exit, Fiber, Layer, Schedule } from "effect"
+import { ConfigProvider, Duration, Effect, Exit, Fiber, Layer } from "effect"
 import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
 import { Kubectl } from "../../src/kubectl/Kubectl.js"
+import * as Patience from "../support/Patience.js"
 
 /** A program in the place of kubectl, and its directory. */
 const standIn = (script: string) =>
@@ -48,16 +49,7 @@ const lives = (pid: number): boolean => {
     return false
   }
 }
-const gone = (pid: number) =>
-  Effect.sync(() => lives(pid)).pipe(
-    Effect.repeat({ while: (alive) => alive, schedule: Schedule.spaced("10 millis") }),
-    Effect.timeout("10 seconds")
-  )
-
-/** Milliseconds: far less than what is started sleeps, and more than a busy machine needs. */
-const patience = 15_000
-/** What a command gets to end by itself; who is told again, and who obeys, needs none of it. */
-const grace = 1_900
+const gone = (pid: number) => Patience.eventually(() => !lives(pid), `the end of ${pid}`)
 
 /** It and what it has started end by SIGKILL only. */
 const stubborn = "trap '' TERM; sleep 300 & echo $! $$; wait; wait; sleep 300"
@@ -78,6 +70,14 @@ const begun = (program: string) =>
     yield* printed.await
     return { fiber, pids }
   })
+
+/** Milliseconds that one takes to end that gets all of the time to end by itself, and uses it. */
+const grace = Effect.runSync(Effect.cached(Effect.scoped(Effect.gen(function*() {
+  const { program } = yield* standIn(stubborn)
+  const { fiber } = yield* begun(program)
+  const [took] = yield* Effect.timed(Fiber.interrupt(fiber))
+  return Duration.toMillis(took)
+}))))
 
 const attached = (program: string) =>
   Effect.flatMap(Effect.provide(Kubectl, layer(program)), (kubectl) => kubectl.attached([]))
@@ -152,17 +152,16 @@ describe("Kubectl", () => {
       const { program } = yield* standIn("sleep 300 & echo $! $$; wait")
       const { fiber, pids } = yield* begun(program)
       const [took] = yield* Effect.timed(Fiber.interrupt(fiber))
-      assert.isBelow(Duration.toMillis(took), grace)
+      assert.isBelow(Duration.toMillis(took), yield* grace)
       assert.lengthOf(pids, 2)
       for (const pid of pids) yield* gone(pid)
     }))
 
   it.scopedLive("takes the exit code of one that has ended, and ends who still holds its output", () =>
     Effect.gen(function*() {
-      const { program } = yield* standIn("sleep 40 & echo $!; exit 3")
-      const [took, ran] = yield* Effect.timed(running(program, []))
+      const { program } = yield* standIn("sleep 300 & echo $!; exit 3")
+      const ran = yield* running(program, [])
       assert.deepStrictEqual([ran.exitCode, ran.timedOut], [3, false])
-      assert.isBelow(Duration.toMillis(took), patience)
       yield* gone(Number(ran.stdout))
     }))
 
@@ -175,17 +174,15 @@ describe("Kubectl", () => {
   it.scopedLive("does not wait for who prints on and on after it has ended", () =>
     Effect.gen(function*() {
       const { program } = yield* standIn("(while :; do echo on; sleep 0.1; done) & exit 4")
-      const [took, ran] = yield* Effect.timed(running(program, []))
+      const ran = yield* running(program, [])
       assert.deepStrictEqual([ran.exitCode, ran.timedOut], [4, false])
-      assert.isBelow(Duration.toMillis(took), patience)
       assert.match(ran.stdout, /^(on\n){5,}$/)
     }))
 
   it.scopedLive("leaves nobody of its group behind, who holds its output or not", () =>
     Effect.gen(function*() {
-      const { program } = yield* standIn("sleep 40 < /dev/null > /dev/null 2>&1 & echo $!")
-      const [took, ran] = yield* Effect.timed(running(program, []))
-      assert.isBelow(Duration.toMillis(took), patience)
+      const { program } = yield* standIn("sleep 300 < /dev/null > /dev/null 2>&1 & echo $!")
+      const ran = yield* running(program, [])
       yield* gone(Number(ran.stdout))
     }))
 
@@ -207,7 +204,6 @@ describe("Kubectl", () => {
       const [took, ran] = yield* Effect.timed(running(program, [], { timeout: "300 millis" }))
       assert.deepStrictEqual([ran.exitCode, ran.timedOut], [124, true])
       assert.isAbove(Duration.toMillis(took), 2000, "it has time to end by itself")
-      assert.isBelow(Duration.toMillis(took), patience)
       for (const pid of ran.stdout.trim().split(" ")) yield* gone(Number(pid))
     }))
 
@@ -222,7 +218,7 @@ describe("Kubectl", () => {
         assert.isTrue(lives(pids[0]!))
         process.kill(process.pid, signal)
         const [took] = yield* Effect.timed(Fiber.await(fiber))
-        assert.isBelow(Duration.toMillis(took), grace, signal)
+        assert.isBelow(Duration.toMillis(took), yield* grace, signal)
         for (const pid of pids) yield* gone(pid)
       }
     }))
@@ -259,13 +255,11 @@ describe("Kubectl", () => {
       assert.deepStrictEqual(yield* attached(program), { exitCode: 130, timedOut: false })
       assert.strictEqual(interrupts(), 0)
       process.kill(process.pid, "SIGINT")
-      yield* Effect.sleep("50 millis")
-      assert.strictEqual(interrupts(), 1)
+      yield* Patience.eventually(() => interrupts() === 1)
       // One that cannot be started takes nothing with it.
       assert.isTrue(Exit.isFailure(yield* Effect.exit(attached("/nowhere/kubectl"))))
       process.kill(process.pid, "SIGINT")
-      yield* Effect.sleep("50 millis")
-      assert.strictEqual(interrupts(), 2)
+      yield* Patience.eventually(() => interrupts() === 2)
     }))
 
   it.scopedLive("ends what runs on the terminal when it is interrupted", () =>
@@ -276,15 +270,11 @@ describe("Kubectl", () => {
       )
       const own = Path.join(directory, "own")
       const fiber = yield* Effect.fork(attached(program))
-      yield* Effect.sync(() => Fs.existsSync(own) && Fs.readFileSync(own, "utf8") !== "").pipe(
-        Effect.repeat({ until: (is) => is, schedule: Schedule.spaced("10 millis") })
-      )
-      const [took] = yield* Effect.timed(Fiber.interrupt(fiber))
-      assert.isBelow(Duration.toMillis(took), patience)
+      yield* Patience.eventually(() => Fs.existsSync(own) && Fs.readFileSync(own, "utf8") !== "")
+      yield* Patience.bounded(Fiber.interrupt(fiber))
       assert.isFalse(lives(Number(Fs.readFileSync(own, "utf8"))))
       process.kill(process.pid, "SIGINT")
-      yield* Effect.sleep("50 millis")
-      assert.strictEqual(interrupts(), 1)
+      yield* Patience.eventually(() => interrupts() === 1)
     }))
 
   it.scopedLive("kills what does not listen, and does not wait for what holds its pipes", () =>

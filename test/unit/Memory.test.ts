@@ -4,6 +4,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, FastCheck as fc } from "effect"
 import { fitted, Memory } from "../../src/assistant/Memory.js"
 import { person } from "../support/Client.js"
+import * as Property from "../support/Property.js"
 
 describe("Memory.fitted", () => {
   it("cuts at the end of a line, else of a word, else anywhere", () => {
@@ -15,18 +16,20 @@ describe("Memory.fitted", () => {
     assert.deepStrictEqual(fitted("😀😀😀😀", 3), { text: "😀😀😀", cut: 1 })
   })
 
-  it("keeps a beginning of the text, no longer than it may be, and at least half of that", () => {
-    fc.assert(fc.property(fc.string({ unit: fc.constantFrom("a", " ", "\n", "😀", "é") }), fc.nat(30), (text, most) => {
-      const { cut, text: kept } = fitted(text, most)
-      const [all, got] = [[...text.trimEnd()], [...kept]]
-      assert.isTrue(text.startsWith(kept))
-      assert.isAtMost(got.length, most)
-      assert.strictEqual(kept, kept.trimEnd())
-      assert.strictEqual(cut, all.length - got.length)
-      if (all.length <= most) assert.strictEqual(cut, 0)
-      const head = all.slice(0, most).join("")
-      assert.isAtLeast(kept.length, Math.min(head.trimEnd().length, Math.floor(head.length / 2)))
-    }))
+  it("keeps a beginning of the text, no longer than it may be, and at least half of that", async () => {
+    await Property.check(
+      fc.property(fc.string({ unit: fc.constantFrom("a", " ", "\n", "😀", "é") }), fc.nat(30), (text, most) => {
+        const { cut, text: kept } = fitted(text, most)
+        const [all, got] = [[...text.trimEnd()], [...kept]]
+        assert.isTrue(text.startsWith(kept))
+        assert.isAtMost(got.length, most)
+        assert.strictEqual(kept, kept.trimEnd())
+        assert.strictEqual(cut, all.length - got.length)
+        if (all.length <= most) assert.strictEqual(cut, 0)
+        const head = all.slice(0, most).join("")
+        assert.isAtLeast(kept.length, Math.min(head.trimEnd().length, Math.floor(head.length / 2)))
+      })
+    )
   })
 })
 

@@ -9,6 +9,7 @@ import * as OtlpSettings from "../../src/telemetry/OtlpSettings.js"
 import { reticent } from "../../src/telemetry/Reticent.js"
 import * as Sampling from "../../src/telemetry/Sampling.js"
 import * as Traceparent from "../../src/telemetry/Traceparent.js"
+import * as Property from "../support/Property.js"
 import * as Spans from "../support/Spans.js"
 
 type Variables = Readonly<Record<string, string>>
@@ -157,8 +158,8 @@ describe("headers", () => {
     assert.notInclude(Util.inspect(shown, { depth: 9 }) + JSON.stringify(shown), "CANARY")
   })
 
-  it("of any names and values come back as they were", () =>
-    fc.assert(fc.property(
+  it("of any names and values come back as they were", async () =>
+    await Property.check(fc.property(
       fc.dictionary(
         fc.string({ unit: fc.constantFrom(..."abc-_09"), minLength: 1 }),
         fc.string({ unit: fc.integer({ min: 0x20, max: 0x7e }).map((code) => String.fromCharCode(code)) }),

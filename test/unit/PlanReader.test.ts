@@ -3,6 +3,7 @@ import { Either } from "effect"
 import fc from "fast-check"
 import * as Plan from "../../src/assistant/Plan.js"
 import * as PlanReader from "../../src/assistant/PlanReader.js"
+import * as Property from "../support/Property.js"
 
 /** What is shown, piece by piece, and how it ends. */
 const readAll = (pieces: ReadonlyArray<string>) => {
@@ -108,8 +109,8 @@ describe("PlanReader", () => {
     }
   })
 
-  it("reads and shows the same, however the answer is cut into pieces", () => {
-    fc.assert(
+  it("reads and shows the same, however the answer is cut into pieces", async () => {
+    await Property.check(
       fc.property(
         fc.string({ unit: "binary", minLength: 1 }),
         fc.array(fc.nat()),
@@ -132,9 +133,9 @@ describe("PlanReader", () => {
     )
   })
 
-  it("never shows a text of an answer that is not one, whatever the model writes", () => {
+  it("never shows a text of an answer that is not one, whatever the model writes", async () => {
     const value = fc.oneof(fc.string(), fc.array(fc.string()), fc.dictionary(fc.string(), fc.string()))
-    fc.assert(
+    await Property.check(
       fc.property(
         fc.dictionary(fc.constantFrom("text", "args", "memory", "stdin", "x"), value),
         fc.array(fc.nat()),

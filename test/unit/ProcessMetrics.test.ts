@@ -22,7 +22,7 @@ describe("ProcessMetrics.layer", () => {
       assert.isAbove(first("process_resident_memory_bytes"), first("nodejs_heap_size_used_bytes"))
       assert.isAbove(first("nodejs_heap_size_total_bytes"), 1e6)
       const begun = first("process_start_time_seconds") * 1000
-      assert.closeTo(begun, Date.now() - performance.now(), 5000)
+      assert.closeTo(begun, Date.now() - process.uptime() * 1000, 5000)
       assert.strictEqual(first("vibectl_build_info"), 1)
 
       // A block is seen between two looks at the event loop: there has to be a first one.
@@ -30,10 +30,12 @@ describe("ProcessMetrics.layer", () => {
       const busy = Date.now() + 120
       while (Date.now() < busy);
       yield* Effect.sleep("30 millis")
+      const seconds = () => (process.cpuUsage().system + process.cpuUsage().user) / 1e6
+      const least = seconds()
       for (let reader = 0; reader < 3; reader++) yield* collect
       const then = yield* exposed
-      const { system, user } = process.cpuUsage()
-      assert.closeTo(then("process_cpu_seconds_total"), (system + user) / 1e6, 0.1, "counted once")
+      assert.isAtLeast(then("process_cpu_seconds_total"), least)
+      assert.isAtMost(then("process_cpu_seconds_total"), seconds(), "counted once")
       assert.isAbove(then("nodejs_eventloop_lag_max_seconds"), 0.08)
       assert.isAtLeast(then("nodejs_eventloop_lag_p99_seconds"), then("nodejs_eventloop_lag_p50_seconds"))
       assert.isAtLeast(then("nodejs_eventloop_lag_max_seconds"), then("nodejs_eventloop_lag_p99_seconds"))

@@ -1,15 +1,29 @@
 import { assert, describe, it } from "@effect/vitest"
-import { ConfigProvider, Context, Effect, Exit, Fiber, Layer } from "effect"
+import { ConfigProvider, Context, Effect, Exit, Fiber, Layer, TestClock } from "effect"
 import { PassThrough, Writable } from "node:stream"
 import { Output } from "../../src/terminal/Output.js"
 import { Prompt } from "../../src/terminal/Prompt.js"
+import * as Patience from "../support/Patience.js"
 
 const choices = [{ key: "y", label: "run it" }, { key: "n", label: "leave it" }, { key: "e", label: "change it" }]
 const question = "Run it?"
 const shown = "Run it?  [y] run it  [n] leave it  [e] change it "
 
+/** So many milliseconds of the test's clock, and what the streams do meanwhile. */
+const pass = (millis: number) => {
+  const turns = Effect.repeatN(Effect.promise(() => new Promise((resolve) => setImmediate(resolve))), 10)
+  return Effect.zipRight(turns, Effect.zipRight(TestClock.adjust(millis), turns))
+}
+
 /** A person at a keyboard, before a screen. */
-const person = (options: { readonly keyboard?: boolean; readonly screen?: boolean; readonly columns?: number } = {}) =>
+const person = (
+  options: {
+    readonly keyboard?: boolean
+    readonly screen?: boolean
+    readonly columns?: number
+    readonly passes?: Effect.Effect<void>
+  } = {}
+) =>
   Effect.gen(function*() {
     let seen = ""
     const raw: Array<boolean> = []
@@ -35,10 +49,12 @@ const person = (options: { readonly keyboard?: boolean; readonly screen?: boolea
         ),
       Prompt
     )
-    const sees = (text: string): Effect.Effect<void> =>
-      Effect.suspend(() => seen.includes(text) ? Effect.void : Effect.delay(sees(text), "5 millis")).pipe(
-        Effect.timeout("3 seconds"),
-        Effect.orDieWith(() => new Error(`never showed ${JSON.stringify(text)}, but ${JSON.stringify(seen)}`))
+    const sees = (text: string) =>
+      Patience.eventually(
+        Effect.suspend(() =>
+          seen.includes(text) ? Effect.succeed(true) : Effect.as(options.passes ?? Effect.void, false)
+        ),
+        () => `${JSON.stringify(text)}, and saw ${JSON.stringify(seen)}`
       )
     return {
       prompt,
@@ -109,50 +125,53 @@ describe("Prompt.choose", () => {
       }))
   }
 
-  it.scopedLive("takes what arrives in parts for one", () =>
+  it.scoped("takes what arrives in parts for one", () =>
     Effect.gen(function*() {
-      const { chooses, forget, sees, type } = yield* person()
+      const { chooses, forget, sees, type } = yield* person({ passes: pass(10) })
       const asked = yield* chooses
       yield* sees(shown)
       yield* forget
       for (const part of ["\u001b", "[", "y"]) {
         yield* type(part)
-        yield* Effect.sleep("5 millis")
+        yield* pass(5)
       }
       yield* sees("Please press")
       yield* sees(shown)
       yield* type("n")
+      yield* pass(100)
       assert.strictEqual(yield* Fiber.join(asked), "n")
     }))
 
-  it.scopedLive("is not answered by what was typed before it was shown", () =>
+  it.scoped("is not answered by what was typed before it was shown", () =>
     Effect.gen(function*() {
-      const { chooses, seen, sees, type } = yield* person()
+      const { chooses, seen, sees, type } = yield* person({ passes: pass(10) })
       yield* type("y")
       const asked = yield* chooses
-      yield* Effect.sleep("10 millis")
+      yield* pass(10)
       yield* type("y")
-      yield* Effect.sleep("30 millis")
+      yield* pass(25)
       assert.strictEqual(seen(), "")
       yield* type("y\u0004")
       yield* sees(shown)
-      yield* Effect.sleep("100 millis")
+      yield* pass(100)
       assert.strictEqual(seen(), shown)
       yield* type("n")
+      yield* pass(100)
       assert.strictEqual(yield* Fiber.join(asked), "n")
     }))
 
-  it.scopedLive("is shown only when a key that is held down was let go", () =>
+  it.scoped("is shown only when a key that is held down was let go", () =>
     Effect.gen(function*() {
-      const { chooses, seen, sees, type } = yield* person()
+      const { chooses, seen, sees, type } = yield* person({ passes: pass(10) })
       const asked = yield* chooses
       for (let i = 0; i < 10; i++) {
         yield* type("y")
-        yield* Effect.sleep("15 millis")
+        yield* pass(15)
       }
       assert.strictEqual(seen(), "")
       yield* sees(shown)
       yield* type("n")
+      yield* pass(100)
       assert.strictEqual(yield* Fiber.join(asked), "n")
     }))
 

@@ -7,6 +7,7 @@ import * as Issue from "../../src/tls/Issue.js"
 import * as LocalCa from "../../src/tls/LocalCa.js"
 import * as Presented from "../../src/tls/Presented.js"
 import * as Reload from "../../src/tls/Reload.js"
+import * as Patience from "../support/Patience.js"
 
 const now = DateTime.unsafeMake("2030-01-01T00:00:00Z")
 const days = (from: number, to: number): Issue.Validity => ({
@@ -56,13 +57,10 @@ const onMachine = <A, E, R>(use: (machine: Machine) => Effect.Effect<A, E, R>) =
       write: (name, text) =>
         Effect.as(Effect.orDie(files.writeFileString(`${directory}/${name}`, text)), `${directory}/${name}`),
       until: (done, step = Reload.times.look) =>
-        Effect.gen(function*() {
-          for (let round = 0; round < 50 && !done(); round++) {
-            yield* TestClock.adjust(step)
-            yield* real("20 millis")
-          }
-          assert.isTrue(done(), JSON.stringify(lines))
-        }),
+        Patience.eventually(
+          Effect.suspend(() => done() ? Effect.succeed(true) : Effect.as(TestClock.adjust(step), false)),
+          () => `${String(done)}: ${JSON.stringify(lines)}`
+        ),
       pass: (time) => Effect.zipRight(TestClock.adjust(time), real("60 millis"))
     }
     return yield* use(machine).pipe(

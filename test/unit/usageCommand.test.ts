@@ -5,6 +5,7 @@ import * as Usage from "../../src/server/commands/usage.js"
 import * as Report from "../../src/server/commands/UsageReport.js"
 import * as Failure from "../../src/terminal/Failure.js"
 import * as Commands from "../support/Commands.js"
+import * as Property from "../support/Property.js"
 
 const row = (
   day: string,
@@ -287,8 +288,8 @@ describe("UsageReport.group", () => {
   })
   const by = fc.uniqueArray(fc.constantFrom(...Report.keys), { minLength: 1 })
 
-  it("loses nothing and counts nothing twice, and does not depend on the order of the rows", () => {
-    fc.assert(fc.property(fc.array(used), by, (rows, by) => {
+  it("loses nothing and counts nothing twice, and does not depend on the order of the rows", async () => {
+    await Property.check(fc.property(fc.array(used), by, (rows, by) => {
       const groups = Report.group(rows, by)
       const sum = (of: (counts: UsageRow | Report.Group["counts"]) => number) => [
         rows.reduce((total, row) => total + of(row), 0),
@@ -303,8 +304,8 @@ describe("UsageReport.group", () => {
     }))
   })
 
-  it("puts days in their order, then what costs most, then what has most tokens", () => {
-    fc.assert(fc.property(fc.array(used), by, (rows, by) => {
+  it("puts days in their order, then what costs most, then what has most tokens", async () => {
+    await Property.check(fc.property(fc.array(used), by, (rows, by) => {
       const ranks = Report.group(rows, by).map(({ counts, names }) => [
         Date.parse(names[by.indexOf("day")] ?? "2026-01-01"),
         -counts.cost,
