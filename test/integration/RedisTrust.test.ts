@@ -10,6 +10,7 @@ import * as Tokens from "../../src/auth/Tokens.js"
 import * as Trust from "../../src/auth/Trust.js"
 import * as RedisTrust from "../../src/limits/RedisTrust.js"
 import { logged, until as eventually } from "../support/IdentityProvider.js"
+import * as Patience from "../support/Patience.js"
 import * as Redis from "../support/Redis.js"
 
 const options = (url: string): RedisTrust.Options => ({
@@ -68,7 +69,7 @@ const until = <E, R>(condition: Effect.Effect<boolean, E, R>) =>
   })
 
 const becomes = (server: Server, token: Redacted.Redacted, expected: string) =>
-  until(Effect.map(verdict(server, token), (found) => found === expected))
+  Patience.eventually(Effect.map(verdict(server, token), (found) => found === expected))
 
 const median = (values: ReadonlyArray<number>) => [...values].sort((a, b) => a - b)[values.length >> 1] ?? 0
 
@@ -99,7 +100,7 @@ describe.skipIf(!Redis.available())(`revocations in Redis (needs ${Redis.package
       yield* revoke(a, "subject", "ci", "block")
       yield* becomes(a, token, "revoked_subject")
       const redis = yield* Redis.client(url)
-      yield* until(Effect.promise(async () => await redis.hExists("{vibectl}:trust", "subject ci") === 1))
+      yield* Patience.eventually(Effect.promise(async () => await redis.hExists("{vibectl}:trust", "subject ci") === 1))
       assert.strictEqual(yield* verdict(yield* serverAt(url), token), "revoked_subject")
     }).pipe(Effect.provide(NodeContext.layer)), 60_000)
 
@@ -114,7 +115,9 @@ describe.skipIf(!Redis.available())(`revocations in Redis (needs ${Redis.package
       yield* becomes(b, one, "revoked_subject")
       const redis = yield* Redis.client(server.url)
       yield* Effect.promise(() => redis.flushAll())
-      yield* until(Effect.promise(async () => await redis.hExists("{vibectl}:trust", "subject one") === 1))
+      yield* Patience.eventually(
+        Effect.promise(async () => await redis.hExists("{vibectl}:trust", "subject one") === 1)
+      )
 
       yield* server.kill
       yield* revoke(a, "subject", "two")

@@ -8,6 +8,7 @@ import * as Http2 from "node:http2"
 import * as Connection from "../../src/client/Connection.js"
 import type { AnswerEvent } from "../../src/domain/Answer.js"
 import * as Loopback from "../support/Loopback.js"
+import * as Patience from "../support/Patience.js"
 import * as RawHttp2 from "../support/RawHttp2.js"
 
 const execute = "/vibectl.llm_proxy.VibectlLLMProxy/Execute"
@@ -169,7 +170,7 @@ describe("a connection of some age", () => {
       const fiber = yield* Effect.fork(read(cable.port, begun))
       assert.deepStrictEqual((yield* Fiber.join(fiber)).slice(-2), ["Done", "Metrics"])
       const session = yield* RawHttp2.connect(port)
-      yield* RawHttp2.bounded(Effect.async<void>((resume) => void session.once("close", () => resume(Effect.void))))
+      yield* Patience.bounded(Effect.async<void>((resume) => void session.once("close", () => resume(Effect.void))))
     }))
 
   it.scopedLive("ends calls that outlive its grace with SHUTTING_DOWN", () =>
