@@ -9,7 +9,7 @@ import type { Shared } from "../../src/auth/Shared.js"
 import * as Tokens from "../../src/auth/Tokens.js"
 import * as Trust from "../../src/auth/Trust.js"
 import * as RedisTrust from "../../src/limits/RedisTrust.js"
-import { logged, until as eventually } from "../support/IdentityProvider.js"
+import { logged } from "../support/IdentityProvider.js"
 import * as Patience from "../support/Patience.js"
 import * as Redis from "../support/Redis.js"
 
@@ -64,12 +64,12 @@ const revoke = (
 const until = <E, R>(condition: Effect.Effect<boolean, E, R>) =>
   Effect.gen(function*() {
     const begin = performance.now()
-    while (!(yield* condition)) yield* Effect.sleep("5 millis")
+    yield* Patience.eventually(condition)
     return performance.now() - begin
   })
 
 const becomes = (server: Server, token: Redacted.Redacted, expected: string) =>
-  Patience.eventually(Effect.map(verdict(server, token), (found) => found === expected))
+  until(Effect.map(verdict(server, token), (found) => found === expected))
 
 const median = (values: ReadonlyArray<number>) => [...values].sort((a, b) => a - b)[values.length >> 1] ?? 0
 
@@ -100,7 +100,7 @@ describe.skipIf(!Redis.available())(`revocations in Redis (needs ${Redis.package
       yield* revoke(a, "subject", "ci", "block")
       yield* becomes(a, token, "revoked_subject")
       const redis = yield* Redis.client(url)
-      yield* Patience.eventually(Effect.promise(async () => await redis.hExists("{vibectl}:trust", "subject ci") === 1))
+      yield* until(Effect.promise(async () => await redis.hExists("{vibectl}:trust", "subject ci") === 1))
       assert.strictEqual(yield* verdict(yield* serverAt(url), token), "revoked_subject")
     }).pipe(Effect.provide(NodeContext.layer)), 60_000)
 
@@ -115,9 +115,7 @@ describe.skipIf(!Redis.available())(`revocations in Redis (needs ${Redis.package
       yield* becomes(b, one, "revoked_subject")
       const redis = yield* Redis.client(server.url)
       yield* Effect.promise(() => redis.flushAll())
-      yield* Patience.eventually(
-        Effect.promise(async () => await redis.hExists("{vibectl}:trust", "subject one") === 1)
-      )
+      yield* until(Effect.promise(async () => await redis.hExists("{vibectl}:trust", "subject one") === 1))
 
       yield* server.kill
       yield* revoke(a, "subject", "two")
@@ -155,10 +153,12 @@ describe.skipIf(!Redis.available())(`revocations in Redis (needs ${Redis.package
       const retired = new Map([[`key ${keyId}`, { revoked: Date.now(), blocked: 0, restored: 0 }]])
       yield* Effect.scoped(RedisTrust.announce(options(url), retired))
       for (const server of [a, b]) yield* becomes(server, token, "retired_key")
-      yield* eventually(() => lines.some((line) => line.includes("was retired at another server")))
+      yield* Patience.eventually(() => lines.some((line) => line.includes("was retired at another server")))
       const other = new Map([["signs other-key", { revoked: 1, blocked: 0, restored: 0 }]])
       yield* Effect.scoped(RedisTrust.announce(options(url), other))
-      yield* eventually(() => lines.some((line) => line.includes("signs with the key other-key, which is not here")))
+      yield* Patience.eventually(() =>
+        lines.some((line) => line.includes("signs with the key other-key, which is not here"))
+      )
     }).pipe(Effect.provide(NodeContext.layer), logged(lines))
   }, 60_000)
 

@@ -10,7 +10,7 @@ import * as JwksFetch from "../../src/auth/JwksFetch.js"
 import * as Transport from "../../src/models/Transport.js"
 import * as Certificates from "../support/Certificates.js"
 import * as ConnectProxy from "../support/ConnectProxy.js"
-import { until } from "../support/IdentityProvider.js"
+import * as Patience from "../support/Patience.js"
 import * as Temporary from "../support/Temporary.js"
 
 /** A plain server behind the proxy; `/hold` never ends, and `/big` sends 16 MB as fast as it is read. */
@@ -93,19 +93,19 @@ describe("a proxy for connections to providers", () => {
       proxy.answer("silence")
       const [waiting, running] = [new AbortController(), new AbortController()]
       const refused = failure(get("http://provider.invalid/", 60_000, waiting.signal))
-      yield* until(() => proxy.open() === 1)
+      yield* Patience.eventually(() => proxy.open() === 1)
       waiting.abort()
       assert.match(yield* refused, /abort/i)
-      yield* until(() => proxy.open() === 0)
+      yield* Patience.eventually(() => proxy.open() === 0)
 
       assert.match(yield* failure(get("http://provider.invalid/", 50)), /TooLate/)
-      yield* until(() => proxy.open() === 0)
+      yield* Patience.eventually(() => proxy.open() === 0)
 
       proxy.answer("tunnel")
       yield* Effect.promise(() => get("http://provider.invalid/hold", 5000, running.signal))
       assert.strictEqual(proxy.open(), 1)
       running.abort()
-      yield* until(() => proxy.open() === 0)
+      yield* Patience.eventually(() => proxy.open() === 0)
     }))
 
   it.scopedLive("slows the provider when nobody reads, and names itself when it refuses", () =>
@@ -113,7 +113,7 @@ describe("a proxy for connections to providers", () => {
       const { get, proxy, server } = yield* behind((port) => ({ HTTP_PROXY: `http://ann:hunter2@127.0.0.1:${port}` }))
       const reply = yield* Effect.promise(() => get("http://provider.invalid/big"))
       let before = -1
-      yield* until(() => {
+      yield* Patience.eventually(() => {
         const isStill = before === server.written()
         before = server.written()
         return isStill && before > 0
