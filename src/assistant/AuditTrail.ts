@@ -7,6 +7,7 @@
 import { FileSystem } from "@effect/platform"
 import type { PlatformError } from "@effect/platform/Error"
 import { Data, Effect, Option } from "effect"
+import * as ReadFile from "../config/ReadFile.js"
 import { decode, type Line } from "./AuditEntry.js"
 
 export interface Trail {
@@ -54,11 +55,10 @@ export const read = (
   tail: number = Infinity
 ): Effect.Effect<Trail, AuditUnreadable, FileSystem.FileSystem> =>
   Effect.gen(function*() {
-    const files = yield* FileSystem.FileSystem
     const newestFirst: Array<Line> = []
     let damaged = 0
     for (const part of [...yield* parts(file)].reverse()) {
-      const text = yield* Effect.mapError(files.readFileString(part.file), unreadable(part.file))
+      const text = yield* Effect.mapError(ReadFile.text(part.file, ReadFile.maxBytes.log), unreadable(part.file))
       for (const line of text.split("\n").reverse()) {
         if (newestFirst.length >= tail) return { lines: newestFirst.reverse(), damaged }
         if (line === "") continue
@@ -81,4 +81,4 @@ const partAt = (file: string): Effect.Effect<Part | undefined, AuditUnreadable, 
 const isMissing = (error: PlatformError) => error._tag === "SystemError" && error.reason === "NotFound"
 
 const unreadable = (file: string) => (error: PlatformError) =>
-  new AuditUnreadable({ file, reason: error._tag === "SystemError" ? error.reason : error._tag })
+  new AuditUnreadable({ file, reason: ReadFile.problem(error) })

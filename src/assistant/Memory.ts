@@ -11,6 +11,7 @@ import { ClientConfig } from "../config/ClientConfig.js"
 import * as Files from "../config/Files.js"
 import { paths } from "../config/Paths.js"
 import type { ConfigInvalid } from "../config/Problem.js"
+import * as ReadFile from "../config/ReadFile.js"
 
 /** The file of the memory cannot be read or written. */
 export class MemoryUnusable extends Data.TaggedError("MemoryUnusable")<{
@@ -90,7 +91,7 @@ const make = ({ file, mostCharacters }: Options): Effect.Effect<Memory["Type"], 
       )
     return Memory.of({
       file,
-      read: files.readFileString(file).pipe(
+      read: ReadFile.text(file, ReadFile.maxBytes.config).pipe(
         Effect.catchIf(isMissing, () => Effect.succeed("")),
         Effect.map(whole),
         failing("read")

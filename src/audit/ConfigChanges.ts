@@ -12,6 +12,7 @@ import * as Crypto from "node:crypto"
 import * as Files from "../config/Files.js"
 import { paths } from "../config/Paths.js"
 import { keyOf } from "../config/Problem.js"
+import * as ReadFile from "../config/ReadFile.js"
 import { Audit } from "./Audit.js"
 
 /** Settings as they were decoded, secrets included; or their texts by name. */
@@ -32,7 +33,7 @@ export const since = (settings: Settings): Effect.Effect<Changes, never, FileSys
   Effect.gen(function*() {
     const files = yield* FileSystem.FileSystem
     const { configState: file } = yield* paths
-    const last = yield* read(files, file)
+    const last = yield* read(file)
     const key = last === undefined ? Redacted.make(Crypto.randomBytes(32).toString("base64url")) : last.key
     const now = new Map(
       [...texts(settings)].map(([name, text]) => [name, digest(key, name, text)] as const)
@@ -72,8 +73,8 @@ const State = Schema.parseJson(
   { space: 2 }
 )
 
-const read = (files: FileSystem.FileSystem, file: string): Effect.Effect<typeof State.Type | void> =>
-  files.readFileString(file).pipe(
+const read = (file: string): Effect.Effect<typeof State.Type | void> =>
+  ReadFile.text(file, ReadFile.maxBytes.keys).pipe(
     Effect.flatMap((text) => Effect.option(Schema.decode(State)(text))),
     Effect.flatMap(Option.match({
       onNone: () =>

@@ -5,10 +5,11 @@
  * asked at most every 30 seconds, by one fetch for all that wait for it; while
  * it cannot be reached, the keys that it gave last count for a day.
  */
-import { FileSystem } from "@effect/platform"
+import { type FileSystem } from "@effect/platform"
 import type { PlatformError } from "@effect/platform/Error"
 import { Clock, Deferred, Duration, Effect, Either, Exit, FiberId } from "effect"
 import * as Files from "../config/Files.js"
+import * as ReadFile from "../config/ReadFile.js"
 import { IdentityUnavailable } from "../domain/Errors.js"
 import * as JwksFetch from "./JwksFetch.js"
 import * as KeySet from "./KeySet.js"
@@ -44,9 +45,8 @@ export const fromFile = (
   { algorithms, issuer }: Options
 ): Effect.Effect<Jwks, KeySet.KeySetInvalid, FileSystem.FileSystem> =>
   Effect.gen(function*() {
-    const files = yield* FileSystem.FileSystem
     const stamp = Files.stamp(path)
-    const read = Effect.mapError(files.readFileString(path), unreadable).pipe(
+    const read = Effect.mapError(ReadFile.text(path, ReadFile.maxBytes.keys), unreadable).pipe(
       Effect.flatMap((text) => parse(text, algorithms))
     )
     // The stamp first: a change that comes between the two is seen the next time.
@@ -161,10 +161,8 @@ export const fromUrl = (source: JwksFetch.Source, { algorithms, issuer }: Option
 const isWithin = (time: Duration.Duration, since: number, now: number) =>
   Math.abs(now - since) < Duration.toMillis(time)
 
-const unreadable = (error: PlatformError) => {
-  const reason = error._tag === "SystemError" ? error.reason : error._tag
-  return new KeySet.KeySetInvalid({
-    problem: reason === "NotFound" ? "does not exist" : `cannot be read (${reason})`,
+const unreadable = (error: PlatformError) =>
+  new KeySet.KeySetInvalid({
+    problem: ReadFile.problem(error),
     remedy: "Correct the path or the file's permissions."
   })
-}

@@ -12,6 +12,7 @@ import type { PlatformError } from "@effect/platform/Error"
 import { Data, DateTime, Effect, Redacted, Schema } from "effect"
 import * as Files from "../config/Files.js"
 import { paths } from "../config/Paths.js"
+import * as ReadFile from "../config/ReadFile.js"
 import * as SigningKey from "./SigningKey.js"
 
 export interface Key extends SigningKey.SigningKey {
@@ -263,7 +264,7 @@ const entry = (key: Key, now: DateTime.Utc): StoredKey => ({
 })
 
 const read = (file: string): Effect.Effect<Stored, SigningKey.SigningKeyInvalid, FileSystem.FileSystem> =>
-  Effect.flatMap(FileSystem.FileSystem, (files) => files.readFileString(file)).pipe(
+  ReadFile.text(file, ReadFile.maxBytes.keys).pipe(
     Effect.catchIf(isMissing, () => Effect.succeed(empty)),
     Effect.mapError((error) => unusable(file, error)),
     // The parser's own words would quote the file.
@@ -294,7 +295,7 @@ const unusable = (file: string, error: PlatformError | undefined) =>
   new SigningKey.SigningKeyInvalid({
     summary: error === undefined
       ? `The keyring ${file} is damaged.`
-      : `The keyring ${file} cannot be read or written (${error._tag === "SystemError" ? error.reason : error._tag}).`,
+      : `The keyring ${file} cannot be read or written: it ${ReadFile.problem(error)}.`,
     remedy: error === undefined
       ? "Restore it from a backup. Without it, every token signed with its keys is refused."
       : "Make the file and its directory readable and writable for this user."

@@ -6,10 +6,11 @@
  * A revoked subject is refused with every token issued until then; a blocked
  * one with every token. Only a `restore` ends a refusal.
  */
-import { FileSystem } from "@effect/platform"
+import { type FileSystem } from "@effect/platform"
 import { Data, DateTime, Effect, Either, Schema } from "effect"
 import * as Files from "../config/Files.js"
 import { paths } from "../config/Paths.js"
+import * as ReadFile from "../config/ReadFile.js"
 import type { Refusal } from "../domain/Errors.js"
 
 /** One line: within the file, a later line about the same token or subject is later, whatever its clock says. */
@@ -67,12 +68,12 @@ export class RevocationsUnusable extends Data.TaggedError("RevocationsUnusable")
 /** Damaged lines are listed, and the others hold. */
 export const load: Effect.Effect<Revocations, RevocationsUnusable, FileSystem.FileSystem> = Effect.gen(function*() {
   const { revocations: file } = yield* paths
-  const text = yield* Effect.flatMap(FileSystem.FileSystem, (files) => files.readFileString(file)).pipe(
+  const text = yield* ReadFile.text(file, ReadFile.maxBytes.log).pipe(
     Effect.catchIf(
-      (error) => error._tag === "SystemError" && error.reason === "NotFound",
+      ReadFile.isMissing,
       () => Effect.succeed("")
     ),
-    Effect.mapError((error) => unusable(file, error._tag === "SystemError" ? error.reason : error._tag))
+    Effect.mapError((error) => unusable(file, ReadFile.problem(error)))
   )
   return parse(text)
 })

@@ -8,11 +8,11 @@
  * first source that is set counts, even when it is wrong: falling through to
  * another would sign with a key that nobody asked for.
  */
-import { FileSystem } from "@effect/platform"
-import type { PlatformError } from "@effect/platform/Error"
+import { type FileSystem } from "@effect/platform"
 import { Config, Data, Effect, Option, Redacted } from "effect"
 import * as Crypto from "node:crypto"
 import * as Files from "../config/Files.js"
+import * as ReadFile from "../config/ReadFile.js"
 import type { ServerSection } from "../config/ServerSettings.js"
 
 export interface SigningKey {
@@ -82,16 +82,21 @@ export const generated = (
   // Read first: a directory that is mounted read-only may well hold the secret.
   read(path).pipe(
     Effect.catchIf(
-      (error) => mayMake && isMissing(error),
-      () => Effect.flatMap(random, (text) => Effect.map(Files.createPrivate(path, `${text}\n`), withoutNewline))
+      (error) => mayMake && ReadFile.isMissing(error),
+      () =>
+        Effect.flatMap(random, (text) =>
+          Effect.map(Files.createPrivate(path, `${text}\n`), (kept) =>
+            Redacted.make(ReadFile.withoutLineEnds(kept))))
     ),
     Effect.mapError((error) =>
       new SigningKeyInvalid({
-        summary: `The generated signing secret ${path} ${problem(error)}.`,
+        summary: `The generated signing secret ${path} ${ReadFile.problem(error)}.`,
         remedy: "Make the file and its directory readable and writable for this user, or set VIBECTL_JWT_SECRET."
       })
     ),
-    Effect.flatMap((secret) => make(secret, `the generated file ${path}`))
+    Effect.flatMap((secret) =>
+      make(secret, `the generated file ${path}`)
+    )
   )
 
 /** A new secret, from the operating system's generator: Effect's Random can be predicted. */
@@ -146,28 +151,15 @@ const thumbprint = (secret: Redacted.Redacted) =>
     16
   )
 
-const read = (path: string) =>
-  Effect.flatMap(FileSystem.FileSystem, (files) => files.readFileString(path)).pipe(Effect.map(withoutNewline))
-
-/** Editors and `echo` end a file with a newline that is no part of the secret. */
-const withoutNewline = (content: string) => Redacted.make(content.replace(/(?:\r?\n)+$/, ""))
+const read = (path: string) => Effect.map(ReadFile.secret(path), (secret) => Redacted.make(secret))
 
 const fromFile = (path: string, namedBy: string) =>
   read(path).pipe(
     Effect.mapError((error) =>
       new SigningKeyInvalid({
-        summary: `The file of the signing secret ${path} (${namedBy}) ${problem(error)}.`,
+        summary: `The file of the signing secret ${path} (${namedBy}) ${ReadFile.problem(error)}.`,
         remedy: `Correct the path or the file's permissions. ${howToMake}`
       })
     ),
     Effect.flatMap((secret) => make(secret, `the file ${path} (${namedBy})`))
   )
-
-const isMissing = (error: PlatformError) => error._tag === "SystemError" && error.reason === "NotFound"
-
-const problem = (error: PlatformError) =>
-  isMissing(error)
-    ? "does not exist"
-    : error._tag === "SystemError" && error.reason === "PermissionDenied"
-    ? "may not be read or made by this user"
-    : "cannot be read or made"

@@ -1,7 +1,7 @@
 /**
  * What of a request is hidden, recorded and remembered, as a profile says.
  */
-import { FileSystem } from "@effect/platform"
+import { type FileSystem } from "@effect/platform"
 import { Context, Effect, Layer, Option, Redacted, type Scope } from "effect"
 import * as Crypto from "node:crypto"
 import * as NodePath from "node:path"
@@ -12,6 +12,7 @@ import type { ClientSettings, Profile } from "../config/ClientSettings.js"
 import * as Files from "../config/Files.js"
 import { paths } from "../config/Paths.js"
 import { ConfigNotWritten } from "../config/Problem.js"
+import * as ReadFile from "../config/ReadFile.js"
 import * as Redactor from "../redaction/Redactor.js"
 
 export interface Privacy {
@@ -54,8 +55,7 @@ export const ofProfile = (
 /** Made once, so that a secret has the same placeholder in all requests of this machine. */
 const redactionKey: Effect.Effect<Redacted.Redacted, ConfigNotWritten, FileSystem.FileSystem> = Effect.gen(function*() {
   const file = NodePath.join((yield* paths).clientDir, "redaction-key")
-  const files = yield* FileSystem.FileSystem
-  const kept = yield* Effect.option(files.readFileString(file))
+  const kept = yield* Effect.option(ReadFile.text(file, ReadFile.maxBytes.secret))
   const key = Option.isSome(kept) && kept.value.trim() !== ""
     ? kept.value
     : yield* Effect.mapError(

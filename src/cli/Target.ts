@@ -1,7 +1,7 @@
 /**
  * Which server a command talks to, and with what: from a profile or a URL.
  */
-import { FileSystem } from "@effect/platform"
+import { type FileSystem } from "@effect/platform"
 import { Data, Duration, Effect, Redacted } from "effect"
 import * as Os from "node:os"
 import * as NodeTls from "node:tls"
@@ -17,6 +17,7 @@ import {
 import * as Files from "../config/Files.js"
 import { paths } from "../config/Paths.js"
 import type { ConfigInvalid } from "../config/Problem.js"
+import * as ReadFile from "../config/ReadFile.js"
 import * as ProxyUrl from "../domain/ProxyUrl.js"
 import { Output } from "../terminal/Output.js"
 import * as Certificate from "../tls/Certificate.js"
@@ -137,7 +138,7 @@ export const readClientCertificate = (
 
 /** The PEM text of a CA bundle that holds at least one certificate. */
 export const readCaBundle = (path: string): Effect.Effect<string, ProfileFileInvalid, FileSystem.FileSystem> =>
-  Effect.flatMap(FileSystem.FileSystem, (files) => files.readFileString(path)).pipe(
+  ReadFile.text(path, ReadFile.maxBytes.keys).pipe(
     Effect.filterOrFail((text) => text.includes("-----BEGIN CERTIFICATE-----")),
     Effect.mapError(() =>
       new ProfileFileInvalid({
@@ -156,7 +157,7 @@ export const isLocal = (host: string): boolean =>
 const warnOf = (file: string) => Effect.flatMap(Output, ({ note }) => note(`Warning: ${Files.exposed(file)}`))
 
 const tokenOf = (path: string): Effect.Effect<Redacted.Redacted, ProfileFileInvalid, FileSystem.FileSystem> =>
-  Effect.flatMap(FileSystem.FileSystem, (files) => files.readFileString(path)).pipe(
+  ReadFile.text(path, ReadFile.maxBytes.keys).pipe(
     Effect.map((text) => text.trim()),
     // It goes into an HTTP header, where other characters are a defect of the transport.
     Effect.filterOrFail((text) => /^[\x21-\x7e]+$/.test(text)),
@@ -178,7 +179,6 @@ const rootsOf = (host: string, caBundle: string | undefined) =>
   Effect.gen(function*() {
     if (caBundle !== undefined) return yield* readCaBundle(caBundle)
     if (!isLocal(host)) return undefined
-    const files = yield* FileSystem.FileSystem
-    const local = yield* Effect.option(files.readFileString(LocalCa.caFile(yield* paths)))
+    const local = yield* Effect.option(ReadFile.text(LocalCa.caFile(yield* paths), ReadFile.maxBytes.keys))
     return local._tag === "None" ? undefined : [...NodeTls.rootCertificates, local.value].join("\n")
   })

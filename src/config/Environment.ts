@@ -2,14 +2,15 @@
  * Settings from the environment: `VIBECTL_SERVER__PORT` is `server.port`.
  *
  * Keys match in any case; in the names of providers, aliases and profiles,
- * `_` also stands for `-` and `.`. A variable with `__` that names no setting
- * is a problem; one without is not a setting (`VIBECTL_CONFIG_DIR` …); one
+ * `_` also stands for `-` and `.`. A variable that begins with `VIBECTL_` and
+ * is none of ours is a problem, except what Kubernetes sets for a Service. One
  * that is empty is as if it were not set.
  */
 import { ConfigProvider, Context, Layer } from "effect"
 import { nearest } from "../domain/Nearest.js"
 import type { Variables } from "./Interpolate.js"
 import * as Problem from "./Problem.js"
+import * as Service from "./Service.js"
 import type * as Shape from "./Shape.js"
 import * as Tree from "./Tree.js"
 import * as YamlFile from "./YamlFile.js"
@@ -55,12 +56,11 @@ export const settings = (options: {
   let root = Tree.empty({ _tag: "Default" })
   for (const [name, value] of Object.entries(variables).sort(([a], [b]) => a < b ? -1 : 1)) {
     const rest = name.startsWith(prefix) ? name.slice(prefix.length) : ""
-    if (value === undefined || value === "" || !rest.includes("__")) continue
-    if (foreign.some((section) => rest.toLowerCase().startsWith(`${section}__`))) continue
-    const match = find(shape, known, rest)
+    if (value === undefined || value === "" || rest === "" || withoutSetting.has(name)) continue
+    const match: Match = rest.includes("__") ? find(shape, known, rest) : { _tag: "Unknown" }
     if (match._tag === "Unknown") {
-      const candidates = names(shape, known, rest.split("__"))
-      problems.push(Problem.unknown(name, [], "unknown variable", nearest(name, candidates, 1), undefined))
+      if (Service.sets(rest, value) || foreign.some((section) => rest.toLowerCase().startsWith(`${section}_`))) continue
+      problems.push(Problem.unknown(name, [], "unknown variable", meant(shape, known, name), undefined))
       continue
     }
     const key = Problem.keyOf(match.path)
@@ -85,6 +85,42 @@ export const settings = (options: {
 // -- internals ---------------------------------------------------------------
 
 const prefix = "VIBECTL_"
+
+/** Variables of ours that are no settings. */
+const withoutSetting: ReadonlySet<string> = new Set(
+  ["CONFIG_DIR", "JWT_SECRET", "JWT_SECRET_FILE", "WORKER"].map((rest) => `${prefix}${rest}`)
+)
+
+/** The names that a mistyped variable may stand for, best first. */
+const meant = (shape: Shape.Shape, known: Tree.Node, name: string): ReadonlyArray<string> => {
+  const rest = name.slice(prefix.length)
+  const path = split(shape, known, rest.toUpperCase().replace(/_+/g, "_"))
+  if (path !== undefined) return [nameOf(path)]
+  return nearest(name, [...names(shape, known, rest.split("__")), ...withoutSetting], 1)
+}
+
+/** The key that `rest` names where each `_` may be the border between two keys; undefined when there is none. */
+const split = (
+  shape: Shape.Shape,
+  known: Tree.Node | undefined,
+  rest: string,
+  path: ReadonlyArray<string> = []
+): ReadonlyArray<string> | undefined => {
+  if (shape._tag === "Leaf") return rest === "" ? path : undefined
+  const words = rest.split("_")
+  const keys: ReadonlyArray<readonly [string, Shape.Shape]> = shape._tag === "Struct"
+    ? [...shape.fields]
+    : [
+      ...keysOf(known),
+      ...words.map((_, index) => words.slice(0, index + 1).join("_").toLowerCase()).filter((key) => key !== "")
+    ].map((key) => [key, shape.value])
+  for (const [key, inner] of keys) {
+    if (!`${rest}_`.startsWith(`${toName(key)}_`)) continue
+    const found = split(inner, Tree.at(known, [key]), rest.slice(toName(key).length + 1), [...path, key])
+    if (found !== undefined) return found
+  }
+  return undefined
+}
 
 const toName = (key: string): string => key.toUpperCase().replace(/[^A-Z0-9_]/g, "_")
 

@@ -7,6 +7,7 @@ import type { PlatformError } from "@effect/platform/Error"
 import { Data, Effect, Option, Random, Schedule, type Scope } from "effect"
 import * as Fs from "node:fs"
 import * as NodePath from "node:path"
+import * as ReadFile from "./ReadFile.js"
 
 /** Replaces `path` in one step; readers see the old or the new content, nothing between. */
 export const writePrivate = (
@@ -29,7 +30,7 @@ export const createPrivate = (
         isTaken,
         () => Effect.void
       ),
-      Effect.zipRight(files.readFileString(path))
+      Effect.zipRight(ReadFile.text(path, ReadFile.maxBytes.keys))
     ))
 
 /**

@@ -24,7 +24,7 @@ export interface Description<A, I> {
   /** Sections of the other program: variables for them are not ours to check, and they belong into its own file. */
   readonly foreign: ReadonlyArray<string>
   /** Adds what follows from the rest of the configuration or from other variables. */
-  readonly complete?: (given: Tree.Node, variables: Variables) => Effect.Effect<Completed, never, FileSystem.FileSystem>
+  readonly complete?: (given: Tree.Node, variables: Variables) => Effect.Effect<Completed>
   /** What a schema cannot say: rules across keys, for a tree that may be wrong in other ways too. */
   readonly check?: (root: Tree.Node) => ReadonlyArray<Problem.Problem>
 }

@@ -7,32 +7,23 @@
  * (https://github.com/anthropics/anthropic-sdk-typescript). Each has a twin
  * with `_FILE` that names a file with the value.
  */
-import { FileSystem } from "@effect/platform"
-import { Effect } from "effect"
+import { Effect, Either } from "effect"
 import type { Variables } from "./Interpolate.js"
 import type { Completed } from "./Load.js"
 import * as Problem from "./Problem.js"
+import * as ReadFile from "./ReadFile.js"
 import * as Tree from "./Tree.js"
 
 /** Adds these providers, and to every provider named after a kind that kind. */
 export const complete =
-  (kinds: ReadonlyArray<string>) =>
-  (given: Tree.Node, variables: Variables): Effect.Effect<Completed, never, FileSystem.FileSystem> =>
+  (kinds: ReadonlyArray<string>) => (given: Tree.Node, variables: Variables): Effect.Effect<Completed> =>
     Tree.at(given, ["providers"]) === undefined
       ? usual(given, variables)
       : Effect.succeed({ root: withKinds(given, kinds), problems: [] })
 
-/** The content of a file that holds one value, without its last line end; undefined when it cannot be read. */
-export const readValueFile = (path: string): Effect.Effect<string | undefined, never, FileSystem.FileSystem> =>
-  FileSystem.FileSystem.pipe(
-    Effect.flatMap((files) => files.readFileString(path)),
-    Effect.map((text) => text.replace(/[\r\n]+$/, "")),
-    Effect.catchAll(() => Effect.succeed(undefined))
-  )
-
 // -- internals ---------------------------------------------------------------
 
-const usual = (given: Tree.Node, variables: Variables): Effect.Effect<Completed, never, FileSystem.FileSystem> =>
+const usual = (given: Tree.Node, variables: Variables): Effect.Effect<Completed> =>
   Effect.gen(function*() {
     const problems: Array<Problem.Problem> = []
     let root = given
@@ -54,12 +45,12 @@ const usual = (given: Tree.Node, variables: Variables): Effect.Effect<Completed,
       if (keyFile !== undefined) set("api_key_file", keyFile.value, keyFile.name)
       if (url !== undefined) set("base_url", url.value, url.name)
       if (urlFile === undefined) continue
-      const text = yield* readValueFile(urlFile.value)
-      if (text === undefined) {
-        const fault = `the file ${urlFile.value} cannot be read.`
+      const text = yield* Effect.either(ReadFile.secret(urlFile.value))
+      if (Either.isLeft(text)) {
+        const fault = `the file ${urlFile.value} ${ReadFile.problem(text.left)}.`
         problems.push(Problem.make(urlFile.name, [...path, "base_url"], fault))
       } else if (url === undefined) {
-        set("base_url", text, urlFile.name)
+        set("base_url", text.right, urlFile.name)
       } else {
         problems.push(Problem.make(urlFile.name, [...path, "base_url"], `${url.name} is set too; keep one of them.`))
       }

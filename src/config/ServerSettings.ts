@@ -57,6 +57,7 @@ export const defaults = {
     max_streams_per_connection: 1000,
     allow_open_access: false,
     metrics_host: "127.0.0.1",
+    metrics_hosts: [],
     limits: {
       global: {},
       per_token: {},
@@ -192,6 +193,12 @@ const server = Schema.Struct({
     )
   ),
   metrics_host: Fields.text.annotations(note("Address of that port; whoever reaches it reads the names of subjects.")),
+  metrics_hosts: Schema.Array(Fields.text).annotations(
+    Shape.expects("a list of host names", {
+      about: "Names, beside localhost and IP addresses, by which that port may be asked for metrics.",
+      example: "[vibectl.monitoring.svc]"
+    })
+  ),
   limits: Limits.limits
 }).annotations(note("The server itself."))
 

@@ -4,11 +4,11 @@
  * No message repeats the file's text, since it may be a secret. Every problem
  * is found at once, except that a file with broken syntax is not read further.
  */
-import { FileSystem } from "@effect/platform"
 import { Effect } from "effect"
 import * as Yaml from "yaml"
 import { interpolate, type Variables } from "./Interpolate.js"
 import * as Problem from "./Problem.js"
+import * as ReadFile from "./ReadFile.js"
 import * as Tree from "./Tree.js"
 
 export interface Parsed {
@@ -30,18 +30,11 @@ export interface Context {
 export const read = (
   file: string,
   named: boolean
-): Effect.Effect<string, Problem.ConfigInvalid, FileSystem.FileSystem> =>
-  FileSystem.FileSystem.pipe(
-    Effect.flatMap((files) => files.readFileString(file)),
-    Effect.catchAll((error) => {
-      const reason = error._tag === "SystemError" ? error.reason : "BadArgument"
-      if (reason === "NotFound" && !named) return Effect.succeed("")
-      const text = reason === "NotFound"
-        ? "the file does not exist."
-        : `the file cannot be read (${reason}); check that it is a file and that you may read it.`
-      return new Problem.ConfigInvalid({ problems: [Problem.make(file, [], text)] })
-    })
-  )
+): Effect.Effect<string, Problem.ConfigInvalid> =>
+  Effect.catchAll(ReadFile.text(file, ReadFile.maxBytes.config), (error) =>
+    ReadFile.isMissing(error) && !named
+      ? Effect.succeed("")
+      : new Problem.ConfigInvalid({ problems: [Problem.make(file, [], `the file ${ReadFile.problem(error)}.`)] }))
 
 /** A whole file: its root must be a mapping, or nothing. */
 export const parse = (text: string, file: string, context: Omit<Context, "sourceAt">): Parsed => {

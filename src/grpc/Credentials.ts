@@ -27,9 +27,13 @@ export const plaintext: Grpc.ServerCredentials = Grpc.ServerCredentials.createIn
 export class ServerTls extends Grpc.ServerCredentials {
   readonly #asksClients: boolean
 
-  constructor(serving: Serving) {
+  /** A connection whose handshake takes longer than `handshakeMillis` is closed; Node's own bound is two minutes. */
+  constructor(serving: Serving, handshakeMillis = 10_000) {
     const context = contextOf(serving)
-    super({ requestCert: serving.clientCa !== undefined, rejectUnauthorized: true }, context)
+    super(
+      { requestCert: serving.clientCa !== undefined, rejectUnauthorized: true, handshakeTimeout: handshakeMillis },
+      context
+    )
     this.#asksClients = serving.clientCa !== undefined
     this.#check(context)
   }
@@ -55,6 +59,7 @@ export class ServerTls extends Grpc.ServerCredentials {
     const options = this._getConstructorOptions()
     const obeys = this._isSecure() && this._getSecureContextOptions() === context
       && options?.requestCert === this.#asksClients && options.rejectUnauthorized === true
+      && options.handshakeTimeout !== undefined
       && typeof this.updateSecureContextOptions === "function"
     if (!obeys) throw new Error("this version of @grpc/grpc-js does not take the server's TLS settings")
   }

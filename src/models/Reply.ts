@@ -15,11 +15,30 @@ export const of = (response: Response): Reply => {
   throw new TypeError("the response is of another transport")
 }
 
+/** Of a whole answer, in bytes: as much as one event of a stream may have. */
+export const maxAnswerBytes = 16 * 1024 * 1024
+
+/** Of the body of an error, in bytes. */
+export const maxErrorBytes = 64 * 1024
+
+/** How long the body of an error is waited for, in milliseconds. */
+export const maxErrorMillis = 2000
+
+/** A provider sent a whole answer of more than {@link maxAnswerBytes}. */
+export class AnswerTooLarge extends Error {
+  readonly code = "ANSWER_TOO_LARGE"
+  constructor() {
+    super(`the answer is longer than ${maxAnswerBytes} bytes`)
+  }
+}
+
 export class Reply {
   readonly ok: boolean
   private readonly chunks: Array<Uint8Array> = []
   private size = 0
   private ended = false
+  /** What makes the bytes, where the sender compressed them: waits and goes on with the sender. */
+  private decoder: Pick<Zlib.Gunzip, "pause" | "resume"> | undefined
   private failure: { readonly cause: unknown } | undefined
   private wake: (() => void) | undefined
 
@@ -62,6 +81,7 @@ export class Reply {
     chunks.length = 0
     this.size = 0
     if (this.sender.paused && !this.isOver) this.sender.resume()
+    this.decoder?.resume()
     return bytes
   }
 
@@ -80,26 +100,48 @@ export class Reply {
     this.wake = wake
   }
 
-  /** The rest of the body as UTF-8. */
+  /**
+   * The rest of the body as UTF-8. An answer must not be longer than {@link maxAnswerBytes}. Of an error, only the first
+   * {@link maxErrorBytes} are read, and for {@link maxErrorMillis}: its status says enough, and who asked closes the connection.
+   */
   async text(): Promise<string> {
     const decoder = new TextDecoder()
+    const bound = this.ok ? maxAnswerBytes : maxErrorBytes
+    const due = this.ok ? Infinity : performance.now() + maxErrorMillis
     let text = ""
+    let size = 0
     for (;;) {
       const bytes = this.take()
-      if (bytes !== undefined) text += decoder.decode(bytes, { stream: true })
-      else if (this.isOver) return text + decoder.decode()
+      if (bytes !== undefined) {
+        size += bytes.length
+        if (size > bound && this.ok) throw new AnswerTooLarge()
+        text += decoder.decode(bytes.subarray(0, bytes.length - Math.max(0, size - bound)), { stream: true })
+        if (size > bound) return text
+      } else if (this.isOver || performance.now() >= due) return text + decoder.decode()
       else {
         await new Promise<void>((resolve) => {
-          this.wake = resolve
+          const timer = this.ok ? undefined : setTimeout(resolve, due - performance.now())
+          this.wait(() => {
+            clearTimeout(timer)
+            resolve()
+          })
         })
       }
     }
   }
 
+  /** The bytes that are pushed come out of `decoder`. */
+  through(decoder: Pick<Zlib.Gunzip, "pause" | "resume">): void {
+    this.decoder = decoder
+  }
+
   push(chunk: Uint8Array): void {
     this.chunks.push(chunk)
     this.size += chunk.length
-    if (this.size > most && !this.sender.paused) this.sender.pause()
+    if (this.size > most) {
+      if (!this.sender.paused) this.sender.pause()
+      this.decoder?.pause()
+    }
     this.tell()
   }
 
@@ -126,6 +168,7 @@ export const sink = (reply: Reply): Pick<Reply, "push" | "end" | "fail"> => {
   const make = decoders[reply.header("content-encoding").trim().toLowerCase()]
   if (make === undefined) return reply
   const decoder = make()
+  reply.through(decoder)
   decoder.on("data", (chunk: Uint8Array) => reply.push(chunk))
   decoder.on("end", () => reply.end())
   decoder.on("error", (error) => reply.fail(error))

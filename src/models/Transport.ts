@@ -99,6 +99,7 @@ const send = (agent: Agent, request: Request): Promise<Reply.Reply> =>
     if (request.abort.isOver) return reject(request.abort.reason)
     const waiter: Waiter = { isOver: false, leave: undefined }
     let control: Dispatcher.DispatchController | undefined
+    let interim = 0
     let answer: Pick<Reply.Reply, "push" | "end" | "fail"> | undefined
     const abort = () => {
       const { reason } = request.abort
@@ -132,7 +133,10 @@ const send = (agent: Agent, request: Request): Promise<Reply.Reply> =>
         },
         onResponseStart: (controller, status, fields) => {
           // What comes before the answer says nothing of it.
-          if (status < 200) return
+          if (status < 200) {
+            if (++interim > maxInterim) controller.abort(tooManyInterim())
+            return
+          }
           const next = elsewhere(request, status, fields["location"])
           if (next !== undefined) {
             over()
@@ -156,6 +160,12 @@ const send = (agent: Agent, request: Request): Promise<Reply.Reply> =>
       dispatching = undefined
     }
   })
+
+/** Responses of 1xx that may come before the answer: hints and signs of life, which may be sent for as long as it takes. */
+const maxInterim = 100
+
+const tooManyInterim = (): Error =>
+  Object.assign(new Error("too many interim responses"), { code: "TOO_MANY_INTERIM_RESPONSES" })
 
 const recordOf = (headers: RequestInit["headers"]): Record<string, string> =>
   headers === undefined || headers instanceof Headers || Array.isArray(headers)

@@ -254,10 +254,16 @@ const shortCode = (source: Source, { codes }: ErrorBody.ErrorBody): string | und
 const systemCode = (thrown: unknown): string | undefined =>
   chain(thrown).flatMap((error) => stringIn(error, "code") ?? []).find((code) => /^[A-Z][A-Z0-9_]{2,63}$/.test(code))
 
-/** The transport's own code says nothing to a caller. */
+/** The transport's own codes say nothing to a caller. */
+const ownWords: ReadonlyMap<string, string> = new Map([
+  ["UND_ERR_SOCKET", "connection lost"],
+  ["ANSWER_TOO_LARGE", "answer too large"],
+  ["TOO_MANY_INTERIM_RESPONSES", "too many interim responses"]
+])
+
 const connectionCode = (thrown: unknown): string | undefined => {
   const code = systemCode(thrown)
-  return code === "UND_ERR_SOCKET" ? "connection lost" : code
+  return code === undefined ? undefined : ownWords.get(code) ?? code
 }
 
 const chain = (thrown: unknown): ReadonlyArray<unknown> => {

@@ -7,6 +7,7 @@
  */
 import { Data, Duration, Effect, Queue, type Scope, Stream } from "effect"
 import * as Http from "node:http"
+import type * as Net from "node:net"
 import * as Routes from "./Routes.js"
 
 /** The address cannot be listened on; nothing was started. */
@@ -41,17 +42,22 @@ export interface Options extends Routes.Sources {
 export const serve = (options: Options): Effect.Effect<number, OpsBindFailed, Scope.Scope> =>
   Effect.gen(function*() {
     const answer = Routes.make(options)
-    const exchanges = yield* Queue.dropping<Exchange>(most.waiting)
     // Begun before the server, so that it ends after it.
-    yield* Effect.forkScoped(
-      Stream.runDrain(
-        Stream.mapEffect(Stream.fromQueue(exchanges), (exchange) => handle(answer, exchange), {
-          concurrency: most.atOnce,
-          unordered: true
-        })
-      )
-    )
-    const server = yield* Effect.acquireRelease(Effect.sync(() => make(exchanges)), close)
+    const lane = Effect.flatMap(Queue.dropping<Exchange>(most.waiting), (exchanges) =>
+      Effect.as(
+        Effect.forkScoped(
+          Stream.runDrain(
+            Stream.mapEffect(Stream.fromQueue(exchanges), (exchange) => handle(answer, exchange), {
+              concurrency: most.atOnce,
+              unordered: true
+            })
+          )
+        ),
+        exchanges
+      ))
+    // Whoever keeps the other paths busy does not keep probes waiting.
+    const lanes = { probes: yield* lane, others: yield* lane }
+    const server = yield* Effect.acquireRelease(Effect.sync(() => make(lanes)), close)
     return yield* listen(server, options)
   })
 
@@ -63,11 +69,16 @@ interface Exchange {
   readonly response: Http.ServerResponse
 }
 
-const most = { connections: 64, waiting: 64, atOnce: 16, headerBytes: 8192, answer: Duration.seconds(5) }
+interface Lanes {
+  readonly probes: Queue.Enqueue<Exchange>
+  readonly others: Queue.Enqueue<Exchange>
+}
+
+const most = { connections: 64, waiting: 64, atOnce: 8, headerBytes: 8192, answer: Duration.seconds(5) }
 
 const seconds = { headers: 5, request: 10, silence: 15, keepAlive: 5 }
 
-const make = (exchanges: Queue.Enqueue<Exchange>): Http.Server => {
+const make = (lanes: Lanes): Http.Server => {
   const server: Http.Server = Http.createServer({
     maxHeaderSize: most.headerBytes,
     headersTimeout: seconds.headers * 1000,
@@ -79,12 +90,40 @@ const make = (exchanges: Queue.Enqueue<Exchange>): Http.Server => {
     request.on("error", () => {})
     response.on("error", () => {})
     const exchange = { server, request, response }
-    if (!exchanges.unsafeOffer(exchange)) send(exchange, busy)
+    const { socket } = request
+    answering.add(socket)
+    response.once("close", () => answering.delete(socket))
+    const lane = Routes.probes.has(pathOf(request)) ? lanes.probes : lanes.others
+    if (!lane.unsafeOffer(exchange)) send(exchange, busy)
   })
-  server.maxConnections = most.connections
+  const answering = new Set<Net.Socket>()
+  const connections = new Set<Net.Socket>()
+  server.on("connection", (socket) => {
+    connections.add(socket)
+    socket.once("close", () => connections.delete(socket))
+    if (connections.size > most.connections) dispensable(connections, answering)?.destroy()
+  })
   // Also of a client that does not read its answer.
   server.setTimeout(seconds.silence * 1000)
   return server
+}
+
+/**
+ * The connection that makes room for a new one: the oldest that waits for no answer, of the address that has most of
+ * these. Connections that only wait cannot keep a probe out.
+ */
+const dispensable = (
+  connections: ReadonlySet<Net.Socket>,
+  answering: ReadonlySet<Net.Socket>
+): Net.Socket | undefined => {
+  const idle = [...connections].filter((socket) => !answering.has(socket))
+  const byAddress = new Map<string, Array<Net.Socket>>()
+  for (const socket of idle) {
+    const address = socket.remoteAddress ?? ""
+    byAddress.set(address, [...byAddress.get(address) ?? [], socket])
+  }
+  const [largest] = [...byAddress.values()].sort((one, other) => other.length - one.length)
+  return largest?.[0] ?? [...connections][0]
 }
 
 const listen = (server: Http.Server, { host, port }: Options) =>
@@ -109,10 +148,10 @@ const close = (server: Http.Server): Effect.Effect<void> =>
   )
 
 const handle = (answer: ReturnType<typeof Routes.make>, exchange: Exchange): Effect.Effect<void> => {
-  const { headers, method = "", socket, url = "" } = exchange.request
+  const { headers, method = "", socket } = exchange.request
   const asked = {
     method,
-    path: url.split("?", 1).join(""),
+    path: pathOf(exchange.request),
     peer: socket.remoteAddress ?? "",
     host: headers.host,
     origin: headers.origin,
@@ -131,6 +170,9 @@ const handle = (answer: ReturnType<typeof Routes.make>, exchange: Exchange): Eff
     Effect.flatMap((reply) => Effect.sync(() => send(exchange, reply)))
   )
 }
+
+/** Without a query. */
+const pathOf = ({ url = "" }: Http.IncomingMessage): string => url.split("?", 1).join("")
 
 const busy = Routes.text(503, "Too many requests are waiting.")
 const late = Routes.text(503, "The answer took too long.")

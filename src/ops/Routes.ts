@@ -3,6 +3,7 @@
  * anybody but a program on this machine.
  */
 import { Effect, type MetricPair, Schema } from "effect"
+import * as Net from "node:net"
 import * as LogLevel from "../telemetry/LogLevel.js"
 import * as Prometheus from "../telemetry/Prometheus.js"
 import { Activity } from "./Activity.js"
@@ -15,6 +16,8 @@ export interface Sources {
   readonly level: LogLevel.LogLevel["Type"]
   /** Brings up to date what is measured only when somebody looks. */
   readonly collect: Effect.Effect<void>
+  /** Names, beside those of this machine, by which the port may be asked for more than a probe. */
+  readonly hosts?: ReadonlyArray<string>
   /** The metrics, once they are up to date; those of this process where it is not given. */
   readonly pairs?: Effect.Effect<ReadonlyArray<MetricPair.MetricPair.Untyped>>
 }
@@ -41,8 +44,11 @@ export interface Reply {
 /** Bytes that a request may carry. */
 export const mostBody = 64
 
+/** What orchestrators ask, by whichever name. */
+export const probes: ReadonlySet<string> = new Set(["/healthz", "/readyz"])
+
 export const make = (sources: Sources): (asked: Asked) => Effect.Effect<Reply> => {
-  const { activity, collect, level, pairs, ready } = sources
+  const { activity, collect, hosts = [], level, pairs, ready } = sources
   const exposition = pairs === undefined
     ? Prometheus.exposition
     : Effect.map(pairs, (found) => Prometheus.render(found))
@@ -75,6 +81,8 @@ export const make = (sources: Sources): (asked: Asked) => Effect.Effect<Reply> =
   const paths = Object.keys(routes).join(", ")
   return (asked) => {
     const route = Object.hasOwn(routes, asked.path) ? routes[asked.path] : undefined
+    // A change has a stricter rule of its own.
+    if (asked.method !== "PUT" && !probes.has(asked.path) && !isKnown(asked.host, hosts)) return Effect.succeed(text(421, unknownHost))
     if (route === undefined) return Effect.succeed(text(404, `There is nothing here. There are: ${paths}.`))
     if (asked.method === "GET" || asked.method === "HEAD") return route.GET(asked)
     if (asked.method === "PUT" && route.PUT !== undefined) return route.PUT(asked)
@@ -131,6 +139,21 @@ const onlyHere =
  */
 const isLocal = ({ host, origin, peer }: Asked): boolean =>
   origin === undefined && loopback.test(peer) && host !== undefined && localHost.test(host)
+
+/**
+ * A web page may make its own name point to this machine (DNS rebinding), and the browser would let it read the answer.
+ * The browser sends that name as the Host: only names that no web page can have, and those of the configuration, are
+ * answered. A client without a Host is no browser.
+ */
+const isKnown = (host: string | undefined, hosts: ReadonlyArray<string>): boolean => {
+  if (host === undefined) return true
+  const name = host.toLowerCase().replace(/:\d+$/, "").replace(/\.$/, "")
+  return Net.isIP(name.replace(/^\[(.*)\]$/, "$1")) !== 0 || /^(.+\.)?localhost$/.test(name) ||
+    hosts.some((known) => known.toLowerCase() === name)
+}
+
+const unknownHost =
+  "This server does not answer to that Host. Use an IP address or localhost, or add the name to server.metrics_hosts."
 
 const loopback = /^(::1|(::ffff:)?127\.\d+\.\d+\.\d+)$/
 const localHost = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?$/i

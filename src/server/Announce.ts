@@ -6,6 +6,7 @@ import { Effect, Layer } from "effect"
 import { Audit } from "../audit/Audit.js"
 import * as ConfigChanges from "../audit/ConfigChanges.js"
 import type { Loaded } from "../config/Load.js"
+import { doubtfulKeys } from "../config/Secrets.js"
 import { ServerConfig } from "../config/ServerConfig.js"
 import type { Settings } from "../config/ServerSettings.js"
 import { packageVersion } from "../domain/PackageVersion.js"
@@ -41,9 +42,8 @@ export const started = (
     const { record } = yield* Audit
     const address = addressOf(listening)
     yield* record({ event: "server_started", version: packageVersion, address, auth, tls })
-    yield* Effect.forEach(yield* StartChecks.warnings(loaded, kinds, catalog), (text) => Effect.logWarning(text), {
-      discard: true
-    })
+    const found = [...yield* StartChecks.warnings(loaded, kinds, catalog), ...doubtfulKeys(yield* ServerConfig)]
+    yield* Effect.forEach(found, (text) => Effect.logWarning(text), { discard: true })
     yield* proxies
     yield* Effect.annotateLogs(Effect.logInfo("listening"), {
       address,

@@ -72,6 +72,7 @@ const make = ({ calls = Effect.void, level: levelOf = identity, pairs, workers }
     const kind = isRedis(state) ? "redis" : "embedded"
     const sources: OpsServer.Options = {
       host: server.metrics_host,
+      hosts: [server.metrics_host, ...server.metrics_hosts],
       port: server.metrics_port ?? OpsServer.defaultPort,
       collect,
       level,

@@ -3,11 +3,12 @@
  *
  * The list is that of `docs/security.md`.
  */
-import { FileSystem } from "@effect/platform"
+import { type FileSystem } from "@effect/platform"
 import { Data, Effect } from "effect"
 import * as Files from "../config/Files.js"
 import type { Loaded } from "../config/Load.js"
 import { type Paths, paths } from "../config/Paths.js"
+import * as ReadFile from "../config/ReadFile.js"
 import { defaults, description, isExposed, type Settings } from "../config/ServerSettings.js"
 import * as Shape from "../config/Shape.js"
 import * as Show from "../config/Show.js"
@@ -116,8 +117,9 @@ const secretFiles = ({ providers, server, tls }: Settings, { jwtSecret, keyring,
 /** Whether a secret stands in the configuration file itself, and not only the name of a variable. */
 const holdsSecret = (loaded: Loaded<Settings>, kinds: ReadonlyArray<string>) =>
   Effect.gen(function*() {
-    const files = yield* FileSystem.FileSystem
-    const lines = (yield* Effect.orElseSucceed(files.readFileString(loaded.file), () => "")).split("\n")
+    const lines = (yield* Effect.orElseSucceed(ReadFile.text(loaded.file, ReadFile.maxBytes.config), () => "")).split(
+      "\n"
+    )
     return Show.rows(Shape.of(description(kinds).schema), loaded).some(({ source, value }) => {
       const line = source.startsWith(`${loaded.file}:`) ? lines[Number(source.slice(loaded.file.length + 1)) - 1] : ""
       return value === Show.redacted && line !== undefined && line !== "" && !line.includes("${")

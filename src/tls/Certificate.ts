@@ -1,9 +1,10 @@
 /**
  * Certificates that somebody brings, checked before they are used.
  */
-import { FileSystem } from "@effect/platform"
+import { type FileSystem } from "@effect/platform"
 import { Data, DateTime, Effect, Option, Redacted } from "effect"
 import * as NodeTls from "node:tls"
+import * as ReadFile from "../config/ReadFile.js"
 import * as Facts from "./Facts.js"
 
 export interface Certificate {
@@ -94,12 +95,12 @@ export const clientCa = (path: string): Effect.Effect<string, CertificateInvalid
 // -- internals ---------------------------------------------------------------
 
 const read = (key: CertificateInvalid["key"], path: string) =>
-  Effect.flatMap(FileSystem.FileSystem, (files) => files.readFileString(path)).pipe(
+  ReadFile.text(path, ReadFile.maxBytes.keys).pipe(
     Effect.mapError((error) =>
       new CertificateInvalid({
         key,
         path,
-        problem: error._tag === "SystemError" && error.reason === "NotFound" ? "does not exist" : "cannot be read"
+        problem: ReadFile.problem(error)
       })
     )
   )

@@ -19,6 +19,7 @@ import * as Os from "node:os"
 import * as NodePath from "node:path"
 import * as Files from "../config/Files.js"
 import { type Paths, paths } from "../config/Paths.js"
+import * as ReadFile from "../config/ReadFile.js"
 import type { Certificate } from "./Certificate.js"
 import * as Facts from "./Facts.js"
 import * as Issue from "./Issue.js"
@@ -182,7 +183,7 @@ const decodeCa = (path: string, text: string) =>
       remedy: "Restore the file, or remove it: a new CA is then made, which clients on other machines must trust anew."
     }))
 
-const readFile = (path: string) => Effect.flatMap(FileSystem.FileSystem, (files) => files.readFileString(path))
+const readFile = (path: string) => ReadFile.text(path, ReadFile.maxBytes.keys)
 
 const isMissing = (error: PlatformError) => error._tag === "SystemError" && error.reason === "NotFound"
 

@@ -104,7 +104,7 @@ describe("precedence", () => {
 
 describe("unknown keys", () => {
   const server =
-    "host, port, workers, enable_auth, log_level, log_format, jwt_secret, jwt_secret_file, jwt_previous_secret_files, default_model, drain_seconds, heartbeat_seconds, max_message_bytes, max_streams_per_connection, allow_open_access, metrics_port, metrics_host, limits"
+    "host, port, workers, enable_auth, log_level, log_format, jwt_secret, jwt_secret_file, jwt_previous_secret_files, default_model, drain_seconds, lame_duck_seconds, max_connection_age_seconds, max_connection_age_grace_seconds, heartbeat_seconds, max_message_bytes, max_streams_per_connection, allow_open_access, metrics_port, metrics_host, metrics_hosts, limits"
   says(
     "at every level, all at once, with the nearest",
     {
@@ -437,7 +437,7 @@ describe("the usual variables of providers", () => {
         OPENAI_BASE_URL_FILE: "/none"
       }
     },
-    "OPENAI_BASE_URL_FILE: providers.openai.base_url: the file /none cannot be read.",
+    "OPENAI_BASE_URL_FILE: providers.openai.base_url: the file /none does not exist.",
     "OPENAI_BASE_URL: providers.openai.base_url: found <redacted>, " +
       "expected an http or https URL without user name, password, query and fragment.",
     "OPENAI_API_KEY_FILE: providers.openai.api_key_file: it is set together with api_key (OPENAI_API_KEY); keep one of them."
@@ -463,7 +463,7 @@ describe("resolveSecrets", () => {
       const error = yield* Effect.flip(resolveSecrets(loaded))
       assert.deepStrictEqual(error.problems.map(({ message }) => message.replaceAll(directory, "")), [
         "/c.yaml:1:28: server.jwt_secret_file: the file /j is empty; it must exist and hold the secret.",
-        "/c.yaml:2:38: providers.openai.api_key_file: the file /k cannot be read; it must exist and hold the secret."
+        "/c.yaml:2:38: providers.openai.api_key_file: the file /k does not exist; it must exist and hold the secret."
       ])
       assert.lengthOf((yield* Effect.flip(resolveSecrets(loaded, { providers: false }))).problems, 1)
       yield* files.remove(directory, { recursive: true })

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Grpc from "@grpc/grpc-js"
 import { Effect, Redacted } from "effect"
+import * as Net from "node:net"
 import * as Tls from "node:tls"
 import * as Credentials from "../../src/grpc/Credentials.js"
 import * as PeerCertificate from "../../src/grpc/PeerCertificate.js"
@@ -8,9 +9,10 @@ import * as Proto from "../../src/grpc/Proto.js"
 import type * as Issue from "../../src/tls/Issue.js"
 import * as Certificates from "../support/Certificates.js"
 import * as Loopback from "../support/Loopback.js"
+import { bounded } from "../support/Patience.js"
 
 /** A server with a CA of its own. */
-const serving = (options: Partial<Credentials.Serving> = {}) =>
+const serving = (options: Partial<Credentials.Serving> = {}, handshakeMillis?: number) =>
   Effect.gen(function*() {
     const ca = yield* Certificates.authority
     const base: Credentials.Serving = {
@@ -19,7 +21,7 @@ const serving = (options: Partial<Credentials.Serving> = {}) =>
       minVersion: "1.3",
       ...options
     }
-    const credentials = new Credentials.ServerTls(base)
+    const credentials = new Credentials.ServerTls(base, handshakeMillis)
     const port = yield* Loopback.serve({ credentials, proxy: Loopback.proxy({ serverInfo: Loopback.serverInfo }) })
     return { ca, base, credentials, port }
   })
@@ -84,6 +86,22 @@ describe("the version of TLS", () => {
       credentials.replace({ ...base, certificate: yield* Certificates.server(ca) })
       const old = yield* shake(port, ca, { maxVersion: "TLSv1.2" })
       assert.strictEqual(old.outcome, "ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION")
+    }))
+})
+
+describe("a connection that begins no handshake", () => {
+  it.scopedLive("is closed after its time, also in the middle of one", () =>
+    Effect.gen(function*() {
+      const { ca, port } = yield* serving({}, 200)
+      // A record of a handshake that promises more than it brings.
+      for (const bytes of ["", "\x16\x03\x01\x02\x00\x01\x00"]) {
+        yield* bounded(Effect.async<void>((resume) => {
+          const socket = Net.connect(port, "127.0.0.1", () => socket.write(bytes, "latin1"))
+          socket.on("error", () => {})
+          socket.on("close", () => resume(Effect.void))
+        }))
+      }
+      assert.strictEqual((yield* shake(port, ca)).outcome, "TLSv1.3")
     }))
 })
 

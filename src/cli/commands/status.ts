@@ -2,10 +2,10 @@
  * `vibectl setup-proxy status`: what is configured. No connection is made.
  */
 import { Command } from "@effect/cli"
-import { FileSystem } from "@effect/platform"
 import { DateTime, Effect, Option, Schema } from "effect"
 import { ClientConfig } from "../../config/ClientConfig.js"
 import { activeProfile, type SecuritySection } from "../../config/ClientSettings.js"
+import * as ReadFile from "../../config/ReadFile.js"
 import * as Show from "../../config/Show.js"
 import { Output } from "../../terminal/Output.js"
 import * as Table from "../../terminal/Table.js"
@@ -72,7 +72,7 @@ const Claims = Schema.Struct({ sub: Schema.String, exp: Schema.Number })
 const tokenIn = (file: string | undefined) =>
   Effect.gen(function*() {
     if (file === undefined) return undefined
-    const text = yield* Effect.flatMap(FileSystem.FileSystem, (files) => files.readFileString(file))
+    const text = yield* ReadFile.text(file, ReadFile.maxBytes.token)
     const payload = Buffer.from(text.trim().split(".")[1] ?? "", "base64url").toString("utf8")
     const { exp, sub } = yield* Schema.decode(Schema.parseJson(Claims))(payload)
     const expires = DateTime.make(exp * 1000)

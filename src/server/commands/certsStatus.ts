@@ -2,9 +2,9 @@
  * `vibectl-server certs status`: which certificates there are, and how long they are good. Changes nothing.
  */
 import { Command, Options } from "@effect/cli"
-import { FileSystem } from "@effect/platform"
 import { Console, Effect, Option } from "effect"
 import { paths } from "../../config/Paths.js"
+import * as ReadFile from "../../config/ReadFile.js"
 import * as ServerConfig from "../../config/ServerConfig.js"
 import * as Certificate from "../../tls/Certificate.js"
 import * as Facts from "../../tls/Facts.js"
@@ -74,7 +74,7 @@ const problemOf = <A, R>(checked: Effect.Effect<A, { readonly summary: string },
   Effect.match(checked, { onFailure: ({ summary }) => summary, onSuccess: () => undefined })
 
 const factsIn = (path: string) =>
-  Effect.flatMap(FileSystem.FileSystem, (files) => files.readFileString(path)).pipe(
+  ReadFile.text(path, ReadFile.maxBytes.keys).pipe(
     Effect.map((text) => Facts.certificates(text).flatMap((pem) => Option.toArray(Facts.ofPem(pem)))),
     Effect.orElseSucceed((): ReadonlyArray<Facts.Facts> => [])
   )

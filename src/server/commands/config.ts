@@ -10,7 +10,7 @@ import * as Issuers from "../../auth/Issuers.js"
 import * as SigningKey from "../../auth/SigningKey.js"
 import * as Files from "../../config/Files.js"
 import { ConfigNotWritten } from "../../config/Problem.js"
-import { resolveSecrets } from "../../config/Secrets.js"
+import { doubtfulKeys, resolveSecrets } from "../../config/Secrets.js"
 import * as ServerConfig from "../../config/ServerConfig.js"
 import { defaults, description, type Settings } from "../../config/ServerSettings.js"
 import * as Shape from "../../config/Shape.js"
@@ -99,11 +99,8 @@ const validate = (kinds: ReadonlyArray<string>) => {
       const loaded = yield* ServerConfig.load({ file: named, kinds })
       const settings = yield* resolveSecrets(loaded)
       const catalog = yield* startable(settings)
-      yield* Effect.forEach(
-        yield* StartChecks.warnings(loaded, kinds, catalog),
-        (text) => Console.error(`Warning: ${text}.`),
-        { discard: true }
-      )
+      const found = [...yield* StartChecks.warnings(loaded, kinds, catalog), ...doubtfulKeys(settings)]
+      yield* Effect.forEach(found, (text) => Console.error(`Warning: ${text}.`), { discard: true })
       yield* Console.log(`OK: the configuration ${loaded.file} is valid.`)
     })).pipe(Command.withDescription("Check the configuration, with the environment, and report every problem"))
 }
