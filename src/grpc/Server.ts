@@ -7,10 +7,8 @@
  * the rest with `SHUTTING_DOWN`, and closes the connections.
  */
 import * as Grpc from "@grpc/grpc-js"
-import * as ProtoLoader from "@grpc/proto-loader"
 import { ReflectionService } from "@grpc/reflection"
 import { Data, Duration, Effect, Exit, Scope } from "effect"
-import { protoPath as healthProto } from "grpc-health-check"
 import type { Audit } from "../audit/Audit.js"
 import type { AccessRules } from "../auth/AccessRules.js"
 import type { Tokens } from "../auth/Tokens.js"
@@ -19,6 +17,7 @@ import type { LlmProxy } from "../proxy/LlmProxy.js"
 import * as Authenticate from "./Authenticate.js"
 import * as Bridge from "./Bridge.js"
 import * as Connections from "./Connections.js"
+import * as Descriptors from "./Descriptors.js"
 import * as Health from "./Health.js"
 import type { ClientIdentity } from "./Identify.js"
 import * as Proto from "./Proto.js"
@@ -129,9 +128,7 @@ export const serve = (options: Options): Effect.Effect<number, BindFailed, Scope
 
 // -- internals ---------------------------------------------------------------
 
-const reflection = new ReflectionService(
-  Object.assign({}, Proto.packageDefinition, ProtoLoader.loadSync(healthProto))
-)
+const reflection = new ReflectionService(Descriptors.definition)
 
 const farewell = Duration.seconds(1)
 
