@@ -113,7 +113,7 @@ export const make = (endpoint: Endpoint): Calls => {
     return Either.isRight(sent) ? undefined : notSupported(sent.left, `${endpoint.name}/${model}`)
   }
 
-  return { accepts, complete, stream }
+  return { accepts, refused: shapes.refused, complete, stream }
 }
 
 // -- internals ---------------------------------------------------------------

@@ -31,7 +31,7 @@ export interface Endpoint {
 export type Omitted = "stream_options" | "response_format" | "output_config"
 
 /** What a vendor file gives; the rest of a provider does not depend on the vendor. */
-export type Calls = Pick<Provider, "complete" | "stream" | "accepts">
+export type Calls = Pick<Provider, "complete" | "stream" | "accepts" | "refused">
 
 /** What both SDKs are told of each request; their own timer is there for the last resort. */
 export const requestOptions = (

@@ -106,7 +106,7 @@ export const make = (endpoint: Endpoint): Calls => {
     })
   }
 
-  return { complete, stream }
+  return { refused: shapes.refused, complete, stream }
 }
 
 // -- internals ---------------------------------------------------------------

@@ -34,6 +34,8 @@ export interface Provider {
   readonly failoverAfter?: (model: string) => Duration.Duration | undefined
   /** Why it cannot answer this request, whatever happens; undefined when it may. */
   readonly accepts?: (request: ProviderRequest) => InvalidRequest | undefined
+  /** The fields of requests that a model turned out to refuse. */
+  readonly refused?: (model: string) => ReadonlyArray<string>
   /** The whole answer in one piece. Interruption closes the provider's socket. */
   readonly complete: (request: ProviderRequest) => Effect.Effect<Completion, ProviderFailure>
   /**

@@ -40,12 +40,17 @@ export interface RequestShapes {
   /** `now` in milliseconds since the epoch. */
   readonly of: (model: string, now: number) => RequestShape
   /** Requests of this shape are taken. */
-  readonly learn: (model: string, shape: RequestShape, now: number) => void
+  readonly learn: (model: string, shape: RequestShape, fields: ReadonlyArray<string>, now: number) => void
+  /** The fields that requests to the model are made without, because it refuses them. */
+  readonly refused: (model: string) => ReadonlyArray<string>
 }
 
 /** `first` is the shape of a model of which nothing is known. */
 export const make = (first: (model: string) => RequestShape): RequestShapes => {
-  const learned = new Map<string, { readonly shape: RequestShape; readonly until: number }>()
+  const learned = new Map<
+    string,
+    { readonly shape: RequestShape; readonly fields: ReadonlySet<string>; readonly until: number }
+  >()
   const initial = new Map<string, RequestShape>()
   return {
     of: (model, now) => {
@@ -58,10 +63,12 @@ export const make = (first: (model: string) => RequestShape): RequestShapes => {
       initial.set(model, shape)
       return shape
     },
-    learn: (model, shape, now) => {
+    refused: (model) => [...learned.get(model)?.fields ?? []],
+    learn: (model, shape, fields, now) => {
+      const known = learned.get(model)?.fields ?? []
       // Names come from callers: there may be any number of them.
       if (learned.size >= maxModels) learned.clear()
-      learned.set(model, { shape, until: now + memoryMillis })
+      learned.set(model, { shape, fields: new Set([...known, ...fields]), until: now + memoryMillis })
     }
   }
 }
@@ -82,7 +89,7 @@ export const ask = <A, R>(
 ): Effect.Effect<A, BodyFailed, R> =>
   Effect.clockWith((clock) => {
     const { model } = request
-    const go = (shape: RequestShape, isChanged: boolean): Effect.Effect<A, BodyFailed, R> =>
+    const go = (shape: RequestShape, without: ReadonlyArray<string>): Effect.Effect<A, BodyFailed, R> =>
       Effect.matchEffect(attempt(shape), {
         onFailure: (failure) => {
           const now = clock.unsafeCurrentTimeMillis()
@@ -98,15 +105,15 @@ export const ask = <A, R>(
                 model,
                 field: next.field
               }),
-              go(next.shape, true)
+              go(next.shape, [...without, next.field])
             )
         },
         onSuccess: (result) => {
-          if (isChanged) shapes.learn(model, shape, clock.unsafeCurrentTimeMillis())
+          if (without.length > 0) shapes.learn(model, shape, without, clock.unsafeCurrentTimeMillis())
           return Effect.succeed(result)
         }
       })
-    return go(shapes.of(model, clock.unsafeCurrentTimeMillis()), false)
+    return go(shapes.of(model, clock.unsafeCurrentTimeMillis()), [])
   })
 
 /** A change of the shape, and the field that it is about. */

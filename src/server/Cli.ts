@@ -15,6 +15,7 @@ import * as Info from "./commands/info.js"
 import * as InspectToken from "./commands/inspectToken.js"
 import * as Keys from "./commands/keys.js"
 import * as LogLevel from "./commands/logLevel.js"
+import * as Providers from "./commands/providers.js"
 import * as Revoke from "./commands/revoke.js"
 import * as Serve from "./commands/serve.js"
 import * as Usage from "./commands/usage.js"
@@ -35,7 +36,8 @@ export const program = (terminal: Effect.Effect<boolean>) =>
       LogLevel.make(kindNames),
       Config.make(kindNames),
       Certs.make(kindNames),
-      Usage.make(kindNames, storeOf)
+      Usage.make(kindNames, storeOf),
+      Providers.make(kindNames)
     ])
   )
 

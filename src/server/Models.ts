@@ -7,6 +7,7 @@ import type { ProviderSettings, Settings } from "../config/ServerSettings.js"
 import * as Catalog from "../models/Catalog.js"
 import * as Kinds from "../models/Kinds.js"
 import * as Prices from "../models/Prices.js"
+import type { Provider } from "../models/Provider.js"
 import * as Egress from "../network/Egress.js"
 
 /** The models that the configuration names. The idle connections of their providers are closed with the scope. */
@@ -27,6 +28,18 @@ export const catalog: Layer.Layer<
     (settings) => Effect.flatMap(optionsOf(settings), Catalog.following)
   )
 )
+
+/** The provider of that name, which the configuration has; `more` is beside what it says. */
+export const provider = (
+  { providers }: Pick<Settings, "providers">,
+  name: string,
+  more: Partial<Kinds.ProviderOptions>
+): Effect.Effect<Provider, Egress.EgressInvalid, Scope.Scope> => {
+  const settings = providers[name]
+  return settings === undefined
+    ? Effect.dieMessage(`there is no provider called '${name}'`)
+    : Effect.zipRight(Egress.load, Kinds.make(settings.kind, { ...options(name, settings), ...more }))
+}
 
 // -- internals ---------------------------------------------------------------
 
