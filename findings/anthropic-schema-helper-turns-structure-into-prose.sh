@@ -4,8 +4,8 @@
 # The guess: the helper that prepares a schema for `output_config.format` keeps what the API supports, and throws or leaves
 # alone what it does not.
 # Seen: a nullable object loses its properties, a nullable array its items, `definitions` all of its schemas while the
-# `$ref` to them stays, and a dictionary becomes an object that may have no key at all. What is lost stands as text in
-# `description`; nothing is thrown.
+# `$ref` to them stays: what is lost stands as text in `description`. A dictionary becomes an object that may have no key
+# at all, and nothing says what it was. Nothing is thrown.
 set -euo pipefail
 folder=$(mktemp -d); trap 'rm -rf "$folder"' EXIT; cd "$folder"
 echo '{"private":true,"type":"module"}' > package.json
@@ -25,5 +25,5 @@ seen=$(node run.js)
 echo "$seen"
 [ "$seen" = '{"type":["object","null"]} string
 {"type":["array","null"]} string
-{"type":"object","properties":{},"additionalProperties":false} string
+{"type":"object","properties":{},"additionalProperties":false} undefined
 {"type":"object","properties":{"a":{"$ref":"#/definitions/A"}},"additionalProperties":false} string' ]
