@@ -49,14 +49,20 @@ export const settings = (options: {
   readonly known: Tree.Node
   readonly foreign: ReadonlyArray<string>
   readonly variables: Variables
+  readonly narrows?: ((path: ReadonlyArray<string>) => boolean) | undefined
 }): Settings => {
-  const { foreign, known, shape, variables } = options
+  const { foreign, known, narrows = () => false, shape, variables } = options
   const problems: Array<Problem.Problem> = []
   const setBy = new Map<string, string>()
   let root = Tree.empty({ _tag: "Default" })
   for (const [name, value] of Object.entries(variables).sort(([a], [b]) => a < b ? -1 : 1)) {
     const rest = name.startsWith(prefix) ? name.slice(prefix.length) : ""
-    if (value === undefined || value === "" || rest === "" || withoutSetting.has(name)) continue
+    if (value === undefined || rest === "" || withoutSetting.has(name)) continue
+    if (value === "") {
+      const match = rest.includes("__") ? find(shape, known, rest) : undefined
+      if (match?._tag === "Found" && narrows(match.path)) problems.push(Problem.make(name, match.path, emptyNarrowing))
+      continue
+    }
     const match: Match = rest.includes("__") ? find(shape, known, rest) : { _tag: "Unknown" }
     if (match._tag === "Unknown") {
       if (Service.sets(rest, value) || foreign.some((section) => rest.toLowerCase().startsWith(`${section}_`))) continue
@@ -81,6 +87,9 @@ export const settings = (options: {
   }
   return { root, problems }
 }
+
+/** Of a setting that narrows and has no value: to ignore it would allow more than its author meant. */
+export const emptyNarrowing = "it is empty, and it would allow everything: give it a value, or take it away."
 
 // -- internals ---------------------------------------------------------------
 

@@ -9,7 +9,7 @@
 import type { FileSystem } from "@effect/platform"
 import { Effect, Either, ParseResult, type Schema } from "effect"
 import * as NodePath from "node:path"
-import { Env, settings as fromEnvironment } from "./Environment.js"
+import { emptyNarrowing, Env, settings as fromEnvironment } from "./Environment.js"
 import type { Variables } from "./Interpolate.js"
 import * as Issues from "./Issues.js"
 import * as Problem from "./Problem.js"
@@ -25,6 +25,8 @@ export interface Description<A, I> {
   readonly foreign: ReadonlyArray<string>
   /** Adds what follows from the rest of the configuration or from other variables. */
   readonly complete?: (given: Tree.Node, variables: Variables) => Effect.Effect<Completed>
+  /** Whether the setting takes something away from callers: it must not be there without a value. */
+  readonly narrows?: (path: ReadonlyArray<string>) => boolean
   /** What a schema cannot say: rules across keys, for a tree that may be wrong in other ways too. */
   readonly check?: (root: Tree.Node) => ReadonlyArray<Problem.Problem>
 }
@@ -75,15 +77,30 @@ export const loadText = <A, I>(
     const file = YamlFile.parse(text, options.file, { variables, isText })
     const defaults = Tree.from(description.defaults, { _tag: "Default" })
     const known = file.root === undefined ? defaults : Tree.merge(defaults, file.root)
-    const environment = fromEnvironment({ shape, known, foreign: description.foreign, variables })
+    const environment = fromEnvironment({
+      shape,
+      known,
+      foreign: description.foreign,
+      variables,
+      narrows: description.narrows
+    })
     const early = [...file.problems, ...environment.problems]
     if (file.root === undefined) return yield* new Problem.ConfigInvalid({ problems: early })
 
-    const layers = [environment.root, fromFlags(options.flags ?? new Map())]
-    const given = Tree.withoutNulls(layers.reduce(Tree.merge, file.root), (path) => {
+    const takesNull = (path: ReadonlyArray<string>) => {
       const own = Shape.at(shape, path)
       return own?._tag === "Leaf" && own.takesNull
+    }
+    const layers = [environment.root, fromFlags(options.flags ?? new Map())]
+    const whole = layers.reduce(Tree.merge, file.root)
+    const empty: Array<Problem.Problem> = []
+    Tree.mapLeaves(whole, (leaf, path) => {
+      if (leaf.content === null && description.narrows?.(path) === true && !takesNull(path)) {
+        empty.push(Problem.make(Problem.place(leaf.keySource), path, emptyNarrowing))
+      }
+      return leaf
     })
+    const given = Tree.withoutNulls(whole, takesNull)
     const completed = description.complete === undefined
       ? { root: given, problems: [] }
       : yield* description.complete(given, variables)
@@ -99,6 +116,7 @@ export const loadText = <A, I>(
     const explained = new Set(early.map((problem) => problem.key))
     const problems = [
       ...early,
+      ...empty,
       ...completed.problems,
       ...late.filter((problem) => !explained.has(problem.key)),
       ...description.check?.(root) ?? []

@@ -74,7 +74,9 @@ const faultOf = (key: string): string | undefined => {
   const at = key.search(/[^\x20-\xff]/)
   if (at < 0) return key === "" ? "is empty" : undefined
   const code = (key.codePointAt(at) ?? 0).toString(16).toUpperCase().padStart(4, "0")
-  return `holds the character U+${code}, which no header can carry, after ${at} ${at === 1 ? "character" : "characters"}; `
+  return `holds the character U+${code}, which no header can carry, after ${at} ${
+    at === 1 ? "character" : "characters"
+  }; `
     + "copy it anew from the provider"
 }
 

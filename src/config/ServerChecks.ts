@@ -11,6 +11,7 @@ export const check = (root: Tree.Node): ReadonlyArray<Problem.Problem> => {
   return [
     ...notBoth(root, ["server"], "jwt_secret", "jwt_secret_file"),
     ...together(root, ["tls"], "cert_file", "key_file"),
+    ...certificateWithoutTls(root),
     ...clientCertificates(root),
     ...issuers(root),
     ...redis(root),
@@ -21,6 +22,14 @@ export const check = (root: Tree.Node): ReadonlyArray<Problem.Problem> => {
 }
 
 // -- internals ---------------------------------------------------------------
+
+/** Whoever names a certificate wants it used. */
+const certificateWithoutTls = (root: Tree.Node): ReadonlyArray<Problem.Problem> => {
+  const [enabled, file] = [Tree.at(root, ["tls", "enabled"]), Tree.at(root, ["tls", "cert_file"])]
+  if (file === undefined || enabled?.content !== false) return []
+  const text = `it needs TLS, which is off (${Problem.origin(enabled.source)}).`
+  return [Problem.make(Problem.place(file.keySource), ["tls", "cert_file"], text)]
+}
 
 /** Without TLS, a CA or tokens to compare with, nobody would ask for what the operator wants to see. */
 const clientCertificates = (root: Tree.Node): ReadonlyArray<Problem.Problem> => {

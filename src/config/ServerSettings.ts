@@ -40,6 +40,7 @@ export const description = (kinds: ReadonlyArray<string>): Description<Settings,
   defaults,
   foreign: ["proxy", "assistant"],
   complete: complete(kinds),
+  narrows: (path) => narrowing.test(path.join(".")),
   check
 })
 
@@ -111,6 +112,10 @@ export const schema = (kinds: ReadonlyArray<string>) =>
 // -- internals ---------------------------------------------------------------
 
 const note = Shape.note
+
+/** Who may call, with what and how much. The sections alone may be empty, as in the file that `config init` writes. */
+const narrowing =
+  /^(access\..+|tls\.client_(ca_file|identity)|server\.limits\.(global|per_token|tenants|models)\..+|auth\.issuers\..+)$/
 
 /** `__proto__` cannot be the key of a plain object. */
 const providerName = /^(?!__proto__$)[A-Za-z0-9_-]+$/

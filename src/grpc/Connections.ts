@@ -11,6 +11,7 @@
  */
 import type * as Grpc from "@grpc/grpc-js"
 import { Duration, Effect } from "effect"
+import { randomInt } from "node:crypto"
 import type * as Http2 from "node:http2"
 import * as Net from "node:net"
 import * as Timeouts from "./Timeouts.js"
@@ -40,6 +41,9 @@ export interface Connections {
   /** Completes when there is no connection left. */
   readonly gone: Effect.Effect<void>
 }
+
+/** Between 0.9 and 1.1, so that connections that were opened together do not close together. */
+const jitter = (): number => 0.9 + randomInt(1_000_000) / 5_000_000
 
 /** Of a server that listens. */
 export const watch = (server: Grpc.Server, options: Options): Connections => {
@@ -78,7 +82,7 @@ export const watch = (server: Grpc.Server, options: Options): Connections => {
       peer: peerOf(session.socket),
       streams: new Set(),
       timers: new Set(),
-      openedAt: Date.now(),
+      openedAt: performance.now(),
       used: false,
       retiring: false,
       onStream: undefined
@@ -95,7 +99,7 @@ export const watch = (server: Grpc.Server, options: Options): Connections => {
   }
 
   const age = (connection: Connection, maxAge: Duration.Duration): void =>
-    void later(connection, Duration.toMillis(maxAge) * (0.9 + Math.random() / 5), () => {
+    void later(connection, Duration.toMillis(maxAge) * jitter(), () => {
       retire(connection, changed)
       if (options.maxAgeGrace === undefined) return
       later(connection, Duration.toMillis(options.maxAgeGrace), () => {
@@ -213,7 +217,7 @@ const retire = (connection: Connection, changed: () => void): void => {
     if (!session.destroyed) session.close()
     changed()
   }
-  const age = Date.now() - connection.openedAt
+  const age = performance.now() - connection.openedAt
   if (connection.used || age >= freshMillis) return close()
   // After this turn: grpc-js has not seen the call yet.
   connection.onStream = () => void setImmediate(close)

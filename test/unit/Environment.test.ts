@@ -125,3 +125,58 @@ describe("the variables that Kubernetes sets for a Service", () => {
       ) assert.lengthOf(yield* problems(server, { [name]: value }), 1, `${name}=${value}`)
     }))
 })
+
+describe("a setting that narrows and has no value", () => {
+  const text = (yaml: string, variables: { readonly [name: string]: string } = {}) =>
+    loadText(server, yaml, { file: "/c.yaml", named: false }).pipe(
+      Effect.either,
+      Effect.map(Either.match({ onLeft: ({ problems }) => problems.map(({ message }) => message), onRight: () => [] })),
+      Effect.provide(Layer.merge(Env.layerTest(variables), NodeContext.layer))
+    )
+  const files: ReadonlyArray<readonly [yaml: string, key: string]> = [
+    ["access:\n  default:\n", "access.default"],
+    ["access:\n  default: { models: }\n", "access.default.models"],
+    ["access:\n  subjects: { ada: }\n", "access.subjects.ada"],
+    ["access:\n  tenants: { acme: { models: null } }\n", "access.tenants.acme.models"],
+    ["tls:\n  client_ca_file:\n", "tls.client_ca_file"],
+    ["server: { limits: { global: { max_requests_per_minute: } } }\n", "server.limits.global.max_requests_per_minute"],
+    ["server: { limits: { tenants: { acme: } } }\n", "server.limits.tenants.acme"]
+  ]
+  for (const [yaml, key] of files) {
+    it.effect(`stops the start, from the file: ${key}`, () =>
+      Effect.gen(function*() {
+        const found = yield* text(yaml)
+        assert.match(found.join("\n"), new RegExp(`${key.replaceAll(".", "\\.")}: it is empty`))
+      }))
+  }
+
+  for (
+    const name of [
+      "VIBECTL_TLS__CLIENT_CA_FILE",
+      "VIBECTL_ACCESS__DEFAULT",
+      "VIBECTL_ACCESS__DEFAULT__MODELS",
+      "VIBECTL_SERVER__LIMITS__GLOBAL__MAX_REQUESTS_PER_MINUTE"
+    ]
+  ) {
+    it.effect(`stops the start, from the environment: ${name}`, () =>
+      Effect.gen(function*() {
+        assert.match((yield* text("", { [name]: "" })).join("\n"), new RegExp(`${name}.*it is empty`))
+      }))
+  }
+
+  it.effect("is no matter where nothing is narrowed, where null is a value, and for whole sections", () =>
+    Effect.gen(function*() {
+      const yaml =
+        "access:\ntls:\nserver: { log_format: , limits: { per_token: { ada: { max_requests_per_minute: null } } } }\n"
+      assert.deepStrictEqual(yield* text(yaml, { VIBECTL_SERVER__LOG_LEVEL: "", VIBECTL_SERVER__PORT: "" }), [])
+    }))
+
+  it.effect("a certificate without TLS stops the start, too, wherever the two are set", () =>
+    Effect.gen(function*() {
+      const certificate = "cert_file: a.crt, key_file: a.key"
+      assert.match((yield* text(`tls: { enabled: false, ${certificate} }`)).join("\n"), /tls\.cert_file: it needs TLS/)
+      const off = { VIBECTL_TLS__ENABLED: "false" }
+      assert.match((yield* text(`tls: { ${certificate} }`, off)).join("\n"), /tls\.cert_file: it needs TLS/)
+      assert.deepStrictEqual(yield* text(`tls: { ${certificate} }`), [])
+    }))
+})

@@ -416,7 +416,10 @@ describe("vibectl vibe", () => {
     Effect.gen(function*() {
       const { requests, type } = yield* person()
       yield* type("setup-proxy", "configure", url)
-      assert.match((yield* type("vibe", "--max-steps", "0", "x")).report?.lines ?? "", /--max-steps 0 is out of range: it is a whole number from 1 to 100/)
+      assert.match(
+        (yield* type("vibe", "--max-steps", "0", "x")).report?.lines ?? "",
+        /--max-steps 0 is out of range: it is a whole number from 1 to 100/
+      )
       yield* type("config", "set", "assistant.allow_verbs", "skale")
       const refused = (yield* type("vibe", "x")).report
       assert.match(refused?.lines ?? "", /names 'skale'[^]*Did you mean scale/)
