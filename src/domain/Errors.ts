@@ -191,6 +191,8 @@ export class ProviderFailure extends Data.TaggedError("ProviderFailure")<{
    * would fail alike, and another provider may serve it. Undefined when it is not the account.
    */
   readonly account?: "key" | "credit" | "access" | undefined
+  /** Whether the provider does not know the model. */
+  readonly unknownModel?: boolean | undefined
   /** Whether the provider asks for another attempt, or forbids one; undefined when it does not say. */
   readonly again?: boolean | undefined
   /** Whether the provider may have worked on an answer, and bills it, although none of it came. */

@@ -28,6 +28,8 @@ export interface Resolved {
 export class Catalog extends Context.Tag("vibectl/models/Catalog")<Catalog, {
   /** Undefined and `""` are the default model. */
   readonly resolve: (name: string | undefined) => Effect.Effect<Resolved, ModelNotFound | InvalidRequest>
+  /** What to say of a model that its provider turned out not to know. */
+  readonly unknown: (target: Resolved) => ModelNotFound
   /** The models to try, in this order, when the provider of a `provider/model` fails. */
   readonly fallbacks: (fullName: string) => ReadonlyArray<Resolved>
   /** Over once every endpoint that lists its own models has been asked for them, which is bounded. */
@@ -130,6 +132,7 @@ export const following = (
         (name === undefined || name === "") && current.defaultModel === ""
           ? Effect.zipRight(listed, Effect.suspend(() => current.resolve(name)))
           : current.resolve(name),
+      unknown: (target) => current.unknown(target),
       fallbacks: (fullName) => current.fallbacks(fullName),
       listed,
       get models() {
@@ -178,6 +181,19 @@ export const make = (options: Options): Effect.Effect<Catalog["Type"], CatalogIn
       const found = find(name)
       if (found !== undefined && known.size < mostKnown) known.set(name, found)
       return found
+    }
+
+    const unknownThere = ({ fullName, provider }: Resolved) => {
+      const isOther = (name: string) => find(name)?.fullName !== fullName
+      return new ModelNotFound({
+        requested: fullName,
+        available: callable().filter(isOther),
+        closest: nearest(
+          fullName,
+          [...aliases.keys(), ...names].filter((name) => find(name) !== undefined && isOther(name))
+        ),
+        because: `the provider '${provider.name}' does not know it`
+      })
     }
 
     const missing = (name: string) =>
@@ -244,6 +260,7 @@ export const make = (options: Options): Effect.Effect<Catalog["Type"], CatalogIn
         const found = remember(name)
         return found === undefined ? missing(name) : Effect.succeed(found)
       },
+      unknown: unknownThere,
       fallbacks: (fullName) => fallbacks.get(fullName) ?? [],
       listed: Effect.void,
       models,

@@ -60,6 +60,7 @@ export const fromEvent = (source: Source, error: unknown, now = NaN): ProviderFa
     detail: shortCode(source, body) ?? (body.status === undefined ? undefined : `HTTP ${body.status}`),
     retryAfter: account === undefined ? wait : undefined,
     account,
+    unknownModel: isUnknownModel(body.status, body, account),
     // It took the request, and says nothing of what it did until it failed.
     maybeBilled: account === undefined,
     cause: {
@@ -119,6 +120,7 @@ const refused = (source: Source, thrown: unknown, status: number, now: number): 
     // Time heals no account, whatever its limits say; a header that was set for this answer is handed on.
     retryAfter: account === undefined ? wait : durationOf(Waits.ofHeaders(sent, false, now)),
     account,
+    unknownModel: isUnknownModel(status, body, account),
     again: account === undefined ? shouldRetry(headers?.get("x-should-retry")) : undefined,
     maybeBilled: false,
     cause: {
@@ -188,6 +190,26 @@ const reasonOfBody = (body: ErrorBody.ErrorBody, account: AccountFaults.AccountF
   if (account !== undefined) return "PROVIDER_REJECTED"
   return reasonOfTexts(body.codes, codeRules) ?? reasonOfTexts(body.messages, sentenceRules) ?? "PROVIDER_UNAVAILABLE"
 }
+
+/**
+ * By its code, or by a sentence of a refusal that is about what was asked for: OpenAI has `model_not_found`, Anthropic
+ * `not_found_error` with "model: claude-x", Ollama and vLLM a sentence with the model's name.
+ */
+const isUnknownModel = (
+  status: number | undefined,
+  { codes, messages }: ErrorBody.ErrorBody,
+  account: AccountFaults.AccountFault | undefined
+): boolean => {
+  if (account !== undefined || status !== undefined && status !== 404 && status !== 400) return false
+  if (
+    codes.some((code) => /model[-_.]?(not[-_.]?(found|exist)|does[-_.]?not[-_.]?exist)|unknown[-_.]?model/i.test(code))
+  ) return true
+  const isMissing = status === 404 || codes.some((code) => /not[-_.]?found/i.test(code))
+  return messages.some((text) => unknownModel.test(text) || isMissing && /^model: \S+$/.test(text.trim()))
+}
+
+const unknownModel =
+  /\bmodels?\b.{0,120}\b(not found|does not exist|not exist|do(es)?n't exist|is unknown|is not a valid model)|\bunknown model\b|\b(no|not a valid|invalid) (such )?model\b/i
 
 const isPaced = (codes: ReadonlyArray<string>): boolean => codes.some((code) => pace.test(code))
 

@@ -15,6 +15,8 @@ export interface Allowed {
     caller: Caller
   ) => Effect.Effect<Resolved, ModelNotAllowed | ModelNotFound | InvalidRequest>
   readonly fallbacks: (fullName: string, caller: Caller) => ReadonlyArray<Resolved>
+  /** What to say of a model that its provider turned out not to know. */
+  readonly unknown: (target: Resolved, caller: Caller) => ModelNotFound
   readonly listing: (caller: Caller) => Pick<ServerInfo, "models" | "aliases" | "defaultModel">
 }
 
@@ -27,6 +29,15 @@ export const make = (catalog: Catalog["Type"]): Allowed => {
     access.models.length === 0 || allows(access, [fullName, ...names().byTarget.get(fullName) ?? []])
   const mayNamed = (name: string, caller: Caller) => may(names().targets.get(name) ?? name, caller)
 
+  /** Names that the caller may not call are no help to it, and none of its business. */
+  const forCaller = ({ available, because, closest, requested }: ModelNotFound, caller: Caller) =>
+    new ModelNotFound({
+      requested,
+      because,
+      available: available.filter((name) => mayNamed(name, caller)),
+      closest: closest.filter((name) => mayNamed(name, caller))
+    })
+
   return {
     resolve: (name, caller) =>
       Effect.matchEffect(catalog.resolve(name), {
@@ -34,19 +45,11 @@ export const make = (catalog: Catalog["Type"]): Allowed => {
           may(found.fullName, caller)
             ? Effect.succeed(found)
             : new ModelNotAllowed({ model: found.fullName, subject: caller.subject }),
-        onFailure: (failure): Effect.Effect<never, ModelNotFound | InvalidRequest> => {
-          if (failure._tag !== "ModelNotFound") return failure
-          const { available, because, closest, requested } = failure
-          // Names that the caller may not call are no help to it, and none of its business.
-          return new ModelNotFound({
-            requested,
-            because,
-            available: available.filter((name) => mayNamed(name, caller)),
-            closest: closest.filter((name) => mayNamed(name, caller))
-          })
-        }
+        onFailure: (failure): Effect.Effect<never, ModelNotFound | InvalidRequest> =>
+          failure._tag === "ModelNotFound" ? forCaller(failure, caller) : failure
       }),
     fallbacks: (fullName, caller) => catalog.fallbacks(fullName).filter((other) => may(other.fullName, caller)),
+    unknown: (target, caller) => forCaller(catalog.unknown(target), caller),
     listing: (caller) => {
       if (caller.access.models.length === 0) {
         const { aliases, defaultModel, models } = catalog

@@ -15,7 +15,14 @@ import type {
   Metrics as AnswerMetrics
 } from "../domain/Answer.js"
 import { features } from "../domain/Answer.js"
-import { InvalidRequest, type LimitExceeded, type ProxyError, RequestTimeout } from "../domain/Errors.js"
+import {
+  InvalidRequest,
+  type LimitExceeded,
+  type ProviderFailure,
+  type ProxyError,
+  RequestTimeout,
+  type StreamInterrupted
+} from "../domain/Errors.js"
 import { packageVersion } from "../domain/PackageVersion.js"
 import { type ServerInfo, serverName } from "../domain/ServerInfo.js"
 import { type Call, Limits } from "../limits/Limits.js"
@@ -203,7 +210,14 @@ export class LlmProxy extends Context.Tag("vibectl/proxy/LlmProxy")<LlmProxy, {
             }
             const seconds = limits.requestTimeout(caller, first.fullName)
             return Effect.map(timed(caller, seconds, startedAt, progress, closing), (inTime) => {
-              const next = inTime(Effect.flatMap(pull, seen))
+              const failed = (failure: ProviderFailure | StreamInterrupted) =>
+                failure._tag === "ProviderFailure" && failure.unknownModel === true
+                  && failure.provider === first.provider.name
+                  ? allowed.unknown(first, caller)
+                  : failure
+              const next = inTime(
+                Effect.matchEffect(pull, { onSuccess: seen, onFailure: (failure) => Effect.fail(failed(failure)) })
+              )
               // An answer that is complete is not too late any more.
               return Effect.suspend((): AnswerPull => last === undefined ? next : Effect.succeed(last))
             })
