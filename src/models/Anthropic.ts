@@ -74,11 +74,15 @@ export const make = (endpoint: Endpoint): Calls => {
     const answered = RequestShape.ask(
       shapes,
       asking(request, false),
-      (shape) =>
-        Effect.map(
-          HttpBody.whole(post(shape, request, false, timeouts), { millis: timeouts.total, limit: "total" }),
-          (text) => ({ text, tool: forcedTool(shape, request) })
+      (shape) => {
+        const tool = forcedTool(shape, request)
+        const body = HttpBody.whole(
+          post(shape, request, false, timeouts),
+          { millis: timeouts.total, limit: "total" },
+          (text) => EventPieces.isComplete(MessagesReader.ofBody(text, tool, undefined))
         )
+        return Effect.map(body, (text) => ({ text, tool }))
+      }
     )
     return Effect.matchEffect(answered, {
       onFailure: failed,

@@ -39,8 +39,11 @@ export const read = (body: unknown, now: number): ErrorBody => {
   }
   const sentence = (text: string, depth: number): void => {
     const inner = /^\s*[[{]/.test(text) && text.length <= maxJson ? Json.parse(text) : undefined
-    if (inner === undefined) note(messages, text)
-    else walk(inner, depth + 1)
+    if (inner === undefined) {
+      note(messages, text)
+      // As `{"error": "invalid_token"}` has it.
+      if (isIdentifier.test(text)) note(codes, text)
+    } else walk(inner, depth + 1)
   }
   const code = (value: unknown): void => {
     const number = typeof value === "number" ? value : Number(typeof value === "string" && value !== "" ? value : NaN)
@@ -103,6 +106,8 @@ const codeKeys = [
   "errorCode",
   "err_code",
   "errcode",
+  "errorcode",
+  "Code",
   "error_type",
   "errorType",
   "status_code",
@@ -119,6 +124,10 @@ const messageKeys = [
   "errorMessage",
   "error_msg",
   "errmsg",
+  "errMsg",
+  "errorMsg",
+  "retmsg",
+  "faultstring",
   "status_msg",
   "error_description",
   "description",
@@ -132,6 +141,9 @@ const innerKeys = [
   "error",
   "errors",
   "Error",
+  "err",
+  "Response",
+  "result",
   "detail",
   "details",
   "base_resp",
@@ -156,6 +168,8 @@ const innerKeys = [
   "message",
   "msg"
 ]
+
+const isIdentifier = /^[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)+$/
 
 const isSentence = (text: string): boolean => /\s/.test(text.trim())
 

@@ -122,6 +122,9 @@ export const whole = (source: VendorFailure.Source, { end, text }: Heard): Effec
     ? VendorFailure.broken(source, "invalid answer")
     : failureOf(source, end)
 
+/** Whether the vendor has said how the answer ended, and that is well. */
+export const isComplete = ({ end }: Heard): boolean => end?._tag === "Complete"
+
 /** What a request or a body threw, in the vendor's terms. */
 export const failed = (source: VendorFailure.Source) => (failure: BodyFailed): Effect.Effect<never, ProviderFailure> =>
   Effect.flatMap(Clock.currentTimeMillis, (now) => VendorFailure.fromThrown(source, failure.cause, now))

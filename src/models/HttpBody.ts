@@ -175,16 +175,22 @@ export const open = (
     )
   })
 
-/** The whole body as UTF-8, which must be there within `patience`. */
+/**
+ * The whole body as UTF-8, which must be there within `patience`. Where the connection fails first, what came before is
+ * the body if the answer in it `isComplete`.
+ */
 export const whole = (
   request: (abort: Abort) => Promise<Response>,
-  { limit, millis }: Patience
+  { limit, millis }: Patience,
+  isComplete: (text: string) => boolean = () => false
 ): Effect.Effect<string, BodyFailed> =>
   Effect.async((resume) => {
     const abort = new Abort()
     const fail = (cause: unknown) => {
       clearTimeout(timer)
-      resume(new BodyFailed({ cause }))
+      const isCut = cause instanceof Reply.CutBody
+      if (isCut && isComplete(cause.text)) resume(Effect.succeed(cause.text))
+      else resume(new BodyFailed({ cause: isCut ? cause.cause : cause }))
       abort.abort()
     }
     const timer = setTimeout(() => fail(new TooLate({ limit })), millis)

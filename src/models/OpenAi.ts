@@ -72,7 +72,8 @@ export const make = (endpoint: Endpoint): Calls => {
             { body, stream: false, timeouts, abort, trace: request.trace },
             (options) => client.chat.completions.create(body, options).asResponse()
           ),
-        { millis: timeouts.total, limit: "total" }
+        { millis: timeouts.total, limit: "total" },
+        (text) => EventPieces.isComplete(ChatReader.ofBody(text, undefined))
       )
     })
     return Effect.matchEffect(text, {

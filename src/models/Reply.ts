@@ -32,6 +32,14 @@ export class AnswerTooLarge extends Error {
   }
 }
 
+/** The connection failed in the middle of a body. */
+export class CutBody extends Error {
+  /** `text` is what came before. */
+  constructor(readonly text: string, override readonly cause: unknown) {
+    super("the body was cut")
+  }
+}
+
 export class Reply {
   readonly ok: boolean
   private readonly chunks: Array<Uint8Array> = []
@@ -111,7 +119,12 @@ export class Reply {
     let text = ""
     let size = 0
     for (;;) {
-      const bytes = this.take()
+      let bytes: Uint8Array | undefined
+      try {
+        bytes = this.take()
+      } catch (cause) {
+        throw new CutBody(text, cause)
+      }
       if (bytes !== undefined) {
         size += bytes.length
         if (size > bound && this.ok) throw new AnswerTooLarge()

@@ -232,7 +232,7 @@ const codeRules: Rules = [
   ["PROVIDER_TIMEOUT", /timeout|timed[-_.]?out|deadline[-_.]?exceeded/i],
   [
     "PROVIDER_REJECTED",
-    /invalid|authentication|permission|not[-_.]?found|too[-_.]?(large|long)|billing|content[-_.]?filter|context[-_.]?length|bad[-_.]?request|unsupported|unprocessable|moderation|safety/i
+    /invalid|validation|unauthori[sz]ed|access[-_.]?denied|authentication|auth[-_.]?failure|permission|not[-_.]?found|too[-_.]?(large|long)|billing|content[-_.]?filter|context[-_.]?length|bad[-_.]?request|unsupported|unprocessable|moderation|safety/i
   ]
 ]
 

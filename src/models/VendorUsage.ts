@@ -45,10 +45,16 @@ export const ofAnthropic = (value: unknown): Usage | undefined => {
   })
 }
 
-/** Anthropic's counts in a stream: later ones replace earlier ones, and null is not counted again. */
+/** Anthropic's counts in a stream: later ones replace earlier ones, and null, or 0 after a number, is not counted again. */
 export const cumulative = (earlier: Json.JsonObject, later: unknown): Json.JsonObject => {
   const counts = Object.entries(Json.object(later) ?? {})
-  return { ...earlier, ...Object.fromEntries(counts.filter(([name, value]) => isCount(name, value))) }
+  return {
+    ...earlier,
+    ...Object.fromEntries(
+      // A count that was taken back to 0 was not counted again.
+      counts.filter(([name, value]) => isCount(name, value) && !(value === 0 && typeof earlier[name] === "number"))
+    )
+  }
 }
 
 // -- internals ---------------------------------------------------------------

@@ -7,6 +7,7 @@
  * marked as one. An attempt that the provider surely did no work for is free.
  */
 import { type Clock, Duration, Effect, Scope } from "effect"
+import type { FinishReason } from "../domain/Answer.js"
 import { ProviderFailure } from "../domain/Errors.js"
 import type { Refused } from "../limits/Limits.js"
 import type { Attempted } from "../limits/Spending.js"
@@ -64,7 +65,10 @@ export const make = ({ admit, captures, clock, onFirst }: Options): Attempts => 
   const begin = (target: Resolved, request: ProviderRequest): Effect.Effect<Begun, ProviderFailure> =>
     Effect.zipRight(
       letIn(target),
-      Effect.map(Traceparent.current, (trace) => ({ attempt: add(target, request, trace), tell: undefined }))
+      Effect.map(
+        Traceparent.current,
+        (trace) => ({ attempt: add(target, request, trace), finished: undefined, tell: undefined })
+      )
     )
 
   /** In a span of its own. */
@@ -88,18 +92,23 @@ export const make = ({ admit, captures, clock, onFirst }: Options): Attempts => 
         attempt.close(now())
       })
       yield* Scope.addFinalizer(yield* Effect.scope, close)
-      return { attempt, tell: captures ? (text: string) => GenAi.annotate(span, GenAi.output(text)) : undefined }
+      return {
+        attempt,
+        finished: (reason) => GenAi.annotate(span, { [GenAi.finishReasons]: [reason ?? "unknown"] }),
+        tell: captures ? (text: string) => GenAi.annotate(span, GenAi.output(text)) : undefined
+      }
     })
 
   const of = (target: Resolved): Provider => {
     const { provider } = target
     const complete: Provider["complete"] = (request) => {
-      const finish = ({ attempt, tell }: Begun) =>
+      const finish = ({ attempt, finished, tell }: Begun) =>
         Effect.mapBoth(provider.complete(attempt.request), {
           onSuccess: (completion) => {
             tell?.(completion.text)
             attempt.text(completion.text.length)
             attempt.completed(completion.usage, now())
+            finished?.(completion.finishReason)
             return completion
           },
           onFailure: (failure) => {
@@ -113,7 +122,7 @@ export const make = ({ admit, captures, clock, onFirst }: Options): Attempts => 
           : Effect.flatMap(begin(target, request), finish))
     }
     const stream: Provider["stream"] = (request) => {
-      const answer = ({ attempt, tell }: Begun) => {
+      const answer = ({ attempt, finished, tell }: Begun) => {
         let text = ""
         const failed = <Failure extends ProviderFailure | StreamingUnsupported>(failure: Failure) => {
           attempt.failed(failure, now())
@@ -123,6 +132,7 @@ export const make = ({ admit, captures, clock, onFirst }: Options): Attempts => 
           if (piece._tag === "End") {
             tell?.(text)
             attempt.completed(piece.usage, now())
+            finished?.(piece.finishReason)
           } else {
             if (tell !== undefined) text += piece.text
             attempt.text(piece.text.length)
@@ -163,6 +173,8 @@ export const make = ({ admit, captures, clock, onFirst }: Options): Attempts => 
 
 interface Begun {
   readonly attempt: Attempt.Attempt
+  /** Takes why the answer ended; only where the attempt has a span. */
+  readonly finished: ((reason: FinishReason | undefined) => void) | undefined
   /** Told the whole text of the answer; only where it is asked for. */
   readonly tell: ((text: string) => void) | undefined
 }

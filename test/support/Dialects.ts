@@ -272,7 +272,8 @@ export const toBody = (story: Story): { readonly body: Buffer; readonly expected
     switch (item.is) {
       case "text":
         return write(frame(pick(isChat ? chatTexts : messagesTexts, item.shape)(item.text)), () => {
-          text += item.text
+          // All of it once more, after its end.
+          if (finish === undefined || item.text !== text) text += item.text
         })
       case "noise":
         return write(`${pick([...noises, ...isChat ? chatNoise : messagesNoise], item.noise)}\n\n`, () => undefined)

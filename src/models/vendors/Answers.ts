@@ -61,7 +61,7 @@ export interface Answer {
   readonly usage: (usage: Usage | undefined) => void
   readonly finish: (finish: Finish) => void
   readonly fail: (failure: InBand.Failure) => void
-  /** A sentence that is no answer: a failure, if the body ends with neither text nor a reason. */
+  /** A sentence that is no answer: a failure, if the body ends with neither text after it nor a reason. */
   readonly suspect: (failure: InBand.Failure) => void
   /** A whole answer, which needs no reason to be complete when its body ends. */
   readonly whole: () => void
@@ -166,6 +166,9 @@ const startLength = 64
 const answerOf = (state: State, onUsage: ((usage: Usage) => void) | undefined): Answer => {
   const text = (given: string): void => {
     if (given === "") return
+    // All of it, once more.
+    if (state.finish !== undefined && given.length === state.length && given.startsWith(state.start)) return
+    state.suspicion = undefined
     state.hasText = true
     state.isAlive = true
     if (state.start.length < startLength) state.start += given.slice(0, startLength - state.start.length)
@@ -251,7 +254,7 @@ const take = (wire: Wire, frame: Frames.Frame, state: State, answer: Answer): vo
 
 const takeWord = ({ event, word }: Frames.Word, answer: Answer): void => {
   if (isDone.test(word)) return answer.done()
-  const failure = InBand.isErrorEvent.test(event) ? { body: { message: word } } : InBand.ofText(word)
+  const failure = InBand.isErrorEvent(event) ? { body: { message: word } } : InBand.ofText(word)
   if (failure !== undefined) answer.fail(failure)
 }
 
@@ -261,13 +264,14 @@ const isDone = /^["'\s]*(\[\s*done\s*\]|<\s*done\s*\/?>|done)["'\s.;!]*$/i
 const atEnd = (state: State): End => state.finish !== undefined || state.isComplete ? ended(state) : early(state)
 
 /** A vendor that sent nothing but a sentence has failed, as that says. */
-const early = ({ length, suspicion }: State): End =>
-  length === 0 && suspicion !== undefined
+const early = ({ suspicion }: State): End =>
+  suspicion !== undefined
     ? { _tag: "Failed", failure: suspicion }
     : { _tag: "Broken", detail: "stream ended early" }
 
 const ended = (state: State): End => {
   const finishReason = state.finish?.reason ?? "unknown"
+  if (state.finish === undefined && state.suspicion !== undefined && !state.isComplete) return early(state)
   if (state.length > 0 || state.half !== "") return { _tag: "Complete", finishReason, usage: state.usage }
   // Neither text nor a reason is not an answer.
   return state.finish === undefined && !state.isComplete

@@ -53,9 +53,10 @@ const wire = (): Answers.Wire => {
     }
     const isRoot = choice === root
     const found = choice === undefined ? none : inChoice(choice, isRoot)
-    const finish = choice === undefined
+    const ofChoice = choice === undefined
       ? undefined
-      : FinishReasons.find(choice) ?? (isRoot ? undefined : rootFinish(root))
+      : FinishReasons.find(choice) ?? inMessage(choice)
+    const finish = ofChoice ?? (isRoot ? undefined : FinishReasons.find(root))
     const failure = InBand.find(
       root,
       event,
@@ -63,8 +64,11 @@ const wire = (): Answers.Wire => {
     ) ??
       (choice === undefined || isRoot ? undefined : insideChoice(choice))
     if (failure !== undefined) return answer.fail(failure)
-    const sentence = root["message"] ?? root["msg"]
-    if (typeof sentence === "string" && sentence !== "" && found.text === "") answer.suspect({ body: root })
+    const sentence = InBand.sentenceOf(root)
+    if (sentence !== undefined && found.text === "") {
+      if (InBand.ofText(sentence) !== undefined) return answer.fail({ body: root })
+      answer.suspect({ body: root })
+    }
     if (found.calls) answer.calls()
     if (found.isAlive) answer.alive()
     // A message beside a delta is all of the text so far.
@@ -87,7 +91,10 @@ const none: FoundInChoice = { ...Content.nothing(), isWhole: false }
 
 /** The first, however its index is written; another one is another answer. */
 const choiceOf = (choices: unknown): Json.JsonObject | undefined => {
-  if (!Array.isArray(choices)) return Json.object(choices)
+  if (!Array.isArray(choices)) {
+    const one = Json.object(choices)
+    return Json.object(one?.["0"]) ?? one
+  }
   let unnumbered: Json.JsonObject | undefined
   for (const each of choices) {
     const choice = Json.object(each)
@@ -155,9 +162,15 @@ const insideChoice = (choice: Json.JsonObject): InBand.Failure | undefined => {
   return undefined
 }
 
-/** Beside the choices. */
-const rootFinish = (root: Json.JsonObject): FinishReasons.Finish | undefined =>
-  root["finish_reason"] === undefined && root["stop_reason"] === undefined ? undefined : FinishReasons.find(root)
+/** Inside of the message, or of what is new of it. */
+const inMessage = (choice: Json.JsonObject): FinishReasons.Finish | undefined => {
+  for (const name of ["delta", "message"]) {
+    const message = Json.object(choice[name])
+    const found = message && FinishReasons.find(message)
+    if (found !== undefined) return found
+  }
+  return undefined
+}
 
 const ollama = (root: Json.JsonObject): Json.JsonObject | undefined =>
   root["eval_count"] === undefined ? undefined : root

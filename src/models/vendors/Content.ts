@@ -43,7 +43,7 @@ export const read = (content: unknown, found: Found, depth = 0): void => {
     if (hasText(part)) found.isAlive = true
     return
   }
-  if (type === "refusal") return read(part["refusal"] ?? part["text"], found, depth + 1)
+  if (type === "refusal") return read(part["refusal"] ?? part["text"] ?? part["content"], found, depth + 1)
   readMessage(part, found, depth + 1)
 }
 
@@ -69,7 +69,7 @@ export const readMessage = (message: Json.JsonObject, found: Found, depth = 0): 
         }
         continue
       default:
-        if (isThinking.test(name) && hasText(value)) found.isAlive = true
+        if (isThinking.test(name) && !isReasonOfEnd.test(name) && hasText(value)) found.isAlive = true
     }
   }
   if (found.text.length > before) return
@@ -77,7 +77,9 @@ export const readMessage = (message: Json.JsonObject, found: Found, depth = 0): 
   for (const name of otherNames) {
     const value = message[name]
     if (value === null || value === undefined || value === "") continue
-    read(name === "text" && Json.object(value) !== undefined ? Json.object(value)?.["value"] : value, found, depth + 1)
+    // A sentence under this name is no answer.
+    if (name === "message" && typeof value === "string") continue
+    read(value, found, depth + 1)
     if (found.text.length > before) return
   }
 }
@@ -90,10 +92,13 @@ export const nothing = (): Found => ({ text: "", isAlive: false, calls: false })
 /** Deeper content is nobody's. */
 const deepest = 8
 
-const otherNames = ["text", "output_text", "outputText"] as const
+const otherNames = ["text", "output_text", "outputText", "Text", "value", "parts", "message"] as const
 
 /** Of a part, or the name of a field. */
-const isThinking = /reason|think|thought|^cot$|^analysis$|^summary(_text)?$|signature/i
+const isThinking = /reason|think|thought|^cot$|^analysis$|^summary(_text)?$|signature|compact/i
+
+/** Names that have the reason of the end. */
+const isReasonOfEnd = /(finish|stop|done)_?reason/i
 
 const isTool = /tool|function|^input_json/i
 

@@ -33,7 +33,8 @@ export const find = (from: Json.JsonObject): Finish | undefined => {
   const said = of(from["finish_reason"]) ?? of(from["finishReason"])
   const native = of(from["native_finish_reason"])
   if (said !== undefined) return native === undefined ? said : worse(said, native)
-  return native ?? of(from["stop_reason"]) ?? of(from["stopReason"]) ?? of(from["done_reason"])
+  return native ?? of(from["stop_reason"]) ?? of(from["stopReason"]) ?? of(from["done_reason"]) ??
+    of(from["finish_details"]) ?? of(from["incomplete_details"])
 }
 
 // -- internals ---------------------------------------------------------------
@@ -84,11 +85,11 @@ const words: Record<FinishReason, string> = {
   length: "length maxtokens maxtoken maxoutputtokens maxcompletiontokens maxlength modellength tokenlimit tokens limit "
     + "modelcontextwindowexceeded contextwindowexceeded contextlengthexceeded truncated incomplete pauseturn pause",
   content_filter: "contentfilter contentfiltered safety recitation blocklist prohibitedcontent spii sensitive language "
-    + "guardrail guardrailintervened blocked moderation flagged imagesafety errortoxic",
-  refusal: "refusal refused",
+    + "guardrail guardrailintervened blocked moderation flagged imagesafety errortoxic modelarmor censored",
+  refusal: "refusal refused declined",
   tool_calls: "toolcalls toolcall tooluse functioncall functioncalls",
-  error:
-    "error insufficientsystemresource networkerror malformedfunctioncall unexpectedtoolcall abort aborted cancelled "
+  error: "error insufficientsystemresource networkerror malformedfunctioncall unexpectedtoolcall toomanytoolcalls "
+    + "missingthoughtsignature internal preempted evicted killed broken expired abort aborted cancelled "
     + "canceled failed failure timeout overloaded",
   unknown: "other unknown"
 }
@@ -103,7 +104,7 @@ const table: ReadonlyMap<string, FinishReason> = new Map(
 const parts: ReadonlyArray<readonly [RegExp, FinishReason]> = [
   [/filter|safety|moderat|sensitiv|prohibit|block|guardrail|policy|recitation|toxic|harm/, "content_filter"],
   [
-    /error|fail|abort|cancel|interrupt|overload|insufficient|unavailable|timeout|timedout|exception|malformed|ratelimit|disconnect|crash/,
+    /error|fail|abort|cancel|interrupt|overload|insufficient|unavailable|timeout|timedout|exception|malformed|ratelimit|quota|deadline|disconnect|connection|prematur|crash/,
     "error"
   ],
   [/refus/, "refusal"],

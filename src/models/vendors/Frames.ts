@@ -156,7 +156,11 @@ const fromLines = () => {
   }
   const endBlock = (frames: Array<Frame>): void => {
     giveUp(frames)
-    if (isNamedLate && last !== undefined && InBand.isErrorEvent.test(event)) frames.push({ ...last, event })
+    // The name of a value counts wherever it stands in the block, and that of a failure without any value.
+    if (InBand.isErrorEvent(event)) {
+      if (last === undefined) frames.push({ kind: "word", event, word: event })
+      else if (isNamedLate) frames.push({ ...last, event })
+    }
     event = ""
     last = undefined
     isNamedLate = false

@@ -62,8 +62,12 @@ const wire = (tool: string | undefined): Answers.Wire => {
   }
   const message = (root: Json.JsonObject, isWhole: boolean, answer: Answers.Answer): void => {
     const content = root["content"]
-    if (Array.isArray(content)) { for (const each of content) block(each, true, answer) }
-    else give(content, answer)
+    let all = ""
+    const taking: Answers.Answer = { ...answer, text: (text) => void (all += text) }
+    if (Array.isArray(content)) { for (const each of content) block(each, true, taking) }
+    else give(content, taking)
+    if (isWhole) answer.wholeText(all)
+    else answer.text(all)
     finish(answer, root)
     if (isWhole) answer.whole()
   }
@@ -73,10 +77,13 @@ const wire = (tool: string | undefined): Answers.Wire => {
     const inner = Json.object(root["message"])
     const change = Json.object(delta)
     count(answer, root["usage"], inner?.["usage"], change?.["usage"])
-    const failure = InBand.find(root, event, type !== undefined || root["content"] !== undefined)
+    const failure = InBand.find(root, event, isMessages.test(String(type)) || root["content"] !== undefined)
     if (failure !== undefined) return answer.fail(failure)
-    const sentence = root["message"] ?? root["msg"]
-    if (typeof sentence === "string" && sentence !== "") answer.suspect({ body: root })
+    const sentence = InBand.sentenceOf(root)
+    if (sentence !== undefined) {
+      if (InBand.ofText(sentence) !== undefined) return answer.fail({ body: root })
+      answer.suspect({ body: root })
+    }
     const kind = typeof type === "string" && type !== "" ? type : root["content"] !== undefined ? "message" : event
     switch (kind) {
       case "message_start":
@@ -88,16 +95,16 @@ const wire = (tool: string | undefined): Answers.Wire => {
           input = undefined
           return answer.text(Json.string(change["partial_json"]) ?? "")
         }
-        return give(delta, answer)
+        return give(delta ?? root["content_block"] ?? { text: root["text"] }, answer)
       }
       case "content_block_stop":
         return blockEnded(answer)
       case "message_delta":
         blockEnded(answer)
-        return finish(answer, change, root)
+        return finish(answer, change, root, inner)
       case "message_stop":
         blockEnded(answer)
-        finish(answer, change, root)
+        finish(answer, change, root, inner)
         return answer.done()
       case "message":
         return message(inner ?? root, true, answer)
@@ -122,5 +129,8 @@ const give = (content: unknown, answer: Answers.Answer): void => {
   if (found.isAlive) answer.alive()
   answer.text(found.text)
 }
+
+/** Types of the wire itself. */
+const isMessages = /^(message|content_block|completion|ping)/
 
 const isDoneEvent = /^(done|end|eos|completed?|finish(ed)?|close)$/i
