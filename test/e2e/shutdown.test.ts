@@ -6,6 +6,7 @@ import * as Health from "grpc-health-check"
 import { once } from "node:events"
 import * as Connection from "../../src/client/Connection.js"
 import * as FakeVendor from "../../src/testing/FakeVendor.js"
+import * as Ops from "../support/Ops.js"
 import * as Patience from "../support/Patience.js"
 import * as Programs from "../support/Programs.js"
 
@@ -76,4 +77,41 @@ describe("SIGTERM with 50 live streams", () => {
         assert.strictEqual(vendor.counts.open, 0)
       })
   )
+})
+
+describe("SIGTERM with a lame duck", () => {
+  it.scopedLive("says at once in /readyz and in health checks that it stops, and still takes connections and calls", () =>
+    Effect.gen(function*() {
+      const vendor = yield* FakeVendor.make()
+      vendor.otherwise({ pieces: ["yes"] })
+      const person = yield* home
+      const metrics = yield* Effect.promise(Programs.freePort)
+      const server = yield* Effect.promise(() =>
+        person.serve("vibectl-server --port 0 --insecure --no-enable-auth --model openai/m", {
+          OPENAI_API_KEY: "sk-x",
+          OPENAI_BASE_URL: vendor.openai,
+          VIBECTL_SERVER__METRICS_PORT: String(metrics),
+          // Longer than all that follows; a second signal ends it.
+          VIBECTL_SERVER__LAME_DUCK_SECONDS: "600"
+        })
+      )
+      assert.strictEqual((yield* Ops.ask(metrics, "/readyz")).status, 200)
+      const exit = once(server.process, "exit")
+      server.process.kill("SIGTERM")
+      const readiness = Effect.map(Ops.ask(metrics, "/readyz"), ({ status }) => status)
+      yield* Patience.eventually(Effect.map(readiness, (status) => status === 503))
+      const statuses: Array<string> = []
+      watch(server.port, (status) => statuses.push(status))
+      yield* Patience.eventually(() => statuses.at(-1) === "NOT_SERVING")
+      const client = yield* Connection.make({ host: "127.0.0.1", port: server.port, tls: false, retryAttempts: 0 })
+      const texts = yield* client.stream({ user: ["hi"] }).pipe(
+        Stream.filter((event) => event._tag === "Text"),
+        Stream.map(({ text }) => text),
+        Stream.runCollect
+      )
+      assert.strictEqual(Chunk.join(texts, ""), "yes")
+      assert.strictEqual(yield* readiness, 503)
+      server.process.kill("SIGTERM")
+      yield* Effect.promise(() => exit)
+    }))
 })

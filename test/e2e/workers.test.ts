@@ -10,6 +10,7 @@ import * as Fs from "node:fs"
 import * as Path from "node:path"
 import * as FakeVendor from "../../src/testing/FakeVendor.js"
 import * as Exposition from "../support/Exposition.js"
+import * as FakeCall from "../support/FakeCall.js"
 import * as Loopback from "../support/Loopback.js"
 import * as Ops from "../support/Ops.js"
 import * as Patience from "../support/Patience.js"
@@ -225,26 +226,31 @@ describe("a server of two processes", () => {
       })
   )
 
-  it.scopedLive("lets all calls end when it is told to stop, and takes no more", () =>
-    Effect.gen(function*() {
-      const { running, token, vendor } = yield* serving({ drain_seconds: Math.ceil(Patience.scaled(8000) / 1000) })
-      const anybody = yield* token("anybody")
-      const pieces = Array.from({ length: 20 }, (_, index) => `piece ${index} `)
-      vendor.otherwise({ pieces, pace: 100 })
-      const clients = yield* connections(running.port, 6)
-      const streams = yield* Effect.forEach(clients, (client) => begun(client, anybody), { concurrency: "unbounded" })
-      const exit = once(running.process, "exit")
-      running.process.kill("SIGTERM")
-      yield* until(outcome(clients[0]!, anybody), (found) => found !== "OK")
-      const ended = yield* Effect.forEach(streams, Fiber.join)
-      for (const { chunks, status } of ended) {
-        assert.strictEqual(status.code, Grpc.status.OK)
-        const text = chunks.map((chunk) => (chunk["text_chunk"] as { text?: string } | undefined)?.text ?? "").join("")
-        assert.isTrue(text === "" || text.endsWith(pieces.join("")), text)
-      }
-      assert.deepStrictEqual(yield* Effect.promise(() => exit), [0, null])
-      assert.strictEqual(vendor.counts.open, 0)
-    }))
+  for (const lame_duck_seconds of [0, 1]) {
+    it.scopedLive(`lets all calls end after SIGTERM with lame_duck_seconds ${lame_duck_seconds}, and takes no more`, () =>
+      Effect.gen(function*() {
+        const { running, token, vendor } = yield* serving({
+          drain_seconds: Math.ceil(Patience.scaled(8000) / 1000),
+          lame_duck_seconds
+        })
+        const anybody = yield* token("anybody")
+        const pieces = Array.from({ length: 20 }, (_, index) => `piece ${index} `)
+        vendor.otherwise({ pieces, pace: 100 })
+        const clients = yield* connections(running.port, 6)
+        const streams = yield* Effect.forEach(clients, (client) => begun(client, anybody), { concurrency: "unbounded" })
+        const exit = once(running.process, "exit")
+        running.process.kill("SIGTERM")
+        yield* until(outcome(clients[0]!, anybody), (found) => found !== "OK")
+        const ended = yield* Effect.forEach(streams, Fiber.join)
+        for (const { chunks, status } of ended) {
+          assert.strictEqual(status.code, Grpc.status.OK)
+          const text = chunks.map(FakeCall.text).join("")
+          assert.strictEqual(text, pieces.join(""))
+        }
+        assert.deepStrictEqual(yield* Effect.promise(() => exit), [0, null])
+        assert.strictEqual(vendor.counts.open, 0)
+      }))
+  }
 
   it.scopedLive("has nothing left of it when its first process is killed", () =>
     Effect.gen(function*() {

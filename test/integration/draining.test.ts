@@ -3,7 +3,9 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Grpc from "@grpc/grpc-js"
+import * as ProtoLoader from "@grpc/proto-loader"
 import { Clock, Deferred, Duration, Effect, Exit, Fiber, Scope, Stream } from "effect"
+import { protoPath as healthProto } from "grpc-health-check"
 import * as Http2 from "node:http2"
 import * as Connection from "../../src/client/Connection.js"
 import type { AnswerEvent } from "../../src/domain/Answer.js"
@@ -32,6 +34,22 @@ const stoppable = (options: Parameters<typeof Loopback.serve>[0]) =>
     yield* Effect.addFinalizer(() => Scope.close(scope, Exit.void))
     return { port, stop: Scope.close(scope, Exit.void) }
   })
+
+/** What a health check on a connection of its own answers. */
+const health = (port: number) =>
+  Effect.scoped(Effect.flatMap(Loopback.client(port, { "grpc.use_local_subchannel_pool": 1 }), (client) => {
+    const service = ProtoLoader.loadSync(healthProto, { enums: String, defaults: true })["grpc.health.v1.Health"]
+    const { path, requestSerialize, responseDeserialize } = (service as Grpc.ServiceDefinition)["Check"]!
+    return Effect.async<unknown, Grpc.ServiceError>((resume) => {
+      client.makeUnaryRequest<object, { readonly status: string }>(
+        path,
+        requestSerialize,
+        responseDeserialize,
+        { service: "vibectl.llm_proxy.VibectlLLMProxy" },
+        (error, answer) => resume(error === null ? Effect.succeed(answer?.status) : Effect.fail(error))
+      )
+    })
+  }))
 
 /** What our own client reads; completes `begun` with the first text. */
 const read = (port: number, begun: Deferred.Deferred<void>, options: Partial<Connection.Options> = {}) =>
@@ -142,12 +160,14 @@ describe("a lame duck", () => {
       const idle = Http2.connect(`http://127.0.0.1:${port}`)
       idle.on("error", () => {})
       yield* RawHttp2.call(idle, RawHttp2.headersOf(execute))
+      assert.strictEqual(yield* health(port), "SERVING")
       const closed = new Promise<void>((resolve) => idle.once("close", resolve))
       const began = yield* Clock.currentTimeMillis
       const stopping = yield* Effect.fork(stop)
       yield* Effect.promise(() => closed)
       const later = yield* RawHttp2.connect(port)
       assert.strictEqual((yield* RawHttp2.call(later, RawHttp2.headersOf(execute))).status, Grpc.status.OK)
+      assert.strictEqual(yield* health(port), "NOT_SERVING")
       yield* Fiber.join(stopping)
       assert.isAtLeast((yield* Clock.currentTimeMillis) - began, 1900)
       const refused = yield* Effect.async<string | undefined>((resume) => {
