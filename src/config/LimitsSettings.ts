@@ -3,6 +3,7 @@
  */
 import { Schema } from "effect"
 import * as Fields from "./Fields.js"
+import { isRedisUrl } from "./RedisUrl.js"
 import * as Shape from "./Shape.js"
 
 export type LimitsSection = typeof limits.Type
@@ -100,7 +101,7 @@ export const state = Schema.Struct({
       Shape.expects("embedded or redis", {
         about: "embedded: in this process and a file, for one server; redis: shared by several servers.",
         example: "redis",
-        unset: "redis if url is set, else embedded"
+        unset: "redis if url or url_file is set, else embedded"
       })
     )
   ),
@@ -120,6 +121,16 @@ export const state = Schema.Struct({
       })
     )
   ),
+  url_file: Fields.optional(Fields.path.annotations(
+    note("A file that holds the URL, instead of url.", { path: true, example: "/run/secrets/redis-url" })
+  )),
+  ca_file: Fields.optional(Fields.path.annotations(
+    note("PEM file of the CAs that signed the certificate of Redis (rediss://), instead of the well-known ones.", {
+      path: true,
+      example: "/etc/vibectl/redis-ca.pem",
+      unset: "the CAs of Node.js"
+    })
+  )),
   prefix: Fields.text.pipe(Schema.pattern(/^[^\s{}]+$/)).annotations(
     Shape.expects("text without spaces and braces", { about: "What its keys in Redis begin with." })
   ),
@@ -163,10 +174,4 @@ export const prices = Schema.Record({
 function words(field: typeof count | typeof dollars): string {
   if (field === dollars) return "a number of US dollars above 0, at most 1000000"
   return field === count ? "a whole number, at least 1" : "a number of seconds above 0, at most 86400"
-}
-
-function isRedisUrl(value: string): boolean {
-  if (!URL.canParse(value)) return false
-  const { pathname, protocol } = new URL(value)
-  return ["redis:", "rediss:"].includes(protocol) && /^(\/\d*)?$/.test(pathname)
 }

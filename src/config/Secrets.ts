@@ -5,18 +5,19 @@ import { Effect, Either, Redacted } from "effect"
 import type { Loaded } from "./Load.js"
 import * as Problem from "./Problem.js"
 import * as ReadFile from "./ReadFile.js"
+import * as RedisUrl from "./RedisUrl.js"
 import type { Settings } from "./ServerSettings.js"
 
 /**
- * Fills `server.jwt_secret` and every provider's `api_key` from the file that is named beside it, and takes away the line
- * ends around a key. Without `providers`, only the first: who makes a token need not be able to read the keys.
+ * Fills `server.jwt_secret`, `state.url` and every provider's `api_key` from the file that is named beside it, and takes
+ * away the line ends around a key. Without `providers`, not the last: who makes a token need not be able to read the keys.
  */
 export const resolveSecrets = (
   loaded: Loaded<Settings>,
   options: { readonly providers: boolean } = { providers: true }
 ): Effect.Effect<Settings, Problem.ConfigInvalid> =>
   Effect.gen(function*() {
-    const { providers, server, ...others } = loaded.value
+    const { providers, server, state, ...others } = loaded.value
     const problems: Array<Problem.Problem> = []
     const report = (path: ReadonlyArray<string>, text: string) =>
       void problems.push(Problem.make(loaded.places.get(Problem.keyOf(path)) ?? loaded.file, path, text))
@@ -35,6 +36,9 @@ export const resolveSecrets = (
     }
 
     const jwtSecret = yield* read(server.jwt_secret_file, ["server", "jwt_secret_file"])
+    const url = yield* read(state.url_file, ["state", "url_file"])
+    const fault = url === undefined ? undefined : RedisUrl.fault(Redacted.value(url))
+    if (fault !== undefined) report(["state", "url_file"], `in this file, ${fault}`)
     const resolved = options.providers
       ? yield* Effect.forEach(Object.entries(providers), ([name, provider]) => {
         const file = provider.api_key_file
@@ -50,6 +54,7 @@ export const resolveSecrets = (
     }
     return {
       ...others,
+      state: url === undefined ? state : { ...state, url },
       server: jwtSecret === undefined ? server : { ...server, jwt_secret: jwtSecret },
       providers: Object.fromEntries(resolved)
     }

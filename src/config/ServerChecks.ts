@@ -2,6 +2,7 @@
  * Rules of the server's configuration that concern two keys at once.
  */
 import * as Problem from "./Problem.js"
+import * as RedisUrl from "./RedisUrl.js"
 import { notBoth, together } from "./Rules.js"
 import * as Tree from "./Tree.js"
 
@@ -61,11 +62,29 @@ const clientCertificates = (root: Tree.Node): ReadonlyArray<Problem.Problem> => 
 }
 
 const redis = (root: Tree.Node): ReadonlyArray<Problem.Problem> => {
-  const kind = Tree.at(root, ["state", "kind"])
-  return kind?.content === "redis" && Tree.at(root, ["state", "url"]) === undefined
-    ? [Problem.make(Problem.place(kind.source), ["state", "kind"], "redis needs state.url.")]
-    : []
+  const state = (key: string) => Tree.at(root, ["state", key])
+  const [ca, kind, url] = [state("ca_file"), state("kind"), state("url")]
+  const problems = [...notBoth(root, ["state"], "url", "url_file")]
+  const isNowhere = url === undefined && state("url_file") === undefined
+  if (kind?.content === "redis" && isNowhere) {
+    problems.push(
+      Problem.make(Problem.place(kind.source), ["state", "kind"], "redis needs state.url or state.url_file.")
+    )
+  }
+  const text = typeof url?.content === "string" && RedisUrl.isRedisUrl(url.content) ? url.content : undefined
+  const fault = text === undefined ? undefined : RedisUrl.fault(text)
+  if (url !== undefined && fault !== undefined) {
+    problems.push(Problem.make(Problem.place(url.source), ["state", "url"], fault))
+  }
+  if (ca !== undefined && (isNowhere || (text !== undefined && !isTls(text)))) {
+    problems.push(
+      Problem.make(Problem.place(ca.keySource), ["state", "ca_file"], "it is for a URL with rediss:// only.")
+    )
+  }
+  return problems
 }
+
+const isTls = (url: string) => /^rediss:/i.test(url)
 
 /** Each kind of provider has fields of its own. */
 const requestFields = (root: Tree.Node, name: string): ReadonlyArray<Problem.Problem> => {

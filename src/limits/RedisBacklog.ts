@@ -5,10 +5,10 @@
 import { Effect } from "effect"
 import type { Failed } from "./RedisConnection.js"
 
-export interface Backlog {
-  readonly add: (request: string) => Effect.Effect<void>
+export interface Backlog<Request> {
+  readonly add: (request: Request) => Effect.Effect<void>
   /** Writes the oldest ones; says whether there are more and it is worth to go on. Not to be called twice at a time. */
-  readonly write: (write: (request: string) => Effect.Effect<unknown, Failed>) => Effect.Effect<boolean>
+  readonly write: (write: (request: Request) => Effect.Effect<unknown, Failed>) => Effect.Effect<boolean>
   /** Completes when nothing waits. */
   readonly empty: Effect.Effect<void>
   /** Tells what is lost with the end of the process. */
@@ -18,12 +18,12 @@ export interface Backlog {
 /** About 150 MB of them. */
 export const mostWaiting = 100_000
 
-export const make = (most: number = mostWaiting): Backlog => {
-  const waiting = new Set<{ readonly request: string }>()
+export const make = <Request>(most: number = mostWaiting): Backlog<Request> => {
+  const waiting = new Set<{ readonly request: Request }>()
   const empty = Effect.unsafeMakeLatch(true)
   let told = false
 
-  const add: Backlog["add"] = (request) =>
+  const add: Backlog<Request>["add"] = (request) =>
     Effect.suspend(() => {
       waiting.add({ request })
       empty.unsafeClose()
@@ -35,7 +35,7 @@ export const make = (most: number = mostWaiting): Backlog => {
       return Effect.annotateLogs(Effect.logWarning("too much usage waits for Redis; the oldest is lost"), { most })
     })
 
-  const write: Backlog["write"] = (write) =>
+  const write: Backlog<Request>["write"] = (write) =>
     Effect.gen(function*() {
       const failures = yield* Effect.forEach(first(waiting, atOnce), (item) =>
         write(item.request).pipe(

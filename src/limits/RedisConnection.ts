@@ -1,13 +1,15 @@
 /**
  * One connection to Redis that nobody ever waits for longer than is configured.
  *
- * While Redis is away (not reachable, silent, or not able to take writes),
- * questions fail at once, and one is asked after the other to see whether it is
- * back. That it is lost is told once, and so is that it is back; by host and
- * port, never by its URL.
+ * One late answer fails its question alone. Redis is away when it is not
+ * reachable, cannot take writes, or leaves a question unanswered that was asked
+ * after another one was late. Then questions fail at once, and one is asked
+ * after the other to see whether it is back. The log has one line when Redis is
+ * lost and one when it is back, with host and port, never the URL.
  */
 import { createClient, ErrorReply } from "@redis/client"
 import { Data, Duration, Effect, Either, Redacted, type Scope } from "effect"
+import { diagnose, type RedisInvalid } from "./RedisInvalid.js"
 import { scripts } from "./RedisScripts.js"
 
 export type Client = ReturnType<typeof clientOf>
@@ -15,7 +17,7 @@ export type Client = ReturnType<typeof clientOf>
 export interface Connection {
   /** Host and port. */
   readonly where: string
-  /** Waits for the answer as long as is configured; not at all while Redis is away. */
+  /** Waits for the answer as long as is configured, without the time that this process was busy; not at all while Redis is away. */
   readonly ask: <A>(question: (client: Client) => Promise<A>) => Effect.Effect<A, Failed>
   /** Lets the next beat be now. */
   readonly nudge: () => void
@@ -26,32 +28,50 @@ export class Failed extends Data.TaggedError("Failed")<{
   readonly reason: string
   /** `before`: Redis never saw it. `unknown`: it may have done it. `refused`: it answered that it cannot do this. */
   readonly when: "before" | "unknown" | "refused"
+  /** Whether this is an answer of Redis. */
+  readonly answered?: boolean
 }> {}
 
-export interface Options {
+/** A command, and why Redis refuses it; null when it refuses none. */
+export type Unfit = readonly [command: string, reason: string] | null
+
+export interface Options<Beat> {
   readonly url: Redacted.Redacted
+  /** PEM of the CAs to trust instead of those of Node; for `rediss:` only. */
+  readonly ca?: string | undefined
+  /** What all keys begin with. */
+  readonly base: string
   /** For one answer, and for one attempt to connect. */
   readonly timeout: Duration.Duration
   /** Asked every 5 seconds, and to see whether Redis is back. */
-  readonly beat: (client: Client) => Promise<unknown>
+  readonly beat: (client: Client) => Promise<Beat>
   /** Done after each beat that was answered, one at a time. */
-  readonly tend: (self: Connection) => Effect.Effect<unknown>
+  readonly tend: (self: Connection, beat: Beat) => Effect.Effect<unknown>
+  /** Tries every command that is needed, once, before the first question. */
+  readonly probe?: (client: Client) => Promise<Unfit>
 }
 
-/** Waits for Redis as long as for an answer, and then goes on connecting in the background. */
-export const open = ({ beat, tend, timeout, url }: Options): Effect.Effect<Connection, never, Scope.Scope> =>
+/**
+ * Waits for Redis as long as for an answer, and then goes on connecting in the background. Fails when Redis answers
+ * that it will never do what is needed.
+ */
+export const open = <Beat>(
+  { base, beat, ca, probe, tend, timeout, url }: Options<Beat>
+): Effect.Effect<Connection, RedisInvalid, Scope.Scope> =>
   Effect.gen(function*() {
     const { where, ...settings } = yield* settingsOf(url)
     const noticed = Effect.unsafeMakeLatch()
-    let problem = "not connected"
+    let problem = new Failed({ reason: "not connected", when: "before" })
     let away: string | undefined
+    /** When an answer was found to be late, if Redis has answered nothing since. */
+    let lateAt: number | undefined
 
     const client = yield* Effect.acquireRelease(
       Effect.sync(() => {
-        const made = clientOf({ ...settings, timeout: Duration.toMillis(timeout) })
+        const made = clientOf({ ...settings, ca, timeout: Duration.toMillis(timeout) })
         made.on("ready", () => noticed.unsafeOpen())
         made.on("error", (cause: unknown) => {
-          problem = failedOf(cause).reason
+          problem = failedOf(cause)
           noticed.unsafeOpen()
         })
         connect(made)
@@ -65,14 +85,16 @@ export const open = ({ beat, tend, timeout, url }: Options): Effect.Effect<Conne
         })
     )
 
-    const lose = (reason: string) =>
+    const lose = ({ answered = false, reason }: Failed) =>
       Effect.suspend(() => {
         if (away !== undefined) return Effect.void
         away = reason
         noticed.unsafeOpen()
+        const lasting = diagnose({ where, base, reason, answered })
         return Effect.annotateLogs(Effect.logWarning("Redis cannot be used; trying again until it can"), {
           redis: where,
-          reason
+          reason,
+          ...lasting && { remedy: lasting.remedy }
         })
       })
 
@@ -82,23 +104,51 @@ export const open = ({ beat, tend, timeout, url }: Options): Effect.Effect<Conne
       return Effect.annotateLogs(Effect.logInfo("Redis can be used again"), { redis: where })
     })
 
+    /** Also when nobody waits for it any more. */
+    const heard = () => {
+      lateAt = undefined
+    }
+
+    /** The first one that is late asks for a beat; Redis is lost when a later question is late too. */
+    const late = (failed: Failed, askedAt: number) =>
+      Effect.suspend(() => {
+        if (lateAt !== undefined && askedAt >= lateAt) return lose(failed)
+        lateAt ??= performance.now()
+        noticed.unsafeOpen()
+        return Effect.void
+      })
+
     const ask: Connection["ask"] = (question) =>
       Effect.suspend(() => {
         if (away !== undefined) return new Failed({ reason: away, when: "before" })
-        if (!client.isReady) return Effect.zipRight(lose(problem), new Failed({ reason: problem, when: "before" }))
-        return Effect.tapError(
-          answer(question(client), timeout),
-          ({ reason, when }) => when === "refused" ? Effect.void : lose(reason)
-        )
+        if (!client.isReady) {
+          return Effect.zipRight(lose(problem), new Failed({ reason: problem.reason, when: "before" }))
+        }
+        const askedAt = performance.now()
+        return Effect.tapError(answer(question(client), { timeout, heard }), (failed) => {
+          if (failed.when === "refused") return Effect.void
+          return failed.reason === silent ? late(failed, askedAt) : lose(failed)
+        })
       })
 
     /** A silent Redis is asked once and not again, until it answers or the connection ends. */
     const look = Effect.suspend(() => {
+      const askedAt = performance.now()
       const promise = beat(client)
+      const isSilent = ({ reason }: Failed) => reason === silent
+      const waiting = answer(promise, { timeout, heard })
       return Effect.catchIf(
-        answer(promise, timeout),
-        ({ reason }) => reason === silent,
-        ({ reason }) => Effect.zipRight(lose(reason), answer(promise))
+        waiting,
+        isSilent,
+        (failed) =>
+          Effect.zipRight(
+            late(failed, askedAt),
+            Effect.catchIf(
+              answer(promise, { timeout, heard }),
+              isSilent,
+              (failed) => Effect.zipRight(lose(failed), answer(promise, { heard }))
+            )
+          )
       )
     })
 
@@ -109,9 +159,9 @@ export const open = ({ beat, tend, timeout, url }: Options): Effect.Effect<Conne
       if (!client.isReady) yield* lose(problem)
       else {
         const seen = yield* Effect.either(look)
-        if (Either.isRight(seen)) yield* Effect.zipRight(found, tend(self))
+        if (Either.isRight(seen)) yield* Effect.zipRight(found, tend(self, seen.right))
         else {
-          yield* lose(seen.left.reason)
+          yield* lose(seen.left)
           // It is a replica now; by its name, another one may be found.
           if (seen.left.reason.startsWith("READONLY") && client.isReady) {
             client.destroy()
@@ -123,6 +173,15 @@ export const open = ({ beat, tend, timeout, url }: Options): Effect.Effect<Conne
     })
 
     yield* Effect.raceFirst(noticed.await, pause(timeout))
+    const { command, failed } = client.isReady ? yield* unfit(client, timeout, probe) : { failed: problem }
+    const lasting = failed && diagnose({
+      where,
+      base,
+      reason: failed.reason,
+      answered: failed.answered === true,
+      ...command !== undefined && { command }
+    })
+    if (lasting !== undefined) return yield* lasting
     yield* Effect.forkScoped(Effect.forever(step))
     return self
   })
@@ -140,19 +199,22 @@ const silent = "no answer in time"
 
 interface Settings {
   readonly url: string
+  readonly ca: string | undefined
   /** Milliseconds. */
   readonly timeout: number
 }
 
-const clientOf = ({ timeout, url }: Settings) =>
+const clientOf = ({ ca, timeout, url }: Settings) =>
   createClient({
     url,
     scripts,
     RESP: 2,
     disableOfflineQueue: true,
     maintNotifications: "disabled",
-    clientInfoTag: "vibectl",
+    // It needs a right of its own, which Redis before 7.2 does not have.
+    disableClientInfo: true,
     socket: {
+      ...trusting(ca),
       connectTimeout: timeout,
       // Nothing is written while it is silent, so that this ends a connection whose other end is gone.
       socketTimeout: Math.max(15_000, 2 * timeout),
@@ -174,19 +236,61 @@ const settingsOf = (url: Redacted.Redacted) =>
     return Effect.succeed({ url: text, where: `${hostname}:${port === "" ? "6379" : port}` })
   })
 
-const answer = <A>(promise: Promise<A>, timeout?: Duration.Duration): Effect.Effect<A, Failed> =>
+/** Part of a client's options for its socket; that of a URL of another kind stays as it is. */
+export const trusting = (ca: string | undefined) => ca === undefined ? {} : { tls: true as const, ca }
+
+/** The command that it refuses, as far as that is known, and why. */
+const unfit = (
+  client: Client,
+  timeout: Duration.Duration,
+  probe: Options<unknown>["probe"]
+): Effect.Effect<{ readonly command?: string; readonly failed?: Failed }> =>
+  probe === undefined ? Effect.succeed({}) : Effect.match(answer(probe(client), { timeout }), {
+    onFailure: (failed) => ({
+      command: /'(\w+)' command/.exec(failed.reason)?.[1]?.toUpperCase() ?? "EVALSHA",
+      failed
+    }),
+    onSuccess: (found) => {
+      if (found === null) return {}
+      const [command, reason] = found
+      return { command, failed: new Failed({ reason, when: "refused", answered: true }) }
+    }
+  })
+
+/** Parts of a timeout. */
+const slices = 4
+
+interface Waiting {
+  /** Forever without it. */
+  readonly timeout?: Duration.Duration
+  /** When there is an answer, in time or not. */
+  readonly heard?: () => void
+}
+
+/**
+ * The time that this process was too busy to look counts as one part of the timeout, however long it was: the question
+ * may have left only after it.
+ */
+const answer = <A>(promise: Promise<A>, { heard = () => {}, timeout }: Waiting): Effect.Effect<A, Failed> =>
   Effect.async((resume) => {
     // In this order, what came while the process was busy with something else is seen before it is said to be missing.
     const late = () => setImmediate(() => resume(new Failed({ reason: silent, when: "unknown" })))
-    const timer = timeout === undefined ? undefined : setTimeout(late, Duration.toMillis(timeout))
+    let timer: NodeJS.Timeout | undefined
+    const wait = (left: number, millis: number) => {
+      timer = setTimeout(left === 1 ? late : () => wait(left - 1, millis), millis)
+    }
+    if (timeout !== undefined) wait(slices, Duration.toMillis(timeout) / slices)
     promise.then(
       (value) => {
         clearTimeout(timer)
+        heard()
         resume(Effect.succeed(value))
       },
       (cause: unknown) => {
         clearTimeout(timer)
-        resume(failedOf(cause))
+        const failed = failedOf(cause)
+        if (failed.answered === true) heard()
+        resume(failed)
       }
     )
     return Effect.sync(() => clearTimeout(timer))
@@ -196,7 +300,7 @@ const failedOf = (cause: unknown): Failed => {
   const reason = reasonOf(cause)
   if (cause instanceof ErrorReply) {
     // All others say that Redis as a whole cannot be used now, e.g. LOADING, OOM, READONLY.
-    return new Failed({ reason, when: /^(ERR|WRONGTYPE)\b/.test(reason) ? "refused" : "unknown" })
+    return new Failed({ reason, when: /^(ERR|WRONGTYPE)\b/.test(reason) ? "refused" : "unknown", answered: true })
   }
   return new Failed({ reason, when: "unknown" })
 }

@@ -2,8 +2,8 @@
  * What Redis itself does, each of it at once: nothing of another server comes
  * between. Time is that of Redis, so that all servers have the same.
  *
- * All keys begin with the only one that is given, whose braces keep them on one
- * node of a cluster:
+ * Every script is given all keys that it uses, as Redis Cluster and Dragonfly
+ * ask. They begin with the same text in braces, which keeps them on one node:
  * - `servers`: every server, by the time until which it counts as alive
  * - `open:<server>`: its reservations; the value is what to book if it dies
  * - `done:<id>`: `s` for settled, `g` for given back, else what was booked when its server had died
@@ -12,43 +12,59 @@
  * - `running:<bound>`: calls that run, by server
  * - `total:<day or month>:<bound>`: `tokens` and `cost` with what is set aside
  * - `usage:<day>`: what was booked; `days`: those days, by the second at which they expire
+ * - `probe`: nothing, except while it is tried what the user may do
  */
 import { type CommandParser, defineScript } from "@redis/client"
+import type { Unfit } from "./RedisConnection.js"
+import { boundKeys, callKeys, type Question } from "./RedisRequest.js"
 
 /** How long a server counts as alive after it was last heard of, in milliseconds. */
 export const lease = 20_000
 
-/** What refused, by its place among the bounds from 1 on, its type, and milliseconds; null when it was taken. */
-export type Refused = readonly [bound: number, type: string, retryAfterMs: number] | null
+/**
+ * What refused, by its place among the bounds from 1 on, its type, and milliseconds; null when it was taken. With 0,
+ * nothing was decided: servers have died, and these are some of them.
+ */
+export type Refused = readonly [bound: number, type: string, retryAfterMs: number] | Dead | null
+export type Dead = readonly [bound: 0, ...servers: ReadonlyArray<string>]
 
 // -- internals ---------------------------------------------------------------
 
 const common = `
-local base, q = KEYS[1], cjson.decode(ARGV[1])
+local q = cjson.decode(ARGV[1])
 local time = redis.call('TIME')
 local now, minute = time[1] * 1000 + math.floor(time[2] / 1000), 60000
-local open = base .. 'open:' .. q.server
+`
 
-local function book(row, sign)
+const booking = `
+local function book(row, sign, key, days)
   if #row.counts == 0 then return end
-  local key = base .. 'usage:' .. row.day
   for _, count in ipairs(row.counts) do
     if redis.call('HINCRBY', key, count[1], sign * count[2]) == 0 then redis.call('HDEL', key, count[1]) end
   end
   -- Not each time, which would be three commands more.
   if redis.call('TTL', key) < row.keep - 3600 and redis.call('EXPIRE', key, row.keep) == 1 then
-    redis.call('ZADD', base .. 'days', time[1] + row.keep, row.day)
-    redis.call('ZREMRANGEBYSCORE', base .. 'days', '-inf', time[1])
+    redis.call('ZADD', days, time[1] + row.keep, row.day)
+    redis.call('ZREMRANGEBYSCORE', days, '-inf', time[1])
   end
 end
 
-local function charge(key, tokens, cost)
-  for _, period in ipairs(q.periods) do
-    local total = base .. 'total:' .. period[1] .. ':' .. key
+`
+
+const call = `${common}${booking}
+${callKeys.map((name, index) => `local ${name} = KEYS[${index + 1}]`).join("\n")}
+local function keysOf(i)
+  local at = ${callKeys.length} + (i - 1) * ${boundKeys.length}
+  return { ${boundKeys.map((name, index) => `${name} = KEYS[at + ${index + 1}]`).join(", ")} }
+end
+
+local function charge(keys, tokens, cost)
+  for i, life in ipairs(q.lives) do
+    local total = i == 1 and keys.day or keys.month
     for of, amount in pairs({ tokens = tokens, cost = cost }) do
       -- Equal when it is the first.
       if amount ~= 0 and redis.call('HINCRBY', total, of, amount) == amount then
-        redis.call('EXPIRE', total, period[2])
+        redis.call('EXPIRE', total, life)
       end
     end
   end
@@ -62,31 +78,22 @@ end
 local function entry(tokens) return q.id .. ':' .. string.format('%.0f', tokens) end
 `
 
-const alive = `
-local function reap(server)
-  local dead = base .. 'open:' .. server
-  local left = redis.call('HGETALL', dead)
-  for i = 1, #left, 2 do
-    local record = cjson.decode(left[i + 1])
-    book(record, 1)
-    redis.call('SET', base .. 'done:' .. left[i], left[i + 1], 'EX', 86400)
-    for _, key in ipairs(record.running) do redis.call('HDEL', base .. 'running:' .. key, server) end
-  end
-  redis.call('DEL', dead)
-  redis.call('ZREM', base .. 'servers', server)
-  return #left / 2
-end
-
-redis.call('ZADD', base .. 'servers', now + ${lease}, q.server)
-local reaped = 0
-for _, server in ipairs(redis.call('ZRANGEBYSCORE', base .. 'servers', '-inf', now)) do
-  reaped = reaped + reap(server)
+/** Some of the servers that are not alive any more. */
+const dead = `
+local function dead(servers)
+  return redis.call('ZRANGEBYSCORE', servers, '-inf', now, 'LIMIT', 0, 10)
 end
 `
 
-const reserve = `${common}${alive}
+const reserve = `${call}${dead}
+redis.call('ZADD', servers, now + ${lease}, q.server)
+-- What they had is booked first, and their places are free.
+if q.first then
+  local gone = dead(servers)
+  if #gone > 0 then return { 0, unpack(gone) } end
+end
 -- Whoever asked waits no more and has given it back.
-if redis.call('EXISTS', base .. 'done:' .. q.id) == 1 then return redis.error_reply('ERR given back') end
+if redis.call('EXISTS', done) == 1 then return redis.error_reply('ERR given back') end
 
 -- A clock that was set back must not hold anybody up until it has caught up.
 local function present(key)
@@ -121,18 +128,19 @@ end
 -- First what takes longest: nobody waits for a minute to be told to wait for a month.
 for i, bound in ipairs(q.bounds) do
   for _, quota in ipairs(bound.quotas) do
-    local used = redis.call('HGET', base .. 'total:' .. quota.period .. ':' .. bound.key, quota.of) or 0
+    local used = redis.call('HGET', keysOf(i)[quota.period], quota.of) or 0
     if used + quota.take > quota.most then return { i, quota.type, quota.wait } end
   end
 end
 for i, bound in ipairs(q.bounds) do
+  local keys = keysOf(i)
   if bound.concurrent then
     local running = 0
-    for _, count in ipairs(redis.call('HVALS', base .. 'running:' .. bound.key)) do running = running + count end
+    for _, count in ipairs(redis.call('HVALS', keys.running)) do running = running + count end
     if running >= bound.concurrent then return { i, 'concurrency', 1000 } end
   end
   if bound.rpm then
-    local key = base .. 'rpm:' .. bound.key
+    local key = keys.rpm
     redis.call('ZREMRANGEBYSCORE', key, '-inf', now - minute)
     local excess = redis.call('ZCARD', key) + 1 - bound.rpm
     if excess > 0 then
@@ -142,7 +150,7 @@ for i, bound in ipairs(q.bounds) do
     end
   end
   if bound.tpm then
-    local key, sum = base .. 'tpm:' .. bound.key, base .. 'tpm-sum:' .. bound.key
+    local key, sum = keys.tpm, keys.sum
     expire(key, sum)
     local excess = (redis.call('GET', sum) or 0) + bound.take - bound.tpm
     if excess > 0 then
@@ -153,16 +161,17 @@ for i, bound in ipairs(q.bounds) do
 end
 
 redis.call('HSET', open, q.id, q.record)
-for _, bound in ipairs(q.bounds) do
-  charge(bound.key, q.tokens, q.cost)
-  if bound.concurrent then redis.call('HINCRBY', base .. 'running:' .. bound.key, q.server, 1) end
+for i, bound in ipairs(q.bounds) do
+  local keys = keysOf(i)
+  charge(keys, q.tokens, q.cost)
+  if bound.concurrent then redis.call('HINCRBY', keys.running, q.server, 1) end
   if bound.rpm then
-    local key = base .. 'rpm:' .. bound.key
+    local key = keys.rpm
     redis.call('ZADD', key, now, q.id)
     redis.call('PEXPIRE', key, minute)
   end
   if bound.tpm then
-    local key, sum = base .. 'tpm:' .. bound.key, base .. 'tpm-sum:' .. bound.key
+    local key, sum = keys.tpm, keys.sum
     redis.call('ZADD', key, now, entry(bound.take))
     redis.call('INCRBY', sum, bound.take)
     redis.call('PEXPIRE', key, minute)
@@ -172,71 +181,108 @@ end
 return false
 `
 
-const settle = `${common}
-local done = base .. 'done:' .. q.id
+const settle = `${call}
 local record, mark = redis.call('HGET', open, q.id), redis.call('GET', done)
 if mark == 's' or (mark == 'g' and q.back) then return 0 end
 local abandoned = mark and mark ~= 'g'
-if abandoned then book(cjson.decode(mark), -1) end
+if abandoned then book(cjson.decode(mark), -1, usage, days) end
 local tokens, cost = 0, 0
 if record or abandoned then tokens, cost = q.tokens, q.cost end
 
 for i, bound in ipairs(q.bounds) do
-  local used = q.charges[i]
-  charge(bound.key, used.tokens - tokens, used.cost - cost)
+  local keys, used = keysOf(i), q.charges[i]
+  charge(keys, used.tokens - tokens, used.cost - cost)
   if record and bound.concurrent then
-    local running = base .. 'running:' .. bound.key
+    local running = keys.running
     if redis.call('HINCRBY', running, q.server, -1) <= 0 then redis.call('HDEL', running, q.server) end
   end
-  if q.back and bound.rpm then redis.call('ZREM', base .. 'rpm:' .. bound.key, q.id) end
+  if q.back and bound.rpm then redis.call('ZREM', keys.rpm, q.id) end
   if bound.tpm and used.tokens ~= bound.take then
-    local key, old = base .. 'tpm:' .. bound.key, entry(bound.take)
+    local key, old = keys.tpm, entry(bound.take)
     local at = redis.call('ZSCORE', key, old)
     if at then
       -- First this: a set without members would lose its expiry.
       if used.tokens > 0 then redis.call('ZADD', key, at, entry(used.tokens)) end
       redis.call('ZREM', key, old)
-      add(base .. 'tpm-sum:' .. bound.key, used.tokens - bound.take)
+      add(keys.sum, used.tokens - bound.take)
     end
   end
 end
-for _, row in ipairs(q.rows) do book(row, 1) end
+for _, row in ipairs(q.rows) do book(row, 1, usage, days) end
 redis.call('HDEL', open, q.id)
 redis.call('SET', done, q.back and 'g' or 's', 'EX', 3600)
 return 1
 `
 
-const renew = `${common}${alive}
-if q.leaving and redis.call('EXISTS', open) == 0 then redis.call('ZREM', base .. 'servers', q.server) end
+const renew = `${common}${dead}
+local servers, open = KEYS[1], KEYS[2]
+redis.call('ZADD', servers, now + ${lease}, q.server)
+if q.leaving and redis.call('EXISTS', open) == 0 then redis.call('ZREM', servers, q.server) end
+return dead(servers)
+`
+
+/** Books what a server that died had, unless another one has done so since it was read, or it is alive again. */
+const reap = `${common}${booking}
+local servers, open, days = KEYS[1], KEYS[2], KEYS[3]
+local at, reaped = redis.call('ZSCORE', servers, q.dead), 0
+if not at or tonumber(at) > now then return 0 end
+for _, entry in ipairs(q.entries) do
+  if redis.call('HGET', open, entry.id) == entry.record then
+    if entry.usage then
+      book(cjson.decode(entry.record), 1, KEYS[entry.usage], days)
+      redis.call('SET', KEYS[entry.done], entry.record, 'EX', 86400)
+      for _, place in ipairs(entry.running) do redis.call('HDEL', KEYS[place], q.dead) end
+    end
+    redis.call('HDEL', open, entry.id)
+    reaped = reaped + 1
+  end
+end
+if redis.call('EXISTS', open) == 0 then redis.call('ZREM', servers, q.dead) end
 return reaped
 `
 
-const outstanding = `
-local count = 0
-for _, server in ipairs(redis.call('ZRANGE', KEYS[1] .. 'servers', 0, -1)) do
-  count = count + redis.call('HLEN', KEYS[1] .. 'open:' .. server)
+/** Every command that scripts and questions use, but those of channels; the first that is refused, and why. */
+const probe = `
+local key, refused = KEYS[1], false
+local function try(command, ...)
+  local reply = redis.pcall(command, ...)
+  if not refused and type(reply) == 'table' and reply.err then refused = { command, reply.err } end
 end
-return count
+try('PING') try('TIME')
+try('DEL', key)
+try('HSET', key, 'a', 1) try('HSETNX', key, 'a', 1) try('HINCRBY', key, 'a', 1)
+try('HGET', key, 'a') try('HMGET', key, 'a') try('HGETALL', key) try('HSCAN', key, 0) try('HVALS', key) try('HLEN', key) try('HDEL', key, 'a')
+try('DEL', key)
+try('ZADD', key, 1, 'a') try('ZSCORE', key, 'a') try('ZCARD', key) try('ZRANGE', key, 0, 0)
+try('ZRANGEBYSCORE', key, 0, 1) try('ZREM', key, 'b') try('ZREMRANGEBYSCORE', key, 2, 3)
+try('DEL', key)
+try('SET', key, 1, 'EX', 60) try('INCRBY', key, 1) try('GET', key) try('EXISTS', key)
+try('TTL', key) try('EXPIRE', key, 60) try('PEXPIRE', key, 60)
+try('DEL', key)
+return refused
 `
+
+/** Every script; for a look at what they use. */
+export const sources = { reserve, settle, renew, reap, probe }
 
 const script = <Reply>(lua: string) =>
   defineScript({
     SCRIPT: lua,
-    NUMBER_OF_KEYS: 1,
-    parseCommand: (parser: CommandParser, base: string, request: string) => {
-      parser.pushKey(base)
+    parseCommand: (parser: CommandParser, { keys, request }: Question) => {
+      parser.pushKeysLength([...keys])
       parser.push(request)
     },
     transformReply: (reply: Reply): Reply => reply
   })
 
-/** Each takes the beginning of all keys, and what it is asked as JSON. */
+/** Each takes its keys, and what it is asked as JSON. */
 export const scripts = {
-  /** Sees first to servers that died, as `renew` does. */
   reserve: script<Refused>(reserve),
   /** Yields 0 when it was settled before. */
   settle: script<number>(settle),
-  /** Says that the server lives, and books the calls of those that died as they were estimated; yields how many. */
-  renew: script<number>(renew),
-  outstanding: script<number>(outstanding)
+  /** Says that the server lives; yields some of the servers that died. */
+  renew: script<ReadonlyArray<string>>(renew),
+  /** Yields how many calls of a dead server it has booked. */
+  reap: script<number>(reap),
+  probe: script<Unfit>(probe)
 }

@@ -17,9 +17,12 @@ import * as Crypto from "node:crypto"
 import * as Revocations from "../auth/Revocations.js"
 import type { Shared } from "../auth/Shared.js"
 import * as Connection from "./RedisConnection.js"
+import type { RedisInvalid } from "./RedisInvalid.js"
 
 export interface Options {
   readonly url: Redacted.Redacted
+  /** PEM of the CAs to trust instead of those of Node, for `rediss://`. */
+  readonly ca?: string | undefined
   readonly prefix: string
   readonly timeout: Duration.Duration
 }
@@ -28,16 +31,10 @@ export interface Options {
 export const maxRecords = 100_000
 
 /** Waits for the first answer of Redis as long as for any; runs while the scope is open. */
-export const make = (options: Options): Effect.Effect<Shared, never, Scope.Scope> =>
+export const make = (options: Options): Effect.Effect<Shared, RedisInvalid, Scope.Scope> =>
   Effect.gen(function*() {
-    const { prefix, timeout, url } = options
-    const base = `{${prefix}}:`
-    const connection = yield* quiet(Connection.open({
-      url,
-      timeout,
-      beat: (client) => client.ping(),
-      tend: () => Effect.void
-    }))
+    const base = baseOf(options)
+    const connection = yield* connect(options)
     const changes = yield* PubSub.sliding<void>(1)
     const wake = Effect.unsafeMakeLatch()
     let heard: Revocations.Records = new Map()
@@ -147,17 +144,12 @@ export const make = (options: Options): Effect.Effect<Shared, never, Scope.Scope
 
 /** Once, for a command: these records are known to every server when it completes. */
 export const announce = (
-  { prefix, timeout, url }: Options,
+  options: Options,
   records: Revocations.Records
 ): Effect.Effect<{ readonly where: string }, Connection.Failed, Scope.Scope> =>
   Effect.gen(function*() {
-    const connection = yield* quiet(Connection.open({
-      url,
-      timeout,
-      beat: (client) => client.ping(),
-      tend: () => Effect.void
-    }))
-    const isFull = yield* send(connection, `{${prefix}}:`, [...records])
+    const connection = yield* Effect.mapError(connect(options), refused)
+    const isFull = yield* send(connection, baseOf(options), [...records])
     if (isFull) {
       return yield* new Connection.Failed({ reason: `it holds ${maxRecords} revocations already`, when: "refused" })
     }
@@ -166,17 +158,12 @@ export const announce = (
 
 /** What is known of one token, subject or key. */
 export const find = (
-  { prefix, timeout, url }: Options,
+  options: Options,
   key: string
 ): Effect.Effect<Revocations.Records, Connection.Failed, Scope.Scope> =>
   Effect.gen(function*() {
-    const connection = yield* quiet(Connection.open({
-      url,
-      timeout,
-      beat: (client) => client.ping(),
-      tend: () => Effect.void
-    }))
-    const standing = standingOf(yield* connection.ask((client) => client.hGet(`{${prefix}}:trust`, key)))
+    const connection = yield* Effect.mapError(connect(options), refused)
+    const standing = standingOf(yield* connection.ask((client) => client.hGet(`${baseOf(options)}trust`, key)))
     return new Map(standing === undefined ? [] : [[key, standing]])
   })
 
@@ -192,6 +179,18 @@ const pageSize = 500
 
 /** What it logs is about limits; that of revocations is logged here. */
 const quiet = <A, E, R>(effect: Effect.Effect<A, E, R>) => Logger.withMinimumLogLevel(effect, LogLevel.None)
+
+const baseOf = ({ prefix }: Options) => `{${prefix}}:`
+
+const connect = (options: Options) =>
+  quiet(Connection.open({
+    ...options,
+    base: baseOf(options),
+    beat: (client) => client.ping(),
+    tend: () => Effect.void
+  }))
+
+const refused = ({ message }: RedisInvalid) => new Connection.Failed({ reason: message, when: "refused" })
 
 const send = (
   connection: Connection.Connection,
@@ -216,8 +215,8 @@ const send = (
     return isFull
   })
 
-/** Answers how many records there was no room for. A stored time only ever grows. */
-const mergeScript = `
+/** Its keys are all given. Answers how many records there was no room for. A stored time only ever grows. */
+export const mergeScript = `
 redis.call('HSETNX', KEYS[3], 'epoch', ARGV[1])
 local room = tonumber(ARGV[2]) - redis.call('HLEN', KEYS[1])
 local refused = 0
@@ -251,7 +250,7 @@ const standingOf = (text: string | null | undefined): Revocations.Standing | und
 
 /** A connection of its own, as subscribers need; without it, or the right to subscribe, changes are heard by asking. */
 const subscribed = (
-  { timeout, url }: Options,
+  { ca, timeout, url }: Options,
   channel: string,
   heard: () => void
 ): Effect.Effect<void, never, Scope.Scope> =>
@@ -261,9 +260,10 @@ const subscribed = (
         url: Redacted.value(url),
         RESP: 2,
         maintNotifications: "disabled",
-        clientInfoTag: "vibectl",
+        disableClientInfo: true,
         pingInterval: 10_000,
         socket: {
+          ...Connection.trusting(ca),
           connectTimeout: Duration.toMillis(timeout),
           reconnectStrategy: (retries) => Math.min(1000, 50 * 2 ** retries)
         }

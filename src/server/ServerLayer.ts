@@ -18,6 +18,7 @@ import { lameDuckSeconds, type Settings } from "../config/ServerSettings.js"
 import * as Server from "../grpc/Server.js"
 import type { LedgerInvalid } from "../limits/LedgerFile.js"
 import type { Limits } from "../limits/Limits.js"
+import type { RedisInvalid } from "../limits/RedisInvalid.js"
 import type { Store } from "../limits/Store.js"
 import type * as Catalog from "../models/Catalog.js"
 import type { EgressInvalid } from "../network/Egress.js"
@@ -51,6 +52,7 @@ export type StartFailed =
   | Issuers.IssuerInvalid
   | Audit.AuditUnusable
   | LedgerInvalid
+  | RedisInvalid
   | OpsBindFailed
   | StartChecks.OpenAccessRefused
   | Presented.ReadFailed
@@ -61,7 +63,7 @@ export type StartFailed =
 /** The callers this server trusts; none at all when it asks for no identity. */
 export const tokens: Layer.Layer<
   Tokens.Tokens,
-  SigningKey.SigningKeyInvalid | RevocationsUnusable | Issuers.IssuerInvalid,
+  SigningKey.SigningKeyInvalid | RevocationsUnusable | Issuers.IssuerInvalid | RedisInvalid,
   ServerConfig | Audit.Audit | FileSystem.FileSystem
 > = Layer.unwrapScoped(Effect.gen(function*() {
   const settings = yield* ServerConfig

@@ -103,12 +103,13 @@ const uselessPatterns = (
   )
 }
 
-const secretFiles = ({ providers, server, tls }: Settings, { jwtSecret, keyring, tlsDir }: Paths) => {
+const secretFiles = ({ providers, server, state, tls }: Settings, { jwtSecret, keyring, tlsDir }: Paths) => {
   const own = tls.enabled && tls.key_file === undefined ? [`${tlsDir}/server.pem`] : []
   const named = [
     server.jwt_secret_file,
     ...server.jwt_previous_secret_files ?? [],
     tls.key_file,
+    state.url_file,
     ...Object.values(providers).map((provider) => provider.api_key_file)
   ]
   return [jwtSecret, keyring, ...own, ...named.filter((file) => file !== undefined)]

@@ -37,7 +37,7 @@ const serverAt = (url: string): Effect.Effect<Server, never, Scope.Scope | FileS
     const root = yield* Effect.orDie(files.makeTempDirectoryScoped())
     const variables = new Map([["VIBECTL_CONFIG_DIR", root], ["VIBECTL_JWT_SECRET", secret]])
     const command: Server["command"] = Effect.withConfigProvider(ConfigProvider.fromMap(variables))
-    const shared = yield* RedisTrust.make(options(url))
+    const shared = yield* Effect.orDie(RedisTrust.make(options(url)))
     const trust = yield* Effect.orDie(
       Effect.withConfigProvider(
         Trust.live({ signing: {}, issuers: Issuers.none, shared }),

@@ -13,6 +13,7 @@ import * as Status from "../../src/grpc/Status.js"
 import { Store } from "../../src/limits/Store.js"
 import * as ServerLayer from "../../src/server/ServerLayer.js"
 import * as Loopback from "../support/Loopback.js"
+import * as Patience from "../support/Patience.js"
 import * as Redis from "../support/Redis.js"
 
 type Limits = NonNullable<NonNullable<Overrides["server"]>["limits"]>
@@ -80,7 +81,7 @@ describe("64 callers at once", () => {
     Effect.gen(function*() {
       if (!Redis.available()) return context.skip(`${Redis.packages} is not to be had here`)
       const redis = yield* Redis.server()
-      const state = { url: Redacted.make(redis.url) }
+      const state = { url: Redacted.make(redis.url), timeout_seconds: Patience.scaled(2000) / 1000 }
       for (
         const [limits, type] of [
           [{ global: { max_requests_per_minute: 19 } }, "rpm"],

@@ -36,12 +36,15 @@ export interface Server {
 }
 
 /** Listens on the loopback while the scope is open, and keeps nothing on disk. */
-export const server = (password?: string): Effect.Effect<Server, never, Scope.Scope> =>
+export const server = (
+  password?: string,
+  more: ReadonlyArray<string> = []
+): Effect.Effect<Server, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.promise(async () => {
       const directory = Fs.mkdtempSync(Path.join(Os.tmpdir(), "vibectl-redis-"))
       const port = await freePort()
-      let child: ChildProcess = await run(directory, port, password)
+      let child: ChildProcess = await run(directory, port, password, more)
       const signal = (name: NodeJS.Signals) => Effect.sync(() => void child.kill(name))
       const kill = Effect.promise(async () => {
         if (child.exitCode !== null || child.signalCode !== null) return
@@ -50,7 +53,7 @@ export const server = (password?: string): Effect.Effect<Server, never, Scope.Sc
         await ended
       })
       const start = Effect.promise(async () => {
-        child = await run(directory, port, password)
+        child = await run(directory, port, password, more)
       })
       const url = `redis://${password === undefined ? "" : `:${password}@`}127.0.0.1:${port}`
       return { directory, port, url, freeze: signal("SIGSTOP"), thaw: signal("SIGCONT"), kill, start }
@@ -70,11 +73,16 @@ export const client = (url: string) =>
 
 // -- internals ---------------------------------------------------------------
 
-const run = (directory: string, port: number, password: string | undefined): Promise<ChildProcess> =>
+const run = (
+  directory: string,
+  port: number,
+  password: string | undefined,
+  more: ReadonlyArray<string>
+): Promise<ChildProcess> =>
   new Promise((resolve, reject) => {
     const locked = password === undefined ? [] : ["--requirepass", password]
     const where = ["--bind", "127.0.0.1", "--port", `${port}`, "--dir", directory]
-    const child = spawn("redis-server", [...where, "--save", "", "--appendonly", "no", ...locked], {
+    const child = spawn("redis-server", [...where, "--save", "", "--appendonly", "no", ...locked, ...more], {
       stdio: ["ignore", "pipe", "ignore"]
     })
     let said = ""

@@ -12,7 +12,7 @@ const logging = () => {
 describe("RedisBacklog", () => {
   it.effect("writes in order, some at a time, and keeps what could not be written", () =>
     Effect.gen(function*() {
-      const backlog = Backlog.make()
+      const backlog = Backlog.make<string>()
       yield* backlog.empty
       const all = Array.from({ length: 450 }, (_, index) => `${index}`)
       yield* Effect.forEach(all, backlog.add)
@@ -32,7 +32,7 @@ describe("RedisBacklog", () => {
   it.effect("loses the oldest when too many wait, and says so once until all are written", () => {
     const { layer, lines } = logging()
     return Effect.gen(function*() {
-      const backlog = Backlog.make(3)
+      const backlog = Backlog.make<string>(3)
       yield* Effect.forEach(["a", "b", "c", "d", "e"], backlog.add)
       const written: Array<string> = []
       yield* backlog.write((request) => Effect.sync(() => written.push(request)))
@@ -48,7 +48,7 @@ describe("RedisBacklog", () => {
   it.effect("does not try forever what Redis refuses", () => {
     const { layer, lines } = logging()
     return Effect.gen(function*() {
-      const backlog = Backlog.make()
+      const backlog = Backlog.make<string>()
       yield* backlog.add("a")
       yield* backlog.write(() => new Failed({ reason: "WRONGTYPE", when: "refused" }))
       yield* backlog.empty

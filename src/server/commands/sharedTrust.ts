@@ -4,7 +4,7 @@
  * A server with the same configuration directory passes it on too; a command does not rely on that one runs.
  */
 import type { FileSystem } from "@effect/platform"
-import { Data, Effect, type Layer } from "effect"
+import { Data, Effect, type Layer, Option } from "effect"
 import type * as Revocations from "../../auth/Revocations.js"
 import type { Env } from "../../config/Environment.js"
 import { ServerConfig } from "../../config/ServerConfig.js"
@@ -32,7 +32,7 @@ export const known = <E>(config: Config<E>, key: string) =>
       ? Effect.succeed<Revocations.Records>(new Map())
       : Effect.scoped(Effect.flatMap(module, ({ find }) => find(options, key))).pipe(
         Effect.orElseSucceed((): Revocations.Records => new Map())
-      ))
+      )).pipe(Effect.orElseSucceed((): Revocations.Records => new Map()))
 
 /** Every server knows it when this completes, with host and port of their Redis; undefined without one. */
 export const announce = <E>(config: Config<E>, records: Revocations.Records) =>
@@ -40,9 +40,12 @@ export const announce = <E>(config: Config<E>, records: Revocations.Records) =>
     options === undefined
       ? Effect.succeed(undefined)
       : Effect.scoped(Effect.flatMap(module, ({ announce }) => announce(options, records))).pipe(
-        Effect.map(({ where }) => `Redis at ${where}`),
-        Effect.mapError(({ reason }) => new NotShared({ reason }))
-      ))
+        Effect.map(({ where }) => `Redis at ${where}`)
+      )).pipe(
+      Effect.mapError((error) =>
+        new NotShared({ reason: error._tag === "RedisInvalid" ? error.message : error.reason })
+      )
+    )
 
 // -- internals ---------------------------------------------------------------
 
@@ -50,4 +53,10 @@ const module = Effect.promise(() => import("../../limits/RedisTrust.js"))
 
 /** A configuration that is being repaired must not keep a revocation from its file. */
 const redis = <E>(config: Config<E>) =>
-  Effect.orElseSucceed(Effect.map(Effect.provide(ServerConfig, config), State.redisOf), () => undefined)
+  Effect.provide(ServerConfig, config).pipe(
+    Effect.option,
+    Effect.flatMap(Option.match({
+      onNone: () => Effect.succeed(undefined),
+      onSome: State.redisOf
+    }))
+  )
