@@ -17,6 +17,7 @@ export const check = (root: Tree.Node): ReadonlyArray<Problem.Problem> => {
     ...issuers(root),
     ...redis(root),
     ...workers(root),
+    ...bytesInFlight(root),
     ...names.flatMap((name) => requestFields(root, name)),
     ...names.flatMap((name) => notBoth(root, ["providers", name], "api_key", "api_key_file"))
   ]
@@ -131,6 +132,19 @@ const workers = (root: Tree.Node): ReadonlyArray<Problem.Problem> => {
     const text = `it is less than server.workers (${wanted}), which share it: each needs one at least.`
     return [Problem.make(Problem.place(most.source), path, text)]
   })
+}
+
+/** A packed request counts as the largest one while it is unpacked: with less, some could never come in. */
+const bytesInFlight = (root: Tree.Node): ReadonlyArray<Problem.Problem> => {
+  const path = ["server", "max_bytes_in_flight"]
+  const most = Tree.at(root, path)
+  const [one, processes] = ["max_message_bytes", "workers"].map((key) => Tree.at(root, ["server", key])?.content)
+  if (typeof most?.content !== "number" || typeof one !== "number" || typeof processes !== "number") return []
+  const least = 2 * one * processes
+  if (most.content >= least) return []
+  const text = `it is less than ${least}, twice server.max_message_bytes (${one})`
+    + (processes === 1 ? "." : ` for each of the ${processes} workers.`)
+  return [Problem.make(Problem.place(most.source), path, text)]
 }
 
 /** One place for the keys of each, and nobody's `iss` or subjects are another's too. */

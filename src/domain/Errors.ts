@@ -7,10 +7,10 @@
  * show to anybody. A `cause` is for the log only.
  */
 import { Data, type Duration } from "effect"
-import type { LimitExceeded, LimitsUnavailable } from "./LimitErrors.js"
+import type { LimitExceeded, LimitsUnavailable, ServerBusy } from "./LimitErrors.js"
 import * as Span from "./Span.js"
 
-export { LimitExceeded, LimitsUnavailable, type LimitType } from "./LimitErrors.js"
+export { LimitExceeded, LimitsUnavailable, type LimitType, ServerBusy } from "./LimitErrors.js"
 
 /** `error_code` on the wire and `ErrorInfo.reason` in the status details. */
 export type Reason = ProxyError["reason"]
@@ -23,6 +23,7 @@ export type ProxyError =
   | ModelNotFound
   | LimitExceeded
   | LimitsUnavailable
+  | ServerBusy
   | RequestTimeout
   | ProviderFailure
   | StreamInterrupted

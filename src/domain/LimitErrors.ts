@@ -1,7 +1,7 @@
 /**
  * Failures of limits, a part of the algebra in `Errors.ts`.
  */
-import { Data, type Duration } from "effect"
+import { Data, Duration } from "effect"
 import * as Span from "./Span.js"
 
 /** What was limited, as the trailer `limit-type` and the metrics say it. */
@@ -53,6 +53,21 @@ export class LimitsUnavailable extends Data.TaggedError("LimitsUnavailable")<{ r
   }
   get remedy() {
     return "Send the request again; if it happens every time, ask the operator to check the store of the limits."
+  }
+  override get message() {
+    return `${this.summary} ${this.remedy}`
+  }
+}
+
+/** The requests that the server holds now take all the memory that it gives them; none of this one was kept. */
+export class ServerBusy extends Data.TaggedError("ServerBusy") {
+  readonly reason = "SERVER_BUSY"
+  readonly retryAfter = Duration.seconds(1)
+  get summary() {
+    return "The server holds so many bytes of other requests that it has no room for this one."
+  }
+  get remedy() {
+    return `Try again in ${Span.inWords(this.retryAfter)}, or send less text.`
   }
   override get message() {
     return `${this.summary} ${this.remedy}`

@@ -19,10 +19,12 @@ import * as FrameFaults from "./FrameFaults.js"
 import * as Identify from "./Identify.js"
 import * as PeerCertificate from "./PeerCertificate.js"
 import * as Refusals from "./Refusals.js"
+import type { RequestBytes } from "./RequestBytes.js"
 import * as Status from "./Status.js"
 
 export interface Options extends Identify.Options {
   readonly audit: Audit["Type"]
+  readonly requestBytes: RequestBytes
 }
 
 export interface Authentication {
@@ -54,6 +56,7 @@ export const make = (bridge: Bridge, options: Options): Authentication => {
     // Later the connection may be gone, and its address with it.
     const peer = call.getPeer()
     const watch = rpc.startsWith(healthPrefix) ? undefined : bridge.tracing.watch(rpc, call)
+    options.requestBytes.watch(call, rpc)
     const faults = FrameFaults.mend(call, (outcome) => bridge.fork(refused(rpc, peer, outcome)))
     if (watch === undefined) {
       faults.admit()

@@ -65,7 +65,9 @@ export const decode = (bytes: Uint8Array): Option.Option<Details> =>
 
 /** `google.rpc.RetryInfo.retry_delay`, for the errors that know when to come back. */
 export const retryAfter = (error: ProxyError): Duration.Duration | undefined =>
-  error._tag === "LimitExceeded" || error._tag === "ProviderFailure" ? error.retryAfter : undefined
+  error._tag === "LimitExceeded" || error._tag === "ProviderFailure" || error._tag === "ServerBusy"
+    ? error.retryAfter
+    : undefined
 
 // -- internals ---------------------------------------------------------------
 
@@ -129,6 +131,7 @@ const specifics = (error: ProxyError, { name }: Words): ReadonlyArray<ReturnType
         pack("ResourceInfo", { resource_type: "model", resource_name: name(error.model), owner: name(error.subject) })
       ]
     case "ProviderFailure":
+    case "ServerBusy":
       return retryInfo(error)
     case "Unauthenticated":
     case "IdentityUnavailable":

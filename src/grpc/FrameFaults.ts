@@ -7,7 +7,8 @@
  * Source: `BaseServerInterceptingCall`, `StreamDecoder` and `handleUnary` in @grpc/grpc-js 1.14
  */
 import * as Grpc from "@grpc/grpc-js"
-import { InvalidRequest } from "../domain/Errors.js"
+import { InvalidRequest, type ProxyError, ServerBusy } from "../domain/Errors.js"
+import * as RequestBytes from "./RequestBytes.js"
 import * as Status from "./Status.js"
 
 export interface Mended {
@@ -62,11 +63,13 @@ type Sent = Parameters<Grpc.ServerInterceptingCallInterface["sendStatus"]>[0]
 interface Fault {
   readonly outcome: string
   /** What is sent instead; undefined when grpc-js found the right words. */
-  readonly error: InvalidRequest | undefined
+  readonly error: ProxyError | undefined
 }
 
-const faultOf = ({ code, details }: Sent): Fault | undefined =>
-  faults.find(([status, text]) => status === code && details?.startsWith(text))?.[2]
+const faultOf = ({ code, details }: Sent): Fault | undefined => {
+  const found = faults.find(([status, text]) => status === code && details?.startsWith(text))
+  return typeof found?.[2] === "function" ? found[2]((details ?? "").slice(found[1].length)) : found?.[2]
+}
 
 const invalid = (field: string, summary: string, remedy: string): Fault => {
   const error = new InvalidRequest({ reason: "INVALID_REQUEST", field, summary, remedy })
@@ -75,9 +78,10 @@ const invalid = (field: string, summary: string, remedy: string): Fault => {
 
 const passed = (status: Grpc.status): Fault => ({ outcome: Grpc.status[status], error: undefined })
 
-const { INTERNAL, RESOURCE_EXHAUSTED, UNIMPLEMENTED } = Grpc.status
+const { INTERNAL, INVALID_ARGUMENT, RESOURCE_EXHAUSTED, UNIMPLEMENTED } = Grpc.status
 
-const faults: ReadonlyArray<readonly [Grpc.status, string, Fault]> = [
+/** A function makes it of what follows the text. */
+const faults: ReadonlyArray<readonly [Grpc.status, string, Fault | ((rest: string) => Fault)]> = [
   [
     INTERNAL,
     "Error deserializing request",
@@ -101,6 +105,17 @@ const faults: ReadonlyArray<readonly [Grpc.status, string, Fault]> = [
       "Send up to 8 digits and one of the units H, M, S, m, u and n, e.g. 30S."
     )
   ],
+  [
+    INVALID_ARGUMENT,
+    `${RequestBytes.tooManyFields}: `,
+    (field) =>
+      invalid(
+        field,
+        `The request has more than ${RequestBytes.mostFields.toLocaleString("en-US")} fields and fragments.`,
+        "Join the texts into fewer fragments."
+      )
+  ],
+  [RESOURCE_EXHAUSTED, RequestBytes.busy, { outcome: "SERVER_BUSY", error: new ServerBusy() }],
   [RESOURCE_EXHAUSTED, "Received message larger than max", passed(RESOURCE_EXHAUSTED)],
   [RESOURCE_EXHAUSTED, "Received message that decompresses to", passed(RESOURCE_EXHAUSTED)],
   [UNIMPLEMENTED, "Received message compressed with unsupported encoding", passed(UNIMPLEMENTED)],

@@ -26,11 +26,26 @@ export const serviceName = "vibectl.llm_proxy.VibectlLLMProxy"
 /** The three methods, by the name of the `.proto`. */
 export const service: ServiceDefinition = serviceOf(packageDefinition[serviceName])
 
+/** The name of a field of the request of one of these methods, by `/package.Service/Method`. */
+export const fieldName = (rpc: string, number: number): string | undefined => fieldNames.get(rpc)?.get(number)
+
 // -- internals ---------------------------------------------------------------
 
-function serviceOf(definition: ProtoLoader.AnyDefinition | undefined): ServiceDefinition {
+function serviceOf(definition: ProtoLoader.AnyDefinition | undefined): ProtoLoader.ServiceDefinition {
   if (definition === undefined || "format" in definition) {
     throw new Error(`${protoDirectory}/llm_proxy.proto does not define the service ${serviceName}`)
   }
   return definition
+}
+
+const fieldNames: ReadonlyMap<string, ReadonlyMap<number, string>> = new Map(
+  Object.values(serviceOf(packageDefinition[serviceName])).map(({ path, requestType }) => [
+    path,
+    // Foreign: its types leave open what protoc says of a message.
+    new Map((requestType.type as Described).field.map(({ name, number }) => [number, name]))
+  ])
+)
+
+interface Described {
+  readonly field: ReadonlyArray<{ readonly name: string; readonly number: number }>
 }

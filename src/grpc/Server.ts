@@ -23,6 +23,7 @@ import type { ClientIdentity } from "./Identify.js"
 import * as Proto from "./Proto.js"
 import * as ProxyService from "./ProxyService.js"
 import * as RefusedConnections from "./RefusedConnections.js"
+import * as RequestBytes from "./RequestBytes.js"
 
 /** The address cannot be listened on; nothing was started. */
 export class BindFailed extends Data.TaggedError("BindFailed")<{
@@ -54,6 +55,8 @@ export interface Options {
   readonly audit: Audit["Type"]
   /** Of one request; a longer one ends with RESOURCE_EXHAUSTED. */
   readonly maxMessageBytes: number
+  /** Of all requests that are held at once; one that there is no room for ends with `SERVER_BUSY`. */
+  readonly maxBytesInFlight: number
   /** At the same time; HTTP/2 makes a client wait with more. */
   readonly maxStreamsPerConnection: number
   /** What the name in a client's certificate is: nothing, the subject of its token too, or the caller itself. */
@@ -78,7 +81,10 @@ export const serve = (options: Options): Effect.Effect<number, BindFailed, Scope
     const calls = yield* Scope.make()
     const bridge = yield* Scope.extend(Bridge.make, calls)
     const health = Health.make(["", Proto.serviceName])
-    const authentication = Authenticate.make(bridge, options)
+    const authentication = Authenticate.make(bridge, {
+      ...options,
+      requestBytes: RequestBytes.make({ most: options.maxBytesInFlight, mostOfOne: options.maxMessageBytes })
+    })
     const server = new Grpc.Server({
       interceptors: [authentication.interceptor],
       "grpc.max_receive_message_length": options.maxMessageBytes,

@@ -7,6 +7,7 @@
  */
 import type { FileSystem } from "@effect/platform"
 import { Context, Duration, Effect, Layer } from "effect"
+import { getHeapStatistics } from "node:v8"
 import * as Audit from "../audit/Audit.js"
 import * as AccessRules from "../auth/AccessRules.js"
 import * as Issuers from "../auth/Issuers.js"
@@ -14,7 +15,7 @@ import type { RevocationsUnusable } from "../auth/Revocations.js"
 import * as SigningKey from "../auth/SigningKey.js"
 import * as Tokens from "../auth/Tokens.js"
 import { ServerConfig } from "../config/ServerConfig.js"
-import { lameDuckSeconds, type Settings } from "../config/ServerSettings.js"
+import { bytesInFlight, lameDuckSeconds, type Settings } from "../config/ServerSettings.js"
 import * as Server from "../grpc/Server.js"
 import type { LedgerInvalid } from "../limits/LedgerFile.js"
 import type { Limits } from "../limits/Limits.js"
@@ -101,6 +102,7 @@ export const listening: Layer.Layer<
       access: AccessRules.make({ access, limits: server.limits }),
       audit: yield* Audit.Audit,
       maxMessageBytes: server.max_message_bytes,
+      maxBytesInFlight: bytesInFlight(server, getHeapStatistics().heap_size_limit),
       maxStreamsPerConnection: server.max_streams_per_connection,
       clientIdentity: tls.client_identity,
       lameDuck: Duration.seconds(lameDuckSeconds(server)),

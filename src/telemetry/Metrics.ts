@@ -118,6 +118,17 @@ export const storeUnavailable = counter<[choice: "refused" | "allowed"]>("vibect
   labels: ["choice"]
 })
 
+/** Of requests, from the moment that their length is known to the end of their calls. */
+export const bytesInFlight = upDown<[]>("vibectl_bytes_in_flight", {
+  description: "Bytes of requests that are held now",
+  labels: []
+})
+
+export const refusedBusy = counter<[]>("vibectl_busy_total", {
+  description: "Calls that were refused because there was no room for their bytes",
+  labels: []
+})
+
 export const waiting = upDown<[]>("vibectl_limits_waiting", {
   description: "Calls that wait for a limit to let them pass",
   labels: []

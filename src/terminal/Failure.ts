@@ -87,6 +87,7 @@ const reasons: Record<Reason, number> = {
   CONCURRENCY_LIMITED: limit,
   QUOTA_EXCEEDED: limit,
   LIMITS_UNAVAILABLE: unavailable,
+  SERVER_BUSY: limit,
   PROVIDER_RATE_LIMITED: limit,
   PROVIDER_UNAVAILABLE: unavailable,
   STREAM_INTERRUPTED: unavailable,

@@ -94,6 +94,7 @@ const play = (scenario: Scenario) => {
     authenticate: false,
     access: () => unrestricted,
     audit: { record: () => Effect.void, recordAt: () => {} },
+    requestBytes: { watch: () => {} },
     clientIdentity: "none"
   })
 

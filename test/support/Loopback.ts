@@ -65,6 +65,7 @@ export const serve = (options: Partial<Server.Options> & { readonly proxy: Proxy
     access: () => unrestricted,
     audit: { record: () => Effect.void },
     maxMessageBytes: 4_194_304,
+    maxBytesInFlight: 2 ** 30,
     maxStreamsPerConnection: 1000,
     clientIdentity: "none",
     drain: Duration.seconds(5),

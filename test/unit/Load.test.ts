@@ -104,7 +104,7 @@ describe("precedence", () => {
 
 describe("unknown keys", () => {
   const server =
-    "host, port, workers, enable_auth, log_level, log_format, jwt_secret, jwt_secret_file, jwt_previous_secret_files, default_model, drain_seconds, lame_duck_seconds, max_connection_age_seconds, max_connection_age_grace_seconds, heartbeat_seconds, max_message_bytes, max_streams_per_connection, allow_open_access, metrics_port, metrics_host, metrics_hosts, limits"
+    "host, port, workers, enable_auth, log_level, log_format, jwt_secret, jwt_secret_file, jwt_previous_secret_files, default_model, drain_seconds, lame_duck_seconds, max_connection_age_seconds, max_connection_age_grace_seconds, heartbeat_seconds, max_message_bytes, max_bytes_in_flight, max_streams_per_connection, allow_open_access, metrics_port, metrics_host, metrics_hosts, limits"
   says(
     "at every level, all at once, with the nearest",
     {

@@ -13,6 +13,8 @@ export const of = (settings: Settings, { count, number, port }: Pick<Start, "num
     server: {
       ...server,
       port,
+      // Where none is set, each goes by its own heap.
+      ...server.max_bytes_in_flight !== undefined && { max_bytes_in_flight: share(server.max_bytes_in_flight) },
       limits: {
         ...server.limits,
         queue: { ...server.limits.queue, max_waiting: share(server.limits.queue.max_waiting) }
