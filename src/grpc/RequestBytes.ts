@@ -61,7 +61,7 @@ export const make = ({ most, mostOfOne }: Options): RequestBytes => {
         closed = true
         change(0)
       })
-      decoder.write = (data) => {
+      const counted: typeof write = (data) => {
         // grpc-js may wait with the status, and would keep what comes until then.
         if (refused) return []
         const messages = write(data)
@@ -75,6 +75,7 @@ export const make = ({ most, mostOfOne }: Options): RequestBytes => {
         }
         return messages
       }
+      decoder.write = counted
       inner.set((message, encoding) => {
         if (encoding === "identity") return checked(message.subarray(prefix), rpc)
         packed++
@@ -98,7 +99,7 @@ export const fieldBeyond = (message: Uint8Array, most: number): number | undefin
   const varint = () => {
     let value = 0
     for (let shift = 1; at < message.length; shift *= 128) {
-      const byte = message[at++]!
+      const byte = message[at++] ?? 0
       value += (byte & 127) * shift
       if (byte < 128) return value
     }
