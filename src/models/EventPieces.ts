@@ -10,6 +10,7 @@ import type { Completion } from "../domain/Answer.js"
 import type { ProviderFailure } from "../domain/Errors.js"
 import type { BodyFailed, HttpBody } from "./HttpBody.js"
 import { type Piece, type Pieces, StreamingUnsupported } from "./Provider.js"
+import { NotBuilt } from "./Requests.js"
 import type { Limit, Timeouts } from "./Timeouts.js"
 import * as VendorFailure from "./VendorFailure.js"
 import type { End, Heard, Reader } from "./vendors/Answers.js"
@@ -125,9 +126,11 @@ export const whole = (source: VendorFailure.Source, { end, text }: Heard): Effec
 /** Whether the vendor has said how the answer ended, and that is well. */
 export const isComplete = ({ end }: Heard): boolean => end?._tag === "Complete"
 
-/** What a request or a body threw, in the vendor's terms. */
+/** What a request or a body threw, in the vendor's terms; a request that could not be built is our own fault. */
 export const failed = (source: VendorFailure.Source) => (failure: BodyFailed): Effect.Effect<never, ProviderFailure> =>
-  Effect.flatMap(Clock.currentTimeMillis, (now) => VendorFailure.fromThrown(source, failure.cause, now))
+  failure.cause instanceof NotBuilt
+    ? Effect.die(failure.cause)
+    : Effect.flatMap(Clock.currentTimeMillis, (now) => VendorFailure.fromThrown(source, failure.cause, now))
 
 // -- internals ---------------------------------------------------------------
 

@@ -110,6 +110,7 @@ function vendor(
         headers: listing.headers(options.apiKey),
         transport
       }),
+      reportsSent: true,
       defaultModel: options.defaultModel ?? (own && options.models === undefined ? favourite : models[0]?.name),
       failoverAfter: (model) => modelTimeouts.get(model)?.failover ?? timeouts.failover,
       ...options.maxConcurrent === undefined ? calls : limited(options.maxConcurrent, calls)

@@ -36,6 +36,11 @@ export interface Provider {
   readonly accepts?: (request: ProviderRequest) => InvalidRequest | undefined
   /** The fields of requests that a model turned out to refuse. */
   readonly refused?: (model: string) => ReadonlyArray<string>
+  /**
+   * Whether it calls {@link ProviderRequest.onSent}. An attempt of one that does not counts as sent from its beginning: it is
+   * charged, also where it was given up while it waited for a connection.
+   */
+  readonly reportsSent?: boolean
   /** The whole answer in one piece. Interruption closes the provider's socket. */
   readonly complete: (request: ProviderRequest) => Effect.Effect<Completion, ProviderFailure>
   /**
@@ -69,6 +74,8 @@ export interface ProviderRequest {
    * ones are known of an answer that breaks or is given up, too. They may be told more than once, and must not throw.
    */
   readonly onUsage?: ((usage: Usage) => void) | undefined
+  /** Called when the first byte of the request may leave this machine; perhaps more than once. Must not throw. */
+  readonly onSent?: (() => void) | undefined
   /** Tells the provider which trace the request belongs to. */
   readonly trace?: Trace | undefined
 }

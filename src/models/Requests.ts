@@ -6,6 +6,7 @@
  * through a request costs more than all that the proxy adds to it. What went
  * wrong is the SDK's own error either way.
  */
+import { Data } from "effect"
 import type { Trace } from "../telemetry/Traceparent.js"
 import type { Abort } from "./Abort.js"
 import { type Endpoint, headersOf, keyOf, requestOptions } from "./Endpoint.js"
@@ -20,7 +21,7 @@ export interface Requests {
    * option against it; they would replace our key, and reach endpoints they are not meant for.
    */
   readonly fetch: typeof fetch
-  /** A response with a status of success, its body unread; fails with an error of the SDK. */
+  /** A response with a status of success, its body unread; fails with an error of the SDK, or with {@link NotBuilt}. */
   readonly send: (request: Sending, first: First) => Promise<Response>
 }
 
@@ -31,6 +32,22 @@ export interface Sending {
   readonly timeouts: Timeouts
   readonly abort: Abort
   readonly trace: Trace | undefined
+  /** See {@link Transport.Post}. */
+  readonly onSent: (() => void) | undefined
+}
+
+/**
+ * A request could not be put together, so that nothing of it has left this machine: not the provider's doing, and the next
+ * one would fail in the same way. The message names what is wrong, and holds nothing of the request or the key.
+ */
+export class NotBuilt extends Data.TaggedError("NotBuilt")<{
+  /** The provider's name in the configuration. */
+  readonly provider: string
+  readonly problem: string
+}> {
+  override get message() {
+    return `A request to the provider '${this.provider}' cannot be built: ${this.problem}.`
+  }
 }
 
 /** Makes the request by the SDK, with these options. */
@@ -44,17 +61,21 @@ export interface Errors {
 
 export const make = (endpoint: Endpoint, errors: Errors): Requests => {
   const known = new Map<string, Known>()
+  /** Requests that the SDK is making, by what their header {@link requestHeader} holds. */
+  const making = new Map<string, Making>()
+  let made = 0
 
-  const again = ({ headers, url }: Known, request: Sending): Promise<Response> => {
-    const { abort, timeouts, trace } = request
+  const again = ({ headers, url }: Known, request: Sending, body: string): Promise<Response> => {
+    const { abort, onSent, timeouts, trace } = request
     return endpoint.transport.post({
       url,
       headers: trace === undefined ? headers : Object.assign({}, headers, headersOf(trace)),
-      body: JSON.stringify(request.body),
+      body,
       abort,
-      dispatcher: endpoint.transport.pool(timeouts.connect)
+      dispatcher: endpoint.transport.pool(timeouts.connect),
+      onSent
     }).then((response) => response.ok ? response : refused(response), (thrown: unknown) => {
-      throw errors.ofConnection(asError(thrown))
+      throw isArgumentRefused(thrown) ? notBuilt(thrown) : errors.ofConnection(asError(thrown))
     })
   }
 
@@ -64,8 +85,27 @@ export const make = (endpoint: Endpoint, errors: Errors): Requests => {
 
   const bySdk = async (kind: string, request: Sending, first: First): Promise<Response> => {
     const options = requestOptions(endpoint, request.timeouts, request.abort.signal, request.trace)
-    return first({ ...options, headers: { ...options.headers, [kindHeader]: kind } })
+    const id = String(made++)
+    const own: Making = { kind, onSent: request.onSent, reachedFetch: false }
+    making.set(id, own)
+    try {
+      return await first({ ...options, headers: { ...options.headers, [requestHeader]: id } })
+    } catch (thrown) {
+      // The SDK fails before it fetches only over what it was given, or because the call is over.
+      throw isArgumentRefused(thrown) || !own.reachedFetch && !request.abort.isOver ? notBuilt(thrown) : thrown
+    } finally {
+      making.delete(id)
+    }
   }
+
+  const notBuilt = (thrown: unknown): NotBuilt =>
+    new NotBuilt({
+      provider: endpoint.name,
+      problem: inHeaders.test(keyOf(endpoint))
+        ? `it fails with ${asError(thrown).name}`
+        : "the API key holds a line end or another character that no HTTP header may hold; correct api_key, or the file or "
+          + "variable that it is read from"
+    })
 
   return {
     fetch: (input, init) => {
@@ -77,11 +117,14 @@ export const make = (endpoint: Endpoint, errors: Errors): Requests => {
       headers["authorization"] = `Bearer ${keyOf(endpoint)}`
       // Nothing that comes in small pieces is compressed well.
       headers["accept-encoding"] = "identity"
-      const kind = sent.get(kindHeader)
-      if (kind !== null && typeof input === "string" && init?.method?.toUpperCase() === "POST") {
-        known.set(kind, { url: input, headers: withoutTrace(headers) })
+      const own = making.get(sent.get(requestHeader) ?? "")
+      if (own !== undefined) {
+        own.reachedFetch = true
+        if (typeof input === "string" && init?.method?.toUpperCase() === "POST") {
+          known.set(own.kind, { url: input, headers: withoutTrace(headers) })
+        }
       }
-      return endpoint.transport.fetch(input, { ...init, headers }).then(async (response) =>
+      return endpoint.transport.fetch(input, { ...init, headers }, own?.onSent).then(async (response) =>
         response.ok
           ? response
           : new Response(JSON.stringify(await wholeOf(response)), {
@@ -94,17 +137,27 @@ export const make = (endpoint: Endpoint, errors: Errors): Requests => {
       // The SDKs tell the vendor how long they wait.
       const kind = `${request.stream} ${request.timeouts.total}`
       const before = known.get(kind)
+      if (before === undefined) return bySdk(kind, request, first)
+      let body: string
       try {
-        return before === undefined ? bySdk(kind, request, first) : again(before, request)
+        body = JSON.stringify(request.body)
       } catch (thrown) {
-        // A schema may be too deep to be written down, which is no defect of ours.
-        return Promise.reject(asError(thrown))
+        return Promise.reject(notBuilt(thrown))
       }
+      return again(before, request, body)
     }
   }
 }
 
 // -- internals ---------------------------------------------------------------
+
+/** A request that the SDK is making. */
+interface Making {
+  readonly kind: string
+  readonly onSent: (() => void) | undefined
+  /** Whether the SDK has built it. */
+  reachedFetch: boolean
+}
 
 /** A request of the SDK, but for its body. */
 interface Known {
@@ -130,8 +183,19 @@ const withoutLength = (headers: Headers): Headers => {
   return kept
 }
 
-/** Never leaves: says to our own `fetch` which kind of request the SDK makes. */
-const kindHeader = "x-vibectl-kind"
+/** Never leaves: names the request to our own `fetch`, as the SDKs hand nothing else through. */
+const requestHeader = "x-vibectl-request"
+
+/** RFC 9110, 5.5: what a field value may hold, and undici accepts. */
+const inHeaders = /^[\t\x20-\x7e\x80-\xff]*$/
+
+/** undici refuses the URL, the headers or the body before it looks for a connection. */
+const isArgumentRefused = (thrown: unknown): boolean => {
+  for (let error = thrown, depth = 0; error instanceof Error && depth < 8; error = error.cause, depth++) {
+    if ("code" in error && error.code === "UND_ERR_INVALID_ARG") return true
+  }
+  return false
+}
 
 const withoutTrace = (headers: Record<string, string>): Record<string, string> =>
   Object.fromEntries(Object.entries(headers).filter(([name]) => name !== "traceparent" && name !== "tracestate"))

@@ -20,9 +20,9 @@ import { TooLate } from "./Timeouts.js"
 export interface Transport {
   /**
    * What the SDKs need of a `fetch`: its responses are each a {@link Reply.Reply}. Needs a `dispatcher`, see
-   * {@link Transport.pool}; fails with {@link TooLate} when no connection stands in time.
+   * {@link Transport.pool}; fails with {@link TooLate} when no connection stands in time. `onSent` as in {@link Post}.
    */
-  readonly fetch: typeof fetch
+  readonly fetch: (...args: [...Parameters<typeof fetch>, onSent?: () => void]) => Promise<Response>
   /** The same for a request whose parts are known. */
   readonly post: (request: Post) => Promise<Response>
   /** The connections that must stand within `connect` milliseconds. */
@@ -35,6 +35,8 @@ export interface Post {
   readonly body: string
   readonly abort: Abort.Aborted
   readonly dispatcher: Pooled
+  /** Called when a connection stands and the first byte is about to be written to it. */
+  readonly onSent: (() => void) | undefined
 }
 
 // undici's types come twice, with the package and with Node's own; the SDKs want the latter.
@@ -55,7 +57,7 @@ export const make: Effect.Effect<Transport, never, Scope.Scope> = Effect.zipWith
     const answer = (dispatcher: Pooled, request: Request): Promise<Response> =>
       send(dispatcher as unknown as Agent, request) as Promise<unknown> as Promise<Response>
     const transport: Transport = {
-      fetch: (input, init) => {
+      fetch: (input, init, onSent) => {
         if (init?.dispatcher === undefined) return Promise.reject(new TypeError("a request needs a dispatcher"))
         const { body, dispatcher, headers, method = "GET", signal } = init
         return answer(dispatcher, {
@@ -65,11 +67,12 @@ export const make: Effect.Effect<Transport, never, Scope.Scope> = Effect.zipWith
           body: typeof body === "string" ? body : null,
           abort: Abort.ofSignal(signal ?? undefined),
           isBusy: rush.isOn,
+          onSent,
           hops: 0
         })
       },
-      post: ({ abort, body, dispatcher, headers, url }) =>
-        answer(dispatcher, { url, method: "POST", headers, body, abort, isBusy: rush.isOn, hops: 0 }),
+      post: ({ abort, body, dispatcher, headers, onSent, url }) =>
+        answer(dispatcher, { url, method: "POST", headers, body, abort, isBusy: rush.isOn, onSent, hops: 0 }),
       pool: (connect) => {
         const agent = agents.get(connect) ?? pools(Connector.make({ egress, timeout: connect }))
         agents.set(connect, agent)
@@ -89,6 +92,7 @@ interface Request {
   readonly body: string | null
   readonly abort: Abort.Aborted
   readonly isBusy: () => boolean
+  readonly onSent: (() => void) | undefined
   /** How often it was sent elsewhere already. */
   readonly hops: number
 }
@@ -129,7 +133,9 @@ const send = (agent: Agent, request: Request): Promise<Reply.Reply> =>
       agent.dispatch({ origin, path, method: method, headers, body }, {
         onRequestStart: (controller) => {
           control = controller
-          if (waiter.isOver) controller.abort(request.abort.reason)
+          if (waiter.isOver) return controller.abort(request.abort.reason)
+          // The connection stands, and undici writes as soon as this returns.
+          request.onSent?.()
         },
         onResponseStart: (controller, status, fields) => {
           // What comes before the answer says nothing of it.
@@ -205,6 +211,7 @@ const elsewhere = (request: Request, status: number, location: unknown): Request
     body: again ? request.body : null,
     abort: request.abort,
     isBusy: request.isBusy,
+    onSent: request.onSent,
     hops: request.hops + 1
   }
 }

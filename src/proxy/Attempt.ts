@@ -28,6 +28,8 @@ export interface Attempt {
 
 /** Moments in milliseconds since the epoch. */
 export const make = ({ fullName, price, provider }: Resolved, request: ProviderRequest, startedAt: number): Attempt => {
+  /** Whether a byte of it may have left this machine; nothing is charged before. */
+  let sent = provider.reportsSent !== true
   let characters = 0
   /** What the provider has said so far; of a stream, it may not be all. */
   let reported: Usage | undefined
@@ -44,7 +46,7 @@ export const make = ({ fullName, price, provider }: Resolved, request: ProviderR
       outputTokens: Math.max(reported?.outputTokens ?? 0, Estimate.tokens(characters))
     })
   const spent = (): Attempted | undefined => {
-    if (free) return undefined
+    if (free || !sent) return undefined
     const counted = usage ?? estimate()
     return {
       model: fullName,
@@ -74,8 +76,13 @@ export const make = ({ fullName, price, provider }: Resolved, request: ProviderR
   return {
     request: Object.assign({}, request, {
       onUsage: (counts: Usage) => {
+        sent = true
         reported = counts
         request.onUsage?.(counts)
+      },
+      onSent: () => {
+        sent = true
+        request.onSent?.()
       }
     }),
     text: (length) => {
@@ -92,6 +99,8 @@ export const make = ({ fullName, price, provider }: Resolved, request: ProviderR
       const { name } = provider
       const result = spent()
       const seconds = Math.max(0, (endedAt ?? at) - startedAt) / 1000
+      // One that neither left this machine nor failed was given up, or could not be built: the provider has no part in it.
+      if (!sent && error === undefined) return
       Metrics.attempt.unsafe(["chat", name, model, error ?? "CANCELLED"], seconds)
       if (result === undefined) return
       Metrics.tokens.unsafe(["chat", name, model, "input"], result.usage.inputTokens)

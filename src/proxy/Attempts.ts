@@ -4,7 +4,8 @@
  *
  * What the provider reports is taken as it is. Where it reports nothing, or
  * not all, because the attempt was cut off, the rest is our estimate and is
- * marked as one. An attempt that the provider surely did no work for is free.
+ * marked as one. An attempt that the provider surely did no work for is free,
+ * and so is one of which no byte has left this machine.
  */
 import { type Clock, Duration, Effect, Scope } from "effect"
 import type { FinishReason } from "../domain/Answer.js"
@@ -149,13 +150,14 @@ export const make = ({ admit, captures, clock, onFirst }: Options): Attempts => 
         (tracing) => Effect.flatMap(tracing ? beginTraced(target, request, true) : begin(target, request), answer)
       )
     }
-    const { defaultModel, maxRetries, models, name, open } = provider
+    const { defaultModel, maxRetries, models, name, open, reportsSent = false } = provider
     return {
       name,
       models,
       open,
       defaultModel,
       maxRetries,
+      reportsSent,
       failoverAfter: (model) => provider.failoverAfter?.(model),
       complete,
       stream

@@ -221,10 +221,48 @@ for (const kind of kinds) {
             const { traceparent, tracestate } = prompts[index % 3]!.trace ?? {}
             assert.deepStrictEqual(traces, { traceparent, tracestate })
           }
-          assert.notProperty(vendor.requests[0]!.headers, "x-vibectl-kind")
+          assert.notProperty(vendor.requests[0]!.headers, "x-vibectl-request")
           assert.property(vendor.requests[5]!.headers, "x-stainless-timeout")
         })
     )
+
+    test(
+      "calls onSent before the vendor answers, the first request and later ones, and never where no connection stands",
+      (vendor, working) =>
+        Effect.gen(function*() {
+          let sent = 0
+          const prompt = { ...request, onSent: () => void sent++ }
+          for (const seen of [1, 2]) {
+            yield* working.complete(prompt)
+            assert.strictEqual(sent, seen)
+          }
+          yield* drain(working, prompt)
+          yield* drain(working, prompt)
+          assert.strictEqual(sent, 4)
+          const nowhere = yield* provider(kind, vendor, { baseUrl: "http://127.0.0.1:9/v1" })
+          yield* Effect.flip(nowhere.complete(prompt))
+          yield* drain(nowhere, prompt)
+          assert.strictEqual(sent, 4)
+        })
+    )
+
+    for (const [what, key] of [["line end", `${canary}\n`], ["letter of no header", `${canary}Х`]] as const) {
+      test(`a key with a ${what} is our own fault: no request, no retry, and nothing of the key is shown`, (vendor) =>
+        Effect.gen(function*() {
+          let sent = 0
+          const prompt = { ...request, onSent: () => void sent++ }
+          const wrong = yield* provider(kind, vendor, { apiKey: Redacted.make(key) })
+          for (const attempt of [wrong.complete(prompt), wrong.complete(prompt), drain(wrong, prompt)]) {
+            const exit = yield* Effect.exit(attempt)
+            const shown = inspect(exit, { depth: 20 })
+            assert.isTrue(Exit.isFailure(exit) && exit.cause._tag === "Die", shown)
+            assert.include(shown, "correct api_key")
+            assert.notInclude(shown, canary)
+          }
+          assert.strictEqual(sent, 0)
+          assert.lengthOf(vendor.requests, 0)
+        }))
+    }
 
     test("says of a later request that fails what it says of the first", (vendor, later) =>
       Effect.gen(function*() {

@@ -29,7 +29,7 @@ const known = Effect.promise(async () => {
   const requests = Requests.make(endpoint, { ofStatus: () => new Error("status"), ofConnection: (cause) => cause })
   const send = (body: object, abort = new Abort()) =>
     requests.send(
-      { body, stream: false, timeouts: Timeouts.defaults, abort, trace: undefined },
+      { body, stream: false, timeouts: Timeouts.defaults, abort, trace: undefined, onSent: undefined },
       (options) => requests.fetch("https://vendor.test/v1", { method: "POST", headers: options.headers, body: "{}" })
     )
   await send({})
@@ -50,12 +50,16 @@ describe("Requests.send", () => {
       assert.strictEqual(sent.at(-1), `{"model":"one"}`)
     }))
 
-  it.effect("fails, as the SDK does, with a body that cannot be written down", () =>
+  it.effect("a body that cannot be written down is not sent, and is no failure of the provider", () =>
     Effect.gen(function*() {
       const send = yield* known
+      const before = sent.length
       const exit = yield* Effect.exit(
         HttpBody.whole((abort) => send(circular(), abort), { millis: 60_000, limit: "total" })
       )
-      assert.isTrue(Exit.isFailure(exit) && exit.cause._tag === "Fail")
+      assert.isTrue(
+        Exit.isFailure(exit) && exit.cause._tag === "Fail" && exit.cause.error.cause instanceof Requests.NotBuilt
+      )
+      assert.strictEqual(sent.length, before)
     }))
 })

@@ -141,6 +141,35 @@ describe("a call is charged", () => {
       ])
     }))
 
+  it.effect("nothing for what never left this machine: waiting for a connection, timing out there, or not built", () =>
+    Effect.gen(function*() {
+      const leaving = (call: typeof streamed) => (proxy: LlmProxy["Type"]) =>
+        Effect.gen(function*() {
+          const fiber = yield* Effect.fork(call(proxy))
+          yield* TestClock.adjust("5 seconds")
+          yield* Fiber.interrupt(fiber)
+        })
+      const waits: Partial<Provider> = {
+        reportsSent: true,
+        stream: () => Effect.never,
+        complete: () => Effect.never
+      }
+      const late: Partial<Provider> = { reportsSent: true, complete: () => failure("PROVIDER_TIMEOUT", true) }
+      const broken: Partial<Provider> = { reportsSent: true, complete: () => Effect.die("too deep") }
+      const nothing = [{ model: "a/one", requests: 1, failures: 1, estimated: 0, in: 0, cached: 0, out: 0, cost: 0 }]
+      assert.deepStrictEqual(yield* booked({ a: waits }, leaving(streamed)), nothing)
+      assert.deepStrictEqual(yield* booked({ a: waits }, leaving(whole)), nothing)
+      assert.deepStrictEqual(yield* booked({ a: late }, whole), nothing)
+      assert.deepStrictEqual(yield* booked({ a: broken }, whole), nothing)
+      const sent: Partial<Provider> = {
+        reportsSent: true,
+        stream: ({ onSent }) => Effect.zipRight(Effect.sync(() => onSent?.()), Effect.never)
+      }
+      assert.deepStrictEqual(yield* booked({ a: sent }, leaving(streamed)), [
+        { model: "a/one", requests: 1, failures: 1, estimated: 1, in: 10, cached: 0, out: 0, cost: cost(10, 0) }
+      ])
+    }))
+
   it.effect("all of a simulated answer, also when its caller leaves in the middle of it", () =>
     Effect.gen(function*() {
       const usage = { inputTokens: 7, outputTokens: 300 }
