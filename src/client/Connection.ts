@@ -1,13 +1,25 @@
 /**
  * The proxy client over gRPC.
  *
- * Every call has a deadline. A call that cannot have begun (nothing listened,
- * or the server was shutting down) is tried again; one that may have begun is
- * not, because the provider may already be charging for it. Before its first
- * call a connection asks for the server's version and refuses a server that
- * cannot work with this client.
+ * Every call has a deadline. A call that cannot have begun (there was no
+ * connection, or the server's HTTP/2 refused the stream) is tried again; one that
+ * may have begun is not, because the provider may already be charging for it.
+ * Before its first call a connection asks for the server's version, once for all
+ * calls that wait for it, and refuses a server that cannot work with this client.
  */
-import { Duration, Effect, Either, Option, type Redacted, Ref, Schedule, type Scope, Stream } from "effect"
+import {
+  Deferred,
+  Duration,
+  Effect,
+  Either,
+  Exit,
+  FiberId,
+  Option,
+  type Redacted,
+  Schedule,
+  type Scope,
+  Stream
+} from "effect"
 import type { AnswerEvent, AnswerRequest } from "../domain/Answer.js"
 import { CallFailed, type ClientError, Unreachable, VersionMismatch } from "../domain/ClientErrors.js"
 import { packageVersion } from "../domain/PackageVersion.js"
@@ -84,7 +96,7 @@ export const make = (options: Options): Effect.Effect<ProxyClient["Type"], never
 
     const asked = channel.unary("GetServerInfo", {}, infoTimeout).pipe(
       Effect.catchAll(explain),
-      retried,
+      retried(isWorthAsking),
       Effect.flatMap(decodeInfo),
       Effect.map(Wire.toServerInfo),
       Effect.tap(checkVersion),
@@ -93,13 +105,30 @@ export const make = (options: Options): Effect.Effect<ProxyClient["Type"], never
 
     const serverInfo = Effect.zipRight(usable, asked)
 
-    const checked = yield* Ref.make(false)
-    const check = Effect.unlessEffect(Effect.zipRight(serverInfo, Ref.set(checked, true)), Ref.get(checked))
+    const scope = yield* Effect.scope
+    let checking: Deferred.Deferred<void, ClientError> | "done" | undefined
+    /** One for all calls that wait for it; not ended by one of them that leaves, and made again after it failed. */
+    const check = Effect.suspend(() => {
+      if (checking === "done") return Effect.void
+      if (checking !== undefined) return Deferred.await(checking)
+      const shared = Deferred.unsafeMake<void, ClientError>(FiberId.none)
+      checking = shared
+      const end = (exit: Exit.Exit<void, ClientError>) =>
+        Effect.suspend(() => {
+          checking = Exit.isSuccess(exit) ? "done" : undefined
+          return Deferred.done(shared, exit)
+        })
+      const asking = Effect.flatMap(Effect.exit(Effect.asVoid(serverInfo)), end)
+      return Effect.zipRight(Effect.forkIn(asking, scope), Deferred.await(shared))
+    })
 
     const execute = Effect.fn("ProxyClient.execute", { kind: "client" })(function*(request: ClientRequest) {
       yield* check
       const message = Wire.fromAnswerRequest(yield* complete(request))
-      const answer = yield* channel.unary("Execute", message, timeout).pipe(Effect.catchAll(explain), retried)
+      const answer = yield* channel.unary("Execute", message, timeout).pipe(
+        Effect.catchAll(explain),
+        retried(cannotHaveBegun)
+      )
       const { error, success } = yield* decodeAnswer(answer)
       if (success !== undefined) return Wire.toAnswer(success)
       return yield* error === undefined ? incomplete : inBand(error)
@@ -128,13 +157,16 @@ export const make = (options: Options): Effect.Effect<ProxyClient["Type"], never
     const stream = (request: ClientRequest): Stream.Stream<AnswerEvent, ClientError> =>
       Stream.unwrapScoped(Effect.gen(function*() {
         yield* check
-        const [first, next] = yield* retried(open(yield* complete(request)))
+        const [first, next] = yield* retried(cannotHaveBegun)(open(yield* complete(request)))
         let completed = false
+        let hasText = false
         const step = (taken: Option.Option<AnswerEvent>) =>
           Effect.gen(function*() {
             if (Option.isNone(taken)) return completed ? Option.none() : yield* incomplete
             completed ||= taken.value._tag === "Done"
-            return Option.some([taken.value, next] as const)
+            if (taken.value._tag === "Text") hasText = true
+            else if (taken.value._tag === "Restart") hasText = false
+            return Option.some([taken.value, hasText && !completed ? Effect.mapError(next, cutOff) : next] as const)
           })
         const start: Next = Effect.succeed(first)
         return Stream.unfoldEffect(start, (taken) => Effect.flatMap(taken, step))
@@ -178,30 +210,69 @@ const explaining = (target: Diagnose.Target) => (failure: CallFailed): Effect.Ef
   const gateway = Gateway.find(failure, target.address)
   if (gateway !== undefined) return gateway
   if (failure.reason === "UNAVAILABLE" && MadeUp.read(failure.summary) !== undefined) {
-    return Effect.flatMap(Diagnose.diagnose(target), (found) =>
-      // A server that came up in the meantime: the call did not reach it, and may be made again.
-      found.reason === "CONNECTION_LOST" && /No connection established.*ECONNREFUSED/s.test(failure.summary)
-        ? new Unreachable({ reason: "REFUSED", address: target.address, detail: "ECONNREFUSED" })
-        : Effect.fail(found))
+    // What the socket says now explains the failure, and decides nothing: the server may have died, or come up, meanwhile.
+    return Effect.flatMap(Diagnose.diagnose(target), ({ address, detail, reason }) =>
+      failure.begun === "no"
+        ? new Unreachable({ address, begun: "no", ...reason === "CONNECTION_LOST" ? refused : { detail, reason } })
+        : new Unreachable({
+          address,
+          begun: "maybe",
+          ...isAway.has(reason) ? { reason: "CONNECTION_LOST", detail: undefined } : { detail, reason }
+        }))
   }
-  if (failure.reason === "DEADLINE_EXCEEDED" && !failure.summary.includes("remote_addr=")) {
+  if (failure.unconnected === true) {
     return new Unreachable({ reason: "NO_ANSWER", address: target.address, detail: undefined })
   }
   return Effect.fail(failure)
 }
 
-/** Only what cannot have begun is sent again. */
+/** No connection stood, and one can be made now: nothing listened when it was tried. */
+const refused = { reason: "REFUSED", detail: "ECONNREFUSED" } as const
+
+/** What a connection looks like whose server went away, before or after it had the request. */
+const isAway: ReadonlySet<Unreachable["reason"]> = new Set([
+  "REFUSED",
+  "NAME_NOT_FOUND",
+  "NO_ANSWER",
+  "CONNECTION_LOST"
+])
+
+/** Only what cannot have begun is sent again, and only where a server may be there next time. */
 const cannotHaveBegun = (error: ClientError): boolean =>
   error._tag === "Unreachable"
-    ? error.reason === "REFUSED"
-    : error._tag === "CallFailed" && error.reason === "SHUTTING_DOWN"
+    ? error.begun === "no" && error.reason === "REFUSED"
+    : error._tag === "CallFailed" && error.begun === "no"
 
-const retrying = (attempts: number) => <A, E extends ClientError, R>(call: Effect.Effect<A, E, R>) =>
-  Effect.retry(call, {
-    schedule: Schedule.jittered(Schedule.exponential(Duration.millis(200))),
-    times: attempts,
-    while: cannotHaveBegun
-  })
+/** A question that costs nothing may be asked twice. */
+const isWorthAsking = (error: ClientError): boolean =>
+  cannotHaveBegun(error) ||
+  error._tag === "Unreachable" && error.reason === "CONNECTION_LOST" ||
+  error._tag === "CallFailed" && error.reason === "SHUTTING_DOWN"
+
+const retrying =
+  (attempts: number) =>
+  (isWorthIt: (error: ClientError) => boolean) =>
+  <A, E extends ClientError, R>(call: Effect.Effect<A, E, R>) =>
+    Effect.retry(call, {
+      schedule: Schedule.jittered(Schedule.exponential(Duration.millis(200))),
+      times: attempts,
+      while: isWorthIt
+    })
+
+/** What ends a stream after some of its text. */
+const cutOff = (error: ClientError): ClientError => {
+  const text = "the text received so far is incomplete"
+  switch (error._tag) {
+    case "Unreachable":
+      return new Unreachable({ ...error, detail: error.detail === undefined ? text : `${error.detail}; ${text}` })
+    case "CallFailed":
+      return error.summary.includes("incomplete")
+        ? error
+        : new CallFailed({ ...error, summary: `${error.summary} T${text.slice(1)}.` })
+    case "VersionMismatch":
+      return error
+  }
+}
 
 /** An error inside an OK answer, as older servers send it, and the first face of one on a stream. */
 const inBand = (error: Wire.ExecuteError): Effect.Effect<never, CallFailed> =>
@@ -222,7 +293,7 @@ const inBandAdvice: { readonly [code: string]: string } = {
 const incomplete = new CallFailed({
   reason: "STREAM_INTERRUPTED",
   status: "OK",
-  summary: "The server ended its answer without saying that it was complete.",
+  summary: "The server ended its answer without saying that it was complete; the text received so far is incomplete.",
   remedy: "Send the request again.",
   retryAfter: undefined
 })

@@ -18,6 +18,10 @@ export class CallFailed extends Data.TaggedError("CallFailed")<{
   readonly summary: string
   readonly remedy: string
   readonly retryAfter: Duration.Duration | undefined
+  /** `no`: it surely never reached the server's handlers, and may be sent again without being paid for twice. */
+  readonly begun?: "no" | "maybe"
+  /** Whether it had no connection at its deadline. */
+  readonly unconnected?: boolean
 }> {
   override get message() {
     return `${this.summary} ${this.remedy}`
@@ -54,6 +58,8 @@ export class Unreachable extends Data.TaggedError("Unreachable")<{
   /** `host:port`. */
   readonly address: string
   readonly detail: string | undefined
+  /** As that of {@link CallFailed}. */
+  readonly begun?: "no" | "maybe"
 }> {
   get summary() {
     const detail = this.detail === undefined ? "" : ` (${this.detail})`

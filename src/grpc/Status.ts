@@ -6,6 +6,7 @@ import { Cause, Duration, Option } from "effect"
 import { CallFailed } from "../domain/ClientErrors.js"
 import { type ProxyError, type Reason, ShuttingDown } from "../domain/Errors.js"
 import * as Details from "./Details.js"
+import * as GrpcJs from "./GrpcJs.js"
 import * as MadeUp from "./MadeUp.js"
 
 /** A new reason that has no status here does not compile. */
@@ -85,7 +86,9 @@ export const toCallFailed = (status: Grpc.StatusObject): CallFailed => {
     status: name,
     summary: details?.summary ?? described(name, status.details).replace(/\.?$/, "."),
     remedy: details?.remedy ?? advice[status.code] ?? "Look at the server's log.",
-    retryAfter: details?.retryAfter ?? retryAfterMs(status.metadata)
+    retryAfter: details?.retryAfter ?? retryAfterMs(status.metadata),
+    begun: GrpcJs.hasNotBegun(status) ? "no" : "maybe",
+    ...GrpcJs.hadNoConnection(status) && { unconnected: true }
   })
 }
 

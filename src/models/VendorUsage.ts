@@ -45,16 +45,69 @@ export const ofAnthropic = (value: unknown): Usage | undefined => {
   })
 }
 
-/** Anthropic's counts in a stream: later ones replace earlier ones, and null, or 0 after a number, is not counted again. */
+/**
+ * Anthropic's counts in a stream: later ones replace earlier ones, but null is not counted again and a smaller number is no
+ * correction: what was used stays used.
+ */
 export const cumulative = (earlier: Json.JsonObject, later: unknown): Json.JsonObject => {
-  const counts = Object.entries(Json.object(later) ?? {})
+  const counts = Object.entries(Json.object(later) ?? {}).filter(([name, value]) => isCount(name, value))
+  const next = { ...earlier, ...Object.fromEntries(counts) }
+  // The three parts of the input are compared as a whole: a later event may book the same tokens as another part.
+  const input = inputOf(next) < inputOf(earlier) ? earlier : next
+  const output = (count(next["output_tokens"]) ?? 0) < (count(earlier["output_tokens"]) ?? 0) ? earlier : next
+  return Object.fromEntries(
+    Object.keys(next).flatMap((name) => {
+      const value = (name.startsWith("output_") ? output : input)[name]
+      return value === undefined ? [] : [[name, value]]
+    })
+  )
+}
+
+/** What is known of a request and its answer without the vendor. */
+export interface Known {
+  /** Our estimates. */
+  readonly inputTokens: number
+  readonly outputTokens: number
+  /** In UTF-16 code units. */
+  readonly inputLength: number
+  readonly outputLength: number
+}
+
+/**
+ * The counts to book: as reported where that can be true, else our estimate, and whether one of them is an estimate.
+ *
+ * Too few are 0, or less than an eighth of our estimate, beside text that is there. Too many are more than a token for each
+ * byte of the text and {@link maxHiddenTokens} for what we do not see.
+ */
+export const judge = (
+  reported: Usage | undefined,
+  known: Known
+): { readonly usage: Usage; readonly estimated: boolean } => {
+  const { inputLength, inputTokens, outputLength, outputTokens } = known
+  const input = reported !== undefined && isPossible(reported.inputTokens, inputTokens, inputLength)
+  const output = reported !== undefined && isPossible(reported.outputTokens, outputTokens, outputLength)
   return {
-    ...earlier,
-    ...Object.fromEntries(
-      // A count that was taken back to 0 was not counted again.
-      counts.filter(([name, value]) => isCount(name, value) && !(value === 0 && typeof earlier[name] === "number"))
-    )
+    usage: join(
+      input ? reported : { inputTokens, outputTokens: 0 },
+      output ? reported : { inputTokens: 0, outputTokens }
+    ),
+    estimated: !input || !output
   }
+}
+
+/** Of two reports for one answer the larger counts that are possible; the later ones where they are equal. */
+export const larger = (
+  earlier: Usage | undefined,
+  later: Usage,
+  { inputLength, outputLength }: Pick<Known, "inputLength" | "outputLength">
+): Usage => {
+  if (earlier === undefined) return later
+  const input = later.inputTokens < earlier.inputTokens || isTooMany(later.inputTokens, inputLength)
+  const output = later.outputTokens < earlier.outputTokens || isTooMany(later.outputTokens, outputLength)
+  return join(
+    input && !isTooMany(earlier.inputTokens, inputLength) ? earlier : later,
+    output && !isTooMany(earlier.outputTokens, outputLength) ? earlier : later
+  )
 }
 
 // -- internals ---------------------------------------------------------------
@@ -83,6 +136,30 @@ const isCount = (name: string, value: unknown): boolean =>
   name === "output_tokens_details"
     ? Json.object(value) !== undefined
     : /^(cache_(read|creation)_input|input|output)_tokens$/.test(name) && count(value) !== undefined
+
+/** What a model may have thought, or a vendor put around the prompt or searched for it: twice what any does today. */
+const maxHiddenTokens = 262_144
+
+/** Of UTF-8; no token of a byte-level encoding is shorter. */
+const maxBytesPerUnit = 3
+
+const isTooMany = (tokens: number, length: number): boolean => tokens > maxHiddenTokens + maxBytesPerUnit * length
+
+const isPossible = (tokens: number, estimate: number, length: number): boolean =>
+  !isTooMany(tokens, length) && (estimate === 0 || tokens >= Math.max(1, Math.floor(estimate / 8)))
+
+const inputOf = (counts: Json.JsonObject): number =>
+  (count(counts["input_tokens"]) ?? 0) + (count(counts["cache_read_input_tokens"]) ?? 0) +
+  (count(counts["cache_creation_input_tokens"]) ?? 0)
+
+/** The input of the one and the output of the other, with their parts. */
+const join = (input: Usage, output: Usage): Usage => ({
+  inputTokens: input.inputTokens,
+  outputTokens: output.outputTokens,
+  ...input.cachedInputTokens !== undefined && { cachedInputTokens: input.cachedInputTokens },
+  ...input.cacheWriteTokens !== undefined && { cacheWriteTokens: input.cacheWriteTokens },
+  ...output.reasoningTokens !== undefined && { reasoningTokens: output.reasoningTokens }
+})
 
 interface Reported {
   readonly input: number | undefined

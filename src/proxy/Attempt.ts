@@ -7,14 +7,15 @@ import type { ProviderFailure } from "../domain/Errors.js"
 import type { Attempted } from "../limits/Spending.js"
 import type { Resolved } from "../models/Catalog.js"
 import type { ProviderRequest, StreamingUnsupported } from "../models/Provider.js"
+import * as VendorUsage from "../models/VendorUsage.js"
 import * as Estimate from "../streaming/Estimate.js"
 import * as Metrics from "../telemetry/Metrics.js"
 
 export interface Attempt {
   /** As it goes to the provider. */
   readonly request: ProviderRequest
-  /** Some of the text came: `characters` in UTF-16 code units. */
-  readonly text: (characters: number) => void
+  /** Some of the text came. */
+  readonly text: (text: string) => void
   /** The whole answer came; `usage` is undefined when the provider did not report it. */
   readonly completed: (usage: Usage | undefined, at: number) => void
   readonly failed: (failure: ProviderFailure | StreamingUnsupported, at: number) => void
@@ -26,49 +27,69 @@ export interface Attempt {
   readonly close: (at: number) => void
 }
 
-/** Moments in milliseconds since the epoch. */
-export const make = ({ fullName, price, provider }: Resolved, request: ProviderRequest, startedAt: number): Attempt => {
+/** `startedAt` in milliseconds since the epoch; `inputTokens` is our estimate. */
+export const make = (
+  { fullName, price, provider }: Resolved,
+  request: ProviderRequest,
+  inputTokens: number,
+  startedAt: number
+): Attempt => {
   /** Whether a byte of it may have left this machine; nothing is charged before. */
   let sent = provider.reportsSent !== true
-  let characters = 0
-  /** What the provider has said so far; of a stream, it may not be all. */
+  const answer = Estimate.counter()
+  /** The largest counts that the provider has reported so far; of a stream, they may not be all. */
   let reported: Usage | undefined
-  let usage: Usage | undefined
+  /** Whether `reported` is all of it. */
+  let isReported = false
   let endedAt: number | undefined
   let free = false
   let closed = false
   /** Empty for one that succeeded. */
   let error: string | undefined
 
-  const estimate = (): Usage =>
-    Object.assign({}, reported, {
-      inputTokens: reported?.inputTokens ?? Estimate.tokens(request.system.length + request.user.length),
-      outputTokens: Math.max(reported?.outputTokens ?? 0, Estimate.tokens(characters))
-    })
+  const known = (): VendorUsage.Known => ({
+    inputTokens,
+    inputLength: request.system.length + request.user.length,
+    outputTokens: answer.tokens(),
+    outputLength: answer.length()
+  })
+  const report = (counts: Usage) => {
+    reported = VendorUsage.larger(reported, counts, known())
+  }
+  /** Of an answer that broke off, more may have come than was reported. */
+  const counted = () => {
+    const text = known()
+    if (isReported || reported === undefined) return VendorUsage.judge(reported, text)
+    const outputTokens = Math.max(reported.outputTokens, text.outputTokens)
+    return { usage: VendorUsage.judge(Object.assign({}, reported, { outputTokens }), text).usage, estimated: true }
+  }
   const spent = (): Attempted | undefined => {
     if (free || !sent) return undefined
-    const counted = usage ?? estimate()
-    return {
-      model: fullName,
-      usage: counted,
-      estimated: usage === undefined,
-      cost: price && Cost.ofUsage(price, counted)
-    }
+    const { estimated, usage } = counted()
+    return { model: fullName, usage, estimated, cost: price && Cost.ofUsage(price, usage) }
   }
   const failed = (failure: ProviderFailure | StreamingUnsupported, at: number) => {
     endedAt = at
     if (failure._tag === "StreamingUnsupported") {
       error = failure.answer === undefined ? "STREAMING_UNSUPPORTED" : ""
       if (failure.answer === undefined) free = true
-      else completed(failure.answer.usage, at, failure.answer.text.length)
+      else {
+        text(failure.answer.text)
+        completed(failure.answer.usage, at)
+      }
       return
     }
     error = failure.reason
-    free = characters === 0 && reported === undefined && failure.maybeBilled !== true
+    free = answer.length() === 0 && reported === undefined && failure.maybeBilled !== true
   }
-  const completed = (counted: Usage | undefined, at: number, length = characters) => {
-    characters = length
-    usage = counted
+  const text = (text: string) => {
+    sent = true
+    answer.add(text)
+  }
+  const completed = (usage: Usage | undefined, at: number) => {
+    sent = true
+    isReported = usage !== undefined
+    if (usage !== undefined) report(usage)
     endedAt = at
     error = ""
   }
@@ -77,7 +98,7 @@ export const make = ({ fullName, price, provider }: Resolved, request: ProviderR
     request: Object.assign({}, request, {
       onUsage: (counts: Usage) => {
         sent = true
-        reported = counts
+        report(counts)
         request.onUsage?.(counts)
       },
       onSent: () => {
@@ -85,9 +106,7 @@ export const make = ({ fullName, price, provider }: Resolved, request: ProviderR
         request.onSent?.()
       }
     }),
-    text: (length) => {
-      characters += length
-    },
+    text,
     completed,
     failed,
     error: () => error,

@@ -2,9 +2,9 @@
  * The attempts of one call: each request to a provider is counted, whatever
  * becomes of it.
  *
- * What the provider reports is taken as it is. Where it reports nothing, or
- * not all, because the attempt was cut off, the rest is our estimate and is
- * marked as one. An attempt that the provider surely did no work for is free,
+ * What the provider reports is taken where it can be true. Where it cannot, or
+ * nothing is reported, or not all because the attempt was cut off, the rest is
+ * our estimate and is marked as one. An attempt that the provider surely did no work for is free,
  * and so is one of which no byte has left this machine.
  */
 import { type Clock, Duration, Effect, Scope } from "effect"
@@ -23,6 +23,8 @@ export interface Attempts {
   readonly of: (target: Resolved) => Provider
   /** What was used so far, running attempts included. */
   readonly spent: () => ReadonlyArray<Attempted>
+  /** What the last of them used: of a call that is answered, the one that answered. */
+  readonly last: () => Attempted | undefined
   /** Nothing more comes of any of them. */
   readonly close: () => void
 }
@@ -33,11 +35,13 @@ export interface Options {
   /** When the first attempt begins. */
   readonly onFirst: () => void
   readonly clock: Clock.Clock
+  /** Our estimate of the tokens of the prompt. */
+  readonly inputTokens: number
   /** Whether the spans of attempts have the text of prompts and answers. */
   readonly captures: boolean
 }
 
-export const make = ({ admit, captures, clock, onFirst }: Options): Attempts => {
+export const make = ({ admit, captures, clock, inputTokens, onFirst }: Options): Attempts => {
   const attempts: Array<Attempt.Attempt> = []
   const admitted = new Set<string>()
   const now = () => clock.unsafeCurrentTimeMillis()
@@ -58,7 +62,8 @@ export const make = ({ admit, captures, clock, onFirst }: Options): Attempts => 
       })
     })
   const add = (target: Resolved, request: ProviderRequest, trace: Traceparent.Trace | undefined): Attempt.Attempt => {
-    const attempt = Attempt.make(target, trace === undefined ? request : Object.assign({}, request, { trace }), now())
+    const traced = trace === undefined ? request : Object.assign({}, request, { trace })
+    const attempt = Attempt.make(target, traced, inputTokens, now())
     attempts.push(attempt)
     return attempt
   }
@@ -107,7 +112,7 @@ export const make = ({ admit, captures, clock, onFirst }: Options): Attempts => 
         Effect.mapBoth(provider.complete(attempt.request), {
           onSuccess: (completion) => {
             tell?.(completion.text)
-            attempt.text(completion.text.length)
+            attempt.text(completion.text)
             attempt.completed(completion.usage, now())
             finished?.(completion.finishReason)
             return completion
@@ -136,7 +141,7 @@ export const make = ({ admit, captures, clock, onFirst }: Options): Attempts => 
             finished?.(piece.finishReason)
           } else {
             if (tell !== undefined) text += piece.text
-            attempt.text(piece.text.length)
+            attempt.text(piece.text)
           }
           return piece
         }
@@ -167,6 +172,7 @@ export const make = ({ admit, captures, clock, onFirst }: Options): Attempts => 
   return {
     of,
     spent: () => attempts.flatMap((attempt) => attempt.spent() ?? []),
+    last: () => attempts.at(-1)?.spent(),
     close: () => attempts.at(-1)?.close(now())
   }
 }

@@ -100,10 +100,12 @@ export class LlmProxy extends Context.Tag("vibectl/proxy/LlmProxy")<LlmProxy, {
           Effect.flatMap(toPrompt(request, first), (prompt) => {
             const times = CallTimes.make(first, caller.arrivedAt ?? CallTimes.now(clock), clock)
             const closing: Deadlines.Closing = []
+            const inputTokens = Estimate.ofText(prompt.system) + Estimate.ofText(prompt.user)
             const attempts = Attempts.make({
               admit: ({ fullName, price }) => limits.admitModel(call, fullName, price, scope),
               onFirst: times.firstAttempt,
               clock,
+              inputTokens,
               captures
             })
             const progress: Progress = { answered: false, late: () => undefined }
@@ -114,7 +116,7 @@ export class LlmProxy extends Context.Tag("vibectl/proxy/LlmProxy")<LlmProxy, {
               price: first.price,
               listed: first.spec !== undefined,
               length,
-              inputTokens: Estimate.tokens(length),
+              inputTokens,
               spending: () => {
                 attempts.close()
                 return { attempts: attempts.spent(), succeeded: progress.answered }
@@ -198,7 +200,13 @@ export class LlmProxy extends Context.Tag("vibectl/proxy/LlmProxy")<LlmProxy, {
                   characters = 0
                   return Effect.as(Metrics.restarts([event.reason]), event)
                 case "End": {
-                  last = Measure.of(startedAt, event, characters, attempts.spent(), clock.unsafeCurrentTimeMillis())
+                  last = Measure.of(
+                    startedAt,
+                    event.retries,
+                    attempts.last(),
+                    attempts.spent(),
+                    clock.unsafeCurrentTimeMillis()
+                  )
                   progress.answered = true
                   const { fullName: model, provider } = event.by
                   const { finishReason } = event

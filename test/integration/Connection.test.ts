@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Grpc from "@grpc/grpc-js"
-import { Chunk, Effect, Fiber, Redacted, Stream } from "effect"
+import { Chunk, Clock, Deferred, Duration, Effect, Fiber, Redacted, Stream } from "effect"
 import * as Http from "node:http"
 import type * as Net from "node:net"
 import * as Connection from "../../src/client/Connection.js"
@@ -35,6 +35,9 @@ const serverInfo = () => Effect.succeed(info)
 
 const connect = (port: number, options: Partial<Connection.Options> = {}) =>
   Connection.make({ host: "127.0.0.1", port, tls: false, retryAttempts: 0, ...options })
+
+const eventually = (condition: () => boolean) =>
+  Effect.repeat(Effect.sleep("5 millis"), { until: condition }).pipe(Effect.timeout("10 seconds"))
 
 const collect = <A, E>(stream: Stream.Stream<A, E>) => Effect.map(Stream.runCollect(stream), Chunk.toReadonlyArray)
 
@@ -141,22 +144,90 @@ describe("Connection", () => {
       assert.deepStrictEqual(yield* Fiber.join(answer), info)
     }))
 
-  it.scopedLive("sends a call again that met a server shutting down, but no other failure", () =>
+  it.scopedLive("does not send a call again that a server cut while it shut down: it may be paid for already", () =>
     Effect.gen(function*() {
       let calls = 0
-      const open = () => {
+      let questions = 0
+      const cut = () => {
         calls += 1
-        if (calls === 1) return new ShuttingDown()
-        return Loopback.script(...[Loopback.text("a"), Loopback.done, Loopback.metrics].map((e) => Effect.succeed(e)))(
-          {} as AnswerRequest,
-          {} as Caller
-        )
+        return new ShuttingDown()
       }
-      const port = yield* Loopback.serve({ proxy: Loopback.proxy({ serverInfo, open }) })
-      const client = yield* connect(port, { retryAttempts: 1 })
-      assert.strictEqual((yield* collect(client.stream({ user: ["x"] }))).length, 3)
+      const once = () => questions++ === 0 ? Effect.interrupt : Effect.succeed(info)
+      const port = yield* Loopback.serve({ proxy: Loopback.proxy({ serverInfo: once, open: cut, execute: cut }) })
+      const client = yield* connect(port, { retryAttempts: 3 })
+      const streamed = yield* Effect.flip(collect(client.stream({ user: ["x"] })))
+      const whole = yield* Effect.flip(client.execute({ user: ["x"] }))
+      for (const error of [streamed, whole]) assert.deepInclude(error, { _tag: "CallFailed", reason: "SHUTTING_DOWN" })
       assert.strictEqual(calls, 2)
+      assert.strictEqual(questions, 2, "the question what the server is costs nothing, and is asked again")
     }))
+
+  it.scopedLive("thirty first calls at once share one question for the version, also when the first of them leaves", () =>
+    Effect.gen(function*() {
+      let questions = 0
+      const slow = () => {
+        questions += 1
+        return Effect.delay(Effect.succeed(info), "200 millis")
+      }
+      const execute = () => Effect.succeed({ text: "fine", model: "m", metrics: Loopback.metrics })
+      const port = yield* Loopback.serve({ proxy: Loopback.proxy({ serverInfo: slow, execute }) })
+      const client = yield* connect(port)
+      const first = yield* Effect.fork(client.execute({ user: ["x"] }))
+      const calls = yield* Effect.fork(
+        Effect.all(Array.from({ length: 30 }, () => client.execute({ user: ["x"] })), { concurrency: "unbounded" })
+      )
+      yield* eventually(() => questions === 1)
+      yield* Fiber.interrupt(first)
+      assert.lengthOf(yield* Fiber.join(calls), 30)
+      yield* client.execute({ user: ["x"] })
+      assert.strictEqual(questions, 1)
+    }))
+
+  it.scopedLive("a question for the version that failed is asked again by the next call", () =>
+    Effect.gen(function*() {
+      let questions = 0
+      const wrongFirst = () => Effect.succeed(questions++ === 0 ? { ...info, version: "9.0.0" } : info)
+      const execute = () => Effect.succeed({ text: "fine", model: "m", metrics: Loopback.metrics })
+      const port = yield* Loopback.serve({ proxy: Loopback.proxy({ serverInfo: wrongFirst, execute }) })
+      const client = yield* connect(port)
+      assert.strictEqual((yield* Effect.flip(client.execute({ user: ["x"] })))._tag, "VersionMismatch")
+      assert.strictEqual((yield* client.execute({ user: ["x"] })).text, "fine")
+      assert.strictEqual(questions, 2)
+    }))
+
+  for (const how of ["unary", "stream"] as const) {
+    it.scopedLive(`a ${how} call whose connection breaks is made once, though nothing listens afterwards`, () =>
+      Effect.gen(function*() {
+        let calls = 0
+        const begun = yield* Deferred.make<void>()
+        const seen = Deferred.succeed(begun, undefined)
+        const hang = Effect.suspend(() => {
+          calls += 1
+          return Effect.zipRight(how === "unary" ? seen : Effect.void, Effect.never)
+        })
+        const port = yield* Loopback.serve({
+          proxy: Loopback.proxy({
+            serverInfo,
+            execute: () => hang,
+            open: Loopback.script(Effect.succeed(Loopback.text("half")), hang)
+          })
+        })
+        const cable = yield* Loopback.cable(port)
+        const client = yield* connect(cable.port, { retryAttempts: 3 })
+        const call: Effect.Effect<unknown, ClientError> = how === "unary"
+          ? client.execute({ user: ["x"] })
+          : Stream.runForEach(client.stream({ user: ["x"] }), () => seen)
+        const failed = yield* Effect.fork(Effect.flip(call))
+        yield* Deferred.await(begun)
+        // Its port refuses connections from now on, which says nothing of the call.
+        cable.close()
+        cable.cut()
+        const error = yield* Fiber.join(failed)
+        assert.deepInclude(error, { _tag: "Unreachable", reason: "CONNECTION_LOST" })
+        if (how === "stream") assert.include(error.message, "the text received so far is incomplete")
+        assert.strictEqual(calls, 1)
+      }))
+  }
 
   it.scopedLive("notices by keepalive that a silent network is dead", () =>
     Effect.gen(function*() {

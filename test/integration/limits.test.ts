@@ -85,7 +85,7 @@ describe("64 callers at once", () => {
       for (
         const [limits, type] of [
           [{ global: { max_requests_per_minute: 19 } }, "rpm"],
-          [{ models: { "demo/*": { max_tokens_per_day: 39 } }, reserve_output_tokens: 0 }, "tokens_per_day"]
+          [{ models: { "demo/*": { max_tokens_per_day: 19 } }, reserve_output_tokens: 0 }, "tokens_per_day"]
         ] as const
       ) {
         const shared = { ...state, prefix: type }

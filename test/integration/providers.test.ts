@@ -252,8 +252,9 @@ for (const kind of kinds) {
           let sent = 0
           const prompt = { ...request, onSent: () => void sent++ }
           const wrong = yield* provider(kind, vendor, { apiKey: Redacted.make(key) })
-          for (const attempt of [wrong.complete(prompt), wrong.complete(prompt), drain(wrong, prompt)]) {
-            const exit = yield* Effect.exit(attempt)
+          const whole = Effect.exit(Effect.asVoid(wrong.complete(prompt)))
+          for (const attempt of [whole, whole, Effect.exit(Effect.asVoid(drain(wrong, prompt)))]) {
+            const exit = yield* attempt
             const shown = inspect(exit, { depth: 20 })
             assert.isTrue(Exit.isFailure(exit) && exit.cause._tag === "Die", shown)
             assert.include(shown, "correct api_key")

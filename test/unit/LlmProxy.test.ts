@@ -35,7 +35,7 @@ describe("LlmProxy.execute", () => {
       const proxy = yield* Effect.provide(LlmProxy, layer(provider))
       const answer = yield* proxy.execute({ ...request, model: "uno" }, caller)
       assert.strictEqual(answer.model, "fake/one")
-      const { onUsage: _, ...sent } = (yield* Ref.get(seen)) ?? {}
+      const { onSent: _, onUsage: __, ...sent } = (yield* Ref.get(seen)) ?? {}
       assert.deepStrictEqual(sent, {
         model: "one",
         system: "be brief\n\nbe kind",
@@ -72,7 +72,7 @@ describe("LlmProxy.execute", () => {
       const proxy = yield* Effect.provide(LlmProxy, layer(FakeProvider.make()))
       const { metrics } = yield* proxy.execute(request, caller)
       assert.isTrue(metrics.estimated)
-      assert.strictEqual(metrics.outputTokens, 3)
+      assert.strictEqual(metrics.outputTokens, 2)
       assert.isUndefined(metrics.costUsd)
     }))
 
