@@ -57,7 +57,12 @@ describe("Connection", () => {
       const client = yield* connect(port)
       const request = { system: ["be brief"], user: ["a", "b"], model: "uno", responseSchema: "{}", requestId: "r9" }
 
-      assert.deepStrictEqual(yield* client.execute(request), { text: "whole", model: "fake/one", metrics })
+      assert.deepStrictEqual(yield* client.execute(request), {
+        finishReason: undefined,
+        text: "whole",
+        model: "fake/one",
+        metrics
+      })
       assert.deepStrictEqual(seen[0]![0], request)
       assert.deepStrictEqual([...seen[0]![1].features], ["start", "restart"])
       assert.deepStrictEqual(yield* collect(client.stream(request)), events)
