@@ -25,7 +25,7 @@ import { CallFailed, type ClientError, Unreachable, VersionMismatch } from "../d
 import { packageVersion } from "../domain/PackageVersion.js"
 import type { ServerInfo } from "../domain/ServerInfo.js"
 import * as Channel from "../grpc/Channel.js"
-import * as MadeUp from "../grpc/MadeUp.js"
+import * as GrpcJs from "../grpc/GrpcJs.js"
 import * as Wire from "../grpc/Wire.js"
 import * as RequestId from "../proxy/RequestId.js"
 import type { Certificate } from "../tls/Certificate.js"
@@ -209,7 +209,7 @@ const checkVersion = (info: ServerInfo): Effect.Effect<void, VersionMismatch> =>
 const explaining = (target: Diagnose.Target) => (failure: CallFailed): Effect.Effect<never, ClientError> => {
   const gateway = Gateway.find(failure, target.address)
   if (gateway !== undefined) return gateway
-  if (failure.reason === "UNAVAILABLE" && MadeUp.read(failure.summary) !== undefined) {
+  if (failure.reason === "UNAVAILABLE" && GrpcJs.findMadeUp(failure.summary) !== undefined) {
     // What the socket says now explains the failure, and decides nothing: the server may have died, or come up, meanwhile.
     return Effect.flatMap(Diagnose.diagnose(target), ({ address, detail, reason }) =>
       failure.begun === "no"
@@ -240,7 +240,7 @@ const isAway: ReadonlySet<Unreachable["reason"]> = new Set([
 /** Only what cannot have begun is sent again, and only where a server may be there next time. */
 const cannotHaveBegun = (error: ClientError): boolean =>
   error._tag === "Unreachable"
-    ? error.begun === "no" && error.reason === "REFUSED"
+    ? error.begun === "no" && (error.reason === "REFUSED" || error.reason === "STREAM_RESET")
     : error._tag === "CallFailed" && error.begun === "no"
 
 /** A question that costs nothing may be asked twice. */

@@ -2,13 +2,14 @@
  * Answers of something in front of the server, such as nginx or a load balancer, that are no answers of the server.
  */
 import { type CallFailed, Unreachable } from "../domain/ClientErrors.js"
-import * as MadeUp from "../grpc/MadeUp.js"
+import * as GrpcJs from "../grpc/GrpcJs.js"
 
 /** Undefined for what the server has said itself, and for lost connections. */
 export const find = (failure: CallFailed, address: string): Unreachable | undefined => {
-  const { http, reset } = (failure.reason === failure.status ? MadeUp.read(failure.summary) : undefined) ?? {}
+  const { http, reset } = (failure.reason === failure.status ? GrpcJs.findMadeUp(failure.summary) : undefined) ?? {}
   if (http !== undefined) return new Unreachable({ reason: reasonOf(http), address, detail: `HTTP ${http}` })
-  return reset === undefined ? undefined : new Unreachable({ reason: "STREAM_RESET", address, detail: reset })
+  if (reset === undefined) return undefined
+  return new Unreachable({ reason: "STREAM_RESET", address, detail: reset, begun: failure.begun ?? "maybe" })
 }
 
 // -- internals ---------------------------------------------------------------

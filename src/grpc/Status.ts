@@ -7,7 +7,6 @@ import { CallFailed } from "../domain/ClientErrors.js"
 import { type ProxyError, type Reason, ShuttingDown } from "../domain/Errors.js"
 import * as Details from "./Details.js"
 import * as GrpcJs from "./GrpcJs.js"
-import * as MadeUp from "./MadeUp.js"
 
 /** A new reason that has no status here does not compile. */
 export const codes: Record<Reason, Grpc.status> = {
@@ -132,7 +131,7 @@ const headerBytes = ({ details, metadata }: Grpc.StatusObject): number => {
 const commonHeaderBytes = 384
 
 const described = (name: string, words: string): string =>
-  MadeUp.read(words) === undefined ? `The server answered ${name}: ${words}` : `${words} (${name})`
+  GrpcJs.findMadeUp(words) === undefined ? `The server answered ${name}: ${words}` : `${words} (${name})`
 
 const retryAfterMs = (metadata: Grpc.Metadata): Duration.Duration | undefined => {
   const millis = Number(metadata.get("retry-after-ms")[0])

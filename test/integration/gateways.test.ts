@@ -30,9 +30,9 @@ const gateway = (answer: (stream: Http2.ServerHttp2Stream) => void) => {
   return listening(server)
 }
 
-const ask = (port: number, host = "127.0.0.1", env: Record<string, string> = {}) =>
+const ask = (port: number, host = "127.0.0.1", env: Record<string, string> = {}, retryAttempts = 0) =>
   Effect.flatMap(
-    Connection.make({ host, port, tls: false, retryAttempts: 0, infoTimeout: "5 seconds" }),
+    Connection.make({ host, port, tls: false, retryAttempts, infoTimeout: "5 seconds" }),
     ({ serverInfo }) => serverInfo
   ).pipe(Effect.withConfigProvider(ConfigProvider.fromMap(new Map(Object.entries(env)))))
 
@@ -83,6 +83,19 @@ describe("an answer of something in front of the server", () => {
         assert.deepInclude(yield* Effect.flip(ask(later)), { _tag: "Unreachable", reason: "STREAM_RESET" })
       }))
   }
+
+  it.scopedLive("that refuses the stream gets the call again, which cannot have begun", () =>
+    Effect.gen(function*() {
+      let streams = 0
+      const port = yield* gateway((stream) => {
+        streams++
+        stream.close(Http2.constants.NGHTTP2_REFUSED_STREAM)
+      })
+      const error = yield* Effect.flip(ask(port, "127.0.0.1", {}, 1))
+      assert.deepInclude(error, { _tag: "Unreachable", reason: "STREAM_RESET", begun: "no" })
+      // grpc-js sends each of the two once more by itself.
+      assert.strictEqual(streams, 4)
+    }))
 
   it("is known by the texts of grpc-js, which are those of its version", () => {
     const source = Path.dirname(createRequire(import.meta.url).resolve("@grpc/grpc-js"))

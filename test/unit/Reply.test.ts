@@ -51,7 +51,8 @@ const endless = (out: Http.ServerResponse | Net.Socket, chunk: Buffer | string) 
 const ask = (url: string) =>
   Effect.flatMap(Transport.make, (transport) =>
     HttpBody.whole(
-      (abort: Abort) => transport.post({ url, headers: {}, body: "{}", abort, dispatcher: transport.pool(5000) }),
+      (abort: Abort) =>
+        transport.post({ url, headers: {}, body: "{}", onSent: undefined, abort, dispatcher: transport.pool(5000) }),
       { millis: 30_000, limit: "total" }
     ))
 
