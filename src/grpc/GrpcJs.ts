@@ -16,9 +16,13 @@ export const hasNotBegun = ({ code, details, metadata }: Grpc.StatusObject): boo
   code === Grpc.status.UNAVAILABLE && metadata.get("grpc-status-details-bin").length === 0 &&
   unsent.test(details)
 
-/** Whether a call whose deadline passed never had a connection: of one that had, grpc-js names the peer. */
-export const hadNoConnection = ({ code, details }: Grpc.StatusObject): boolean =>
-  code === Grpc.status.DEADLINE_EXCEEDED && !details.includes("remote_addr=")
+/**
+ * Whether a call whose deadline passed never had a connection: of one that had, grpc-js names the peer. A server's own
+ * DEADLINE_EXCEEDED, such as that of a provider that takes too long, has other words.
+ */
+export const hadNoConnection = ({ code, details, metadata }: Grpc.StatusObject): boolean =>
+  code === Grpc.status.DEADLINE_EXCEEDED && metadata.get("grpc-status-details-bin").length === 0 &&
+  details.startsWith("Deadline exceeded after ") && !details.includes("remote_addr=")
 
 /** A status that no server has sent: grpc-js makes it up, from an HTTP status, a reset stream or a lost connection. */
 export interface MadeUp {

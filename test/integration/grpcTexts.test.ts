@@ -8,7 +8,9 @@ import * as Http2 from "node:http2"
 import { createRequire } from "node:module"
 import type * as Net from "node:net"
 import * as NodeNet from "node:net"
+import { RequestTimeout } from "../../src/domain/Errors.js"
 import * as GrpcJs from "../../src/grpc/GrpcJs.js"
+import * as Status from "../../src/grpc/Status.js"
 import { freePort } from "../support/Programs.js"
 
 /** How one call ends. */
@@ -140,4 +142,26 @@ describe("grpc-js", () => {
       assert.strictEqual(error.code, Grpc.status.DEADLINE_EXCEEDED)
       assert.isFalse(GrpcJs.hadNoConnection(error))
     }))
+
+  it.scopedLive("names no peer of a call that had none at its deadline", () =>
+    Effect.gen(function*() {
+      const sockets = new Set<Net.Socket>()
+      const silent = NodeNet.createServer((socket) => void sockets.add(socket.on("error", () => undefined)))
+      yield* Effect.addFinalizer(() =>
+        Effect.sync(() => {
+          for (const socket of sockets) socket.destroy()
+          silent.close()
+        })
+      )
+      yield* Effect.async<void>((resume) => void silent.listen(0, "127.0.0.1", () => resume(Effect.void)))
+      const error = yield* call((silent.address() as Net.AddressInfo).port, 300)
+      assert.match(error.details, /^Deadline exceeded after /)
+      assert.isTrue(GrpcJs.hadNoConnection(error))
+    }))
+
+  it("does not take a server's own DEADLINE_EXCEEDED for a call without a connection", () => {
+    assert.isFalse(GrpcJs.hadNoConnection(Status.fromError(new RequestTimeout({ seconds: 1 }))))
+    const bare = { code: Grpc.status.DEADLINE_EXCEEDED, details: "too late", metadata: new Grpc.Metadata() }
+    assert.isFalse(GrpcJs.hadNoConnection(bare))
+  })
 })
