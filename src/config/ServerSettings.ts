@@ -189,12 +189,14 @@ const server = Schema.Struct({
     note("Seconds that a stream is silent before a client that asks for it gets a sign of life.")
   ),
   max_message_bytes: Fields.wholeNumber(1024, 2 ** 30).annotations(note("Size of one request on the wire.")),
-  max_bytes_in_flight: Fields.optional(Fields.wholeNumber(2048, 2 ** 40).annotations(
-    note("Bytes of all requests held at once, at least twice max_message_bytes; each worker has its share.", {
-      example: "268435456",
-      unset: "a quarter of the heap that Node may use"
-    })
-  )),
+  max_bytes_in_flight: Fields.optional(
+    Fields.wholeNumber(2048, 2 ** 40).annotations(
+      note("Bytes of all requests held at once, at least twice max_message_bytes; each worker has its share.", {
+        example: "268435456",
+        unset: "a quarter of the heap that Node may use"
+      })
+    )
+  ),
   max_streams_per_connection: Fields.wholeNumber(1, 2 ** 31 - 1).annotations(
     note("Calls at the same time on one connection.")
   ),

@@ -81,10 +81,8 @@ export const serve = (options: Options): Effect.Effect<number, BindFailed, Scope
     const calls = yield* Scope.make()
     const bridge = yield* Scope.extend(Bridge.make, calls)
     const health = Health.make(["", Proto.serviceName])
-    const authentication = Authenticate.make(bridge, {
-      ...options,
-      requestBytes: RequestBytes.make({ most: options.maxBytesInFlight, mostOfOne: options.maxMessageBytes })
-    })
+    const requestBytes = RequestBytes.make({ most: options.maxBytesInFlight, mostOfOne: options.maxMessageBytes })
+    const authentication = Authenticate.make(bridge, { requestBytes, ...options })
     const server = new Grpc.Server({
       interceptors: [authentication.interceptor],
       "grpc.max_receive_message_length": options.maxMessageBytes,

@@ -82,7 +82,9 @@ export const make = (sources: Sources): (asked: Asked) => Effect.Effect<Reply> =
   return (asked) => {
     const route = Object.hasOwn(routes, asked.path) ? routes[asked.path] : undefined
     // A change has a stricter rule of its own.
-    if (asked.method !== "PUT" && !probes.has(asked.path) && !isKnown(asked.host, hosts)) return Effect.succeed(text(421, unknownHost))
+    if (asked.method !== "PUT" && !probes.has(asked.path) && !isKnown(asked.host, hosts)) {
+      return Effect.succeed(text(421, unknownHost))
+    }
     if (route === undefined) return Effect.succeed(text(404, `There is nothing here. There are: ${paths}.`))
     if (asked.method === "GET" || asked.method === "HEAD") return route.GET(asked)
     if (asked.method === "PUT" && route.PUT !== undefined) return route.PUT(asked)

@@ -226,49 +226,74 @@ describe("OpsServer.serve", () => {
       assert.include(error.message, "another program is using it")
     }))
 
-  it.scopedLive("answers probes while 200 half-open requests, and 64 that withhold their body, are held against it", () =>
-    Effect.gen(function*() {
-      const port = yield* Ops.serve()
-      const connect = (bytes: string) =>
-        Effect.acquireRelease(
-          Effect.async<Net.Socket>((resume) => {
-            const socket: Net.Socket = Net.connect(port, "127.0.0.1", () => {
-              socket.write(bytes)
-              resume(Effect.succeed(socket))
-            })
-            socket.on("error", () => {})
-          }),
-          (socket) => Effect.sync(() => socket.destroy())
-        )
-      const withheld = "PUT /log-level HTTP/1.1\r\nhost: localhost\r\ncontent-length: 5\r\n\r\nDEB"
-      yield* Effect.forEach(Array.from({ length: 64 }), () => connect(withheld), { concurrency: 16 })
-      const asked = performance.now()
-      assert.deepInclude(yield* Ops.ask(port, "/healthz"), { status: 200, body: "ok\n" })
-      for (const start of ["", "GET /healthz HTTP/1.1\r\n", "GET /metrics HTTP/1.1\r\nhost: x\r\nx: "]) {
-        yield* Effect.forEach(Array.from({ length: 200 }), () => connect(start), { concurrency: 16 })
-        for (const path of ["/healthz", "/readyz"]) assert.strictEqual((yield* Ops.ask(port, path)).status, 200)
-      }
-      // Each of them would hold its place for five seconds.
-      assert.isBelow(performance.now() - asked, Patience.scaled(4000))
-    }), 60_000)
+  it.scopedLive(
+    "answers probes while 200 half-open requests, and 64 that withhold their body, are held against it",
+    () =>
+      Effect.gen(function*() {
+        const port = yield* Ops.serve()
+        const connect = (bytes: string) =>
+          Effect.acquireRelease(
+            Effect.async<Net.Socket>((resume) => {
+              const socket: Net.Socket = Net.connect(port, "127.0.0.1", () => {
+                socket.write(bytes)
+                resume(Effect.succeed(socket))
+              })
+              socket.on("error", () => {})
+            }),
+            (socket) => Effect.sync(() => socket.destroy())
+          )
+        const withheld = "PUT /log-level HTTP/1.1\r\nhost: localhost\r\ncontent-length: 5\r\n\r\nDEB"
+        yield* Effect.forEach(Array.from({ length: 64 }), () => connect(withheld), { concurrency: 16 })
+        const asked = performance.now()
+        assert.deepInclude(yield* Ops.ask(port, "/healthz"), { status: 200, body: "ok\n" })
+        for (const start of ["", "GET /healthz HTTP/1.1\r\n", "GET /metrics HTTP/1.1\r\nhost: x\r\nx: "]) {
+          yield* Effect.forEach(Array.from({ length: 200 }), () => connect(start), { concurrency: 16 })
+          for (const path of ["/healthz", "/readyz"]) assert.strictEqual((yield* Ops.ask(port, path)).status, 200)
+        }
+        // Each of them would hold its place for five seconds.
+        assert.isBelow(performance.now() - asked, Patience.scaled(4000))
+      }),
+    60_000
+  )
 
   it.scopedLive("answers more than probes only to names that no web page can have, and those of the configuration", () =>
     Effect.gen(function*() {
       const port = yield* Ops.serve({ hosts: ["vibectl.monitoring.svc"] })
       const status = (path: string, host: string) =>
         Effect.map(Ops.ask(port, path, { headers: { host } }), ({ status }) => status)
-      for (const host of ["localhost", "LOCALHOST:9095", "vibectl.localhost", "127.0.0.1", "10.1.2.3:80", "[::1]:1", "[fd00::1]"]) {
+      for (
+        const host of [
+          "localhost",
+          "LOCALHOST:9095",
+          "vibectl.localhost",
+          "127.0.0.1",
+          "10.1.2.3:80",
+          "[::1]:1",
+          "[fd00::1]"
+        ]
+      ) {
         assert.strictEqual(yield* status("/metrics", host), 200, host)
       }
       assert.strictEqual(yield* status("/info", "Vibectl.monitoring.svc.:9095"), 200)
-      for (const host of ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example:9095", "evillocalhost", "x@127.0.0.1"]) {
+      for (
+        const host of [
+          "evil.example",
+          "localhost.evil.example",
+          "127.0.0.1.evil.example:9095",
+          "evillocalhost",
+          "x@127.0.0.1"
+        ]
+      ) {
         for (const path of ["/metrics", "/info", "/log-level", "/nothing"]) {
           assert.strictEqual(yield* status(path, host), 421, `${host} ${path}`)
         }
         assert.strictEqual(yield* status("/healthz", host), 200)
         assert.strictEqual(yield* status("/readyz", host), 200)
       }
-      assert.include((yield* Ops.ask(port, "/info", { headers: { host: "evil.example" } })).body, "server.metrics_hosts")
+      assert.include(
+        (yield* Ops.ask(port, "/info", { headers: { host: "evil.example" } })).body,
+        "server.metrics_hosts"
+      )
       assert.match(yield* Ops.raw(port, "GET /metrics HTTP/1.0\r\n\r\n"), /^HTTP\/1.1 200/)
     }))
 })

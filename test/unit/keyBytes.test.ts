@@ -61,7 +61,10 @@ describe("what stands round a key", () => {
             assert.deepStrictEqual(found, Either.right({ keys: [key], warnings: [] }))
           } else if (expect.startsWith("refused")) {
             const message = Either.isLeft(found) ? found.left.message : "accepted"
-            assert.match(message, /holds the character U\+(FEFF|200B|0425), which no header can carry, after \d+ characters?/)
+            assert.match(
+              message,
+              /holds the character U\+(FEFF|200B|0425), which no header can carry, after \d+ characters?/
+            )
             assert.notInclude(message, key.slice(0, 8))
           } else {
             assert.deepStrictEqual(Either.map(found, ({ warnings }) => warnings.length), Either.right(1))
