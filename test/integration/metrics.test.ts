@@ -84,7 +84,7 @@ describe("the metrics", () => {
         prices: { "v/*": { input: 1_000_000, output: 0 } }
       })
       const gone = yield* server({
-        server: { enable_auth: false },
+        server: { enable_auth: false, max_bytes_in_flight: 2000 },
         state: { url: Redacted.make("redis://127.0.0.1:1"), timeout_seconds: 0.1 }
       })
       const metadata = yield* tokenOf("ada")
@@ -118,6 +118,8 @@ describe("the metrics", () => {
       yield* unary(call, limited)
       yield* unary(call, limited)
       yield* Effect.exit(Loopback.unaryCall(gone.client, "Execute", { user_fragments: ["hello"] }))
+      // A request for which there is no room.
+      yield* Effect.exit(Loopback.unaryCall(gone.client, "Execute", { user_fragments: ["x".repeat(4000)] }))
       // One that runs while another waits for it.
       vendor.script({ fault: { after: 1, how: "hang" } })
       const waiting = yield* tokenOf("waiting")
@@ -154,6 +156,7 @@ describe("the metrics", () => {
       assert.isAtLeast(up("vibectl_retries_total", { provider: "v" }), 2)
       assert.strictEqual(up("vibectl_restarts_total", { reason: "PROVIDER_UNAVAILABLE" }), 1)
       assert.strictEqual(up("vibectl_limits_unavailable_total", { choice: "refused" }), 1)
+      assert.strictEqual(up("vibectl_busy_total"), 1)
       assert.strictEqual(up("vibectl_limits_wait_seconds_count"), 1)
       assert.isAbove(up("vibectl_limits_wait_seconds_sum"), 0)
       assert.isAtLeast(up("vibectl_usage_estimated_total", { provider: "v", model: "v/m" }), 1)
