@@ -5,7 +5,6 @@
  * and `whole` does not, so that both ways can be tried.
  */
 import { Effect } from "effect"
-import { ProviderFailure } from "../domain/Errors.js"
 import { type ModelSpec, type Piece, type Provider, type ProviderRequest, StreamingUnsupported } from "./Provider.js"
 
 export const make = (name: string): Provider => ({
@@ -46,18 +45,11 @@ const spec = (name: string, streams: boolean): ModelSpec => ({
 
 const models = [spec("echo", true), spec("whole", false)]
 
-const answer = (name: string, request: ProviderRequest): Effect.Effect<string, ProviderFailure> =>
-  request.schema === undefined
-    ? Effect.succeed(
-      `No LLM was called: this is vibectl's built-in demo provider (${name}/${request.model}). ` +
-        `You asked: ${request.user}\n\n` +
-        "For real answers, set OPENAI_API_KEY or ANTHROPIC_API_KEY for the server, " +
-        "or add a provider under `providers:` in its configuration file, and restart it."
-    )
-    : new ProviderFailure({
-      provider: name,
-      reason: "PROVIDER_REJECTED",
-      detail: "structured_output_unsupported",
-      retryAfter: undefined,
-      cause: undefined
-    })
+/** Like a model without structured output, it takes a schema for a part of the prompt. */
+const answer = (name: string, request: ProviderRequest): Effect.Effect<string> =>
+  Effect.succeed(
+    `No LLM was called: this is vibectl's built-in demo provider (${name}/${request.model}). ` +
+      `You asked: ${request.user}\n\n` +
+      "For real answers, set OPENAI_API_KEY or ANTHROPIC_API_KEY for the server, " +
+      "or add a provider under `providers:` in its configuration file, and restart it."
+  )

@@ -76,7 +76,7 @@ export interface Known {
 /**
  * The counts to book: as reported where that can be true, else our estimate, and whether one of them is an estimate.
  *
- * Too few are 0, or less than an eighth of our estimate, beside text that is there. Too many are more than a token for each
+ * Too few are 0, or less than a hundredth of our estimate, beside text that is there. Too many are more than a token for each
  * byte of the text and {@link maxHiddenTokens} for what we do not see.
  */
 export const judge = (
@@ -146,7 +146,7 @@ const maxBytesPerUnit = 3
 const isTooMany = (tokens: number, length: number): boolean => tokens > maxHiddenTokens + maxBytesPerUnit * length
 
 const isPossible = (tokens: number, estimate: number, length: number): boolean =>
-  !isTooMany(tokens, length) && (estimate === 0 || tokens >= Math.max(1, Math.floor(estimate / 8)))
+  !isTooMany(tokens, length) && (estimate === 0 || tokens >= Math.max(1, Math.floor(estimate / 100)))
 
 const inputOf = (counts: Json.JsonObject): number =>
   (count(counts["input_tokens"]) ?? 0) + (count(counts["cache_read_input_tokens"]) ?? 0) +

@@ -119,15 +119,23 @@ export const home = (): Home => {
   return { directory, sh, begin, serve, close }
 }
 
-/** A port nobody listens on at this moment. */
+/**
+ * A port nobody listens on at this moment, below those that outgoing connections get: a server that is started again on
+ * it finds it free.
+ */
 export const freePort = async (): Promise<number> => {
-  const probe = Net.createServer()
-  probe.listen(0, "127.0.0.1")
-  await once(probe, "listening")
-  const { port } = probe.address() as Net.AddressInfo
-  probe.close()
-  await once(probe, "close")
-  return port
+  for (;;) {
+    const port = 20_000 + Math.floor(Math.random() * 12_000)
+    const probe = Net.createServer()
+    const isFree = await new Promise<boolean>((resolve) => {
+      probe.once("error", () => resolve(false))
+      probe.listen(port, "127.0.0.1", () => resolve(true))
+    })
+    if (!isFree) continue
+    probe.close()
+    await once(probe, "close")
+    return port
+  }
 }
 
 const gather = (stream: NodeJS.ReadableStream): () => string => {
