@@ -171,7 +171,7 @@ describe("a server of two processes", () => {
         assert.isAtMost(spent["OK"]!, 6)
 
         const counted = yield* sample("vibectl_rate_limited_total")
-        assert.strictEqual(counted.reduce((sum, count) => sum + count, 0), 25 + 25 + 16 + spent["tokens_per_day"]!)
+        assert.strictEqual(counted.reduce((sum, count) => sum + count, 0), 25 + 32 + 16 + spent["tokens_per_day"]!)
         assert.deepStrictEqual(yield* sample("vibectl_calls_total", { method: "Execute", outcome: "OK" }), [
           7 + spent["OK"]!
         ])
