@@ -23,6 +23,7 @@ const elsewhere: ReadonlyArray<readonly [RegExp, string]> = [
     "the checks, benches and demo of this repository, which CI and people run"
   ],
   [/^export OPENAI_API_KEY=/, "a key of the reader's"],
+  [/^vibectl-server providers check groq$/, "a provider of the reader's; see test/integration/providersCheck.test.ts"],
   [/^grpcurl /, "a program that neither npm nor Debian has"],
   [/--port 443\b/, "a port that only root may have"],
   [/^vibectl-server --client-ca /, "a server that asks for client certificates; see test/e2e/twoMachines.test.ts"],
