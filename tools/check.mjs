@@ -1,6 +1,6 @@
 /**
- * Types, Effect diagnostics and lint over one TypeScript program: `node tools/check.mjs [types] [effect] [lint]`, all
- * three without a word.
+ * Types, Effect diagnostics and lint over one TypeScript program: `node tools/check.mjs [types] [effect] [lint] [FILE…]`,
+ * all three without a word; types always of everything, the others of the files that are named, or of all.
  *
  * Each of their own commands reads and checks every file anew (the one of the Effect diagnostics for every 50 files),
  * and together they took longer than the tests. They say the same here: the compiler's own check, the check that
@@ -13,7 +13,10 @@ import * as Path from "node:path"
 import ts from "typescript"
 
 const root = Path.dirname(import.meta.dirname)
-const wanted = process.argv.length > 2 ? process.argv.slice(2) : ["types", "effect", "lint"]
+const words = process.argv.slice(2)
+const named = words.filter((word) => word.includes(".")).map((file) => Path.resolve(file))
+const kinds = words.filter((word) => !word.includes("."))
+const wanted = kinds.length > 0 ? kinds : ["types", "effect", "lint"]
 
 const read = (file) => {
   const host = { ...ts.sys, onUnRecoverableConfigFileDiagnostic: (diagnostic) => fail([diagnostic]) }
@@ -48,13 +51,14 @@ const checks = {
     const service = createRequire(import.meta.url)("@effect/language-service/effect-lsp-patch-utils.js")
     const { options: testOptions } = read("test/tsconfig.json")
     const diagnostics = []
-    for (const file of ours) {
+    const files = named.length === 0 ? ours : ours.filter(({ fileName }) => named.includes(fileName))
+    for (const file of files) {
       const options = file.fileName.startsWith(`${root}/src/`) ? config.options : testOptions
       service.checkSourceFileWorker(ts, program, file, options, (found) => diagnostics.push(found), "tsc")
     }
     const shown = diagnostics.filter(({ category }) => category <= ts.DiagnosticCategory.Error)
     if (shown.length > 0) fail(shown)
-    return `${ours.length} files, ${shown.length} errors and warnings`
+    return `${files.length} files, ${shown.length} errors and warnings`
   },
 
   lint: async () => {
@@ -65,7 +69,7 @@ const checks = {
         languageOptions: { parserOptions: { projectService: false, programs: [program] } }
       }
     })
-    const results = await eslint.lintFiles(["."])
+    const results = await eslint.lintFiles(named.length === 0 ? ["."] : named)
     const found = results.filter(({ messages }) => messages.length > 0)
     if (found.length > 0) {
       process.stdout.write(await (await eslint.loadFormatter("stylish")).format(results))

@@ -202,8 +202,9 @@ const followed = <A, E, F extends { readonly message: string }>({ again, file, f
       // Two changes in one tick of the file system's clock have the same stamp.
       if (isSame && Math.abs(now - changedAt) > settledMillis) return false
       existed = existed.map((before, index) => before === "" ? stamps[index] ?? "" : before)
-      const isGone = existed[0] !== "" && stamps[0] === ""
       const loaded = yield* Effect.either(again(value))
+      // Looked at afterwards, so that a file that goes in between is not said to be something else first.
+      const isGone = existed[0] !== "" && (yield* Files.stamp(file)) === ""
       if (Either.isLeft(loaded)) {
         const changed = files.find((_, index) => stamps[index] !== seen[index]) ?? file
         const { message } = loaded.left

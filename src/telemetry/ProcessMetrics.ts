@@ -8,7 +8,7 @@
  * https://github.com/siimon/prom-client#default-metrics
  */
 import { FileSystem } from "@effect/platform"
-import { Context, Duration, Effect, Layer, Schedule, type Scope } from "effect"
+import { Context, Duration, Effect, GlobalValue, Layer, Schedule, type Scope } from "effect"
 import { monitorEventLoopDelay, performance } from "node:perf_hooks"
 import { packageVersion } from "../domain/PackageVersion.js"
 import { counter, gauge } from "./Instruments.js"
@@ -108,16 +108,17 @@ const eventLoop = Effect.acquireRelease(
 /** Node gives the nanoseconds between two looks, those that were asked for included. */
 const late = (nanoseconds: number): number => Math.max(0, nanoseconds / 1e9 - resolution / 1e3)
 
-/** Seconds of processor time that are not in the counter yet, of which a process has only one. */
+/** Seconds of processor time that are not in the counter yet. */
 const unreported = (): number => {
   const { system, user } = process.cpuUsage()
   const used = (system + user) / 1e6
-  const more = used - reported
-  reported = used
+  const more = used - reported.seconds
+  reported.seconds = used
   return more
 }
 
-let reported = 0
+/** Where Effect keeps the counter itself: two copies of this module in one process have one counter. */
+const reported = GlobalValue.globalValue("vibectl/telemetry/ProcessMetrics/reported", () => ({ seconds: 0 }))
 
 const cpu = counter("process_cpu_seconds_total", {
   description: "Processor time, of the user and of the system",
