@@ -71,5 +71,20 @@ export default tseslint.config(
   {
     files: ["test/**/*.ts"],
     rules: { "@typescript-eslint/no-non-null-assertion": "off" }
+  },
+  {
+    files: ["test/**/*.ts"],
+    ignores: ["test/support/{Property,Temporary}.ts"],
+    rules: {
+      "no-restricted-properties": [
+        "error",
+        {
+          object: "fc",
+          property: "assert",
+          message: "Property.check gives the event loop its turns and ends in time."
+        },
+        { object: "Fs", property: "mkdtempSync", message: "Temporary.directory() is removed when the run ends." }
+      ]
+    }
   }
 )

@@ -4,7 +4,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { execFileSync } from "node:child_process"
 import * as Fs from "node:fs"
-import * as Os from "node:os"
 import * as Path from "node:path"
 import * as Yaml from "yaml"
 import { codes } from "../src/grpc/Status.js"
@@ -14,6 +13,7 @@ import "../src/telemetry/ProcessMetrics.js"
 import * as Prometheus from "../src/telemetry/Prometheus.js"
 import * as PromQl from "./support/PromQl.js"
 import { promtool } from "./support/Promtool.js"
+import * as Temporary from "./support/Temporary.js"
 
 const deploy = new URL("../deploy/", import.meta.url).pathname
 const read = (file: string) => Fs.readFileSync(Path.join(deploy, file), "utf8")
@@ -159,7 +159,7 @@ describe("deploy/prometheus-alerts.yaml", () => {
 
   it("each fires when it should, and none while all is well", (test) => {
     if (promtool === undefined) return test.skip("there is no promtool here")
-    const directory = Fs.mkdtempSync(Path.join(Os.tmpdir(), "vibectl-alerts-"))
+    const directory = Temporary.directory("alerts")
     try {
       const file = Path.join(directory, "test.yaml")
       const tests = [scenario(rules, true), scenario(rules, false)]

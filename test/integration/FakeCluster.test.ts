@@ -1,7 +1,5 @@
 import { execFile } from "node:child_process"
 import * as Fs from "node:fs"
-import * as Os from "node:os"
-import * as Path from "node:path"
 import { afterEach, assert, beforeEach, describe, it } from "vitest"
 import * as Patch from "../support/cluster/Patch.js"
 import * as Selectors from "../support/cluster/Selectors.js"
@@ -9,6 +7,7 @@ import type { Change } from "../support/cluster/Store.js"
 import * as FakeCluster from "../support/FakeCluster.js"
 import * as Kubectl from "../support/Kubectl.js"
 import * as Patience from "../support/Patience.js"
+import * as Temporary from "../support/Temporary.js"
 
 let cluster: FakeCluster.FakeCluster
 let home: string
@@ -19,7 +18,7 @@ const begin = async (options: FakeCluster.Options = {}) => {
   cluster.kubeconfig(home)
 }
 beforeEach(async () => {
-  home = Fs.mkdtempSync(Path.join(Os.tmpdir(), "vibectl-kubectl-"))
+  home = Temporary.directory("kubectl")
   await begin()
 })
 afterEach(async () => {

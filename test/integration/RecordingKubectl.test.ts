@@ -1,14 +1,14 @@
 import { spawn } from "node:child_process"
 import { once } from "node:events"
 import * as Fs from "node:fs"
-import * as Os from "node:os"
 import * as Path from "node:path"
 import { afterEach, assert, beforeEach, describe, it } from "vitest"
 import * as RecordingKubectl from "../support/RecordingKubectl.js"
+import * as Temporary from "../support/Temporary.js"
 
 let directory: string
 beforeEach(() => {
-  directory = Fs.mkdtempSync(Path.join(Os.tmpdir(), "vibectl-recording-"))
+  directory = Temporary.directory("recording")
   Fs.mkdirSync(Path.join(directory, "bin"))
 })
 afterEach(() => Fs.rmSync(directory, { recursive: true, force: true }))

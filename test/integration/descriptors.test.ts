@@ -2,9 +2,9 @@ import { assert, describe, it } from "@effect/vitest"
 import { execFileSync } from "node:child_process"
 import * as Fs from "node:fs"
 import { createRequire } from "node:module"
-import * as Os from "node:os"
 import * as Path from "node:path"
 import { protoDirectory } from "../../src/grpc/Proto.js"
+import * as Temporary from "../support/Temporary.js"
 
 const health = Path.join(Path.dirname(createRequire(import.meta.url).resolve("grpc-health-check")), "../../proto")
 
@@ -31,7 +31,7 @@ const file = Path.join(protoDirectory, "descriptors.binpb")
 
 describe("the descriptors that reflection shows", () => {
   it.skipIf(!has("protoc", "--version"))("are what protoc makes of the .proto files (skipped without protoc)", () => {
-    const directory = Fs.mkdtempSync(Path.join(Os.tmpdir(), "vibectl-protoc-"))
+    const directory = Temporary.directory("protoc")
     try {
       const made = Path.join(directory, "made.binpb")
       execFileSync("protoc", [

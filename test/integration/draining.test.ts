@@ -137,7 +137,7 @@ describe("a drain", () => {
         assert.lengthOf(chunks, 52)
       }
       yield* Fiber.join(stopping)
-    }), 40_000)
+    }))
 
   it.scopedLive("answers what comes on a connection that was made before it", () =>
     Effect.gen(function*() {

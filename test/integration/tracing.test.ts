@@ -320,7 +320,8 @@ describe("a collector", () => {
       })
       yield* execute()
       const [took] = yield* Effect.timed(close)
-      assert.isBelow(Duration.toSeconds(took), 10, "which is what the standard has without the variable")
+      // Ten seconds is what the standard has without the variable.
+      assert.isBelow(Duration.toMillis(took), Patience.scaled(9_000))
       assert.isTrue(log.some((line) => line.includes("does not take spans") && line.includes("no answer in time")))
     }))
 

@@ -10,6 +10,7 @@ import {
   VersionIncompatible
 } from "../../src/domain/Errors.js"
 import * as Status from "../../src/grpc/Status.js"
+import * as Property from "../support/Property.js"
 
 /** As grpc-js writes them: the message in percent signs, binary values in base64. */
 const bytesOf = (error: ProxyError): number => {
@@ -52,16 +53,15 @@ const errors: fc.Arbitrary<ProxyError> = fc.oneof(
 )
 
 describe("the headers of a failure", () => {
-  it("have at most 4 KiB, whatever names and texts are in it, and its message is that of its details", () => {
-    fc.assert(
+  it("have at most 4 KiB, whatever names and texts are in it, and its message is that of its details", () =>
+    Property.check(
       fc.property(errors, (error) => {
         assert.isAtMost(bytesOf(error), Status.maxHeaderBytes)
         const failed = Status.toCallFailed(Status.fromError(error))
         assert.strictEqual(failed.reason, error.reason)
       }),
-      { numRuns: 300 }
-    )
-  })
+      300
+    ))
 
   const named = (count: number, length: number) =>
     new ModelNotFound({

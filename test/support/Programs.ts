@@ -5,8 +5,8 @@ import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
 import * as Fs from "node:fs"
 import * as Net from "node:net"
-import * as Os from "node:os"
 import * as Path from "node:path"
+import * as Temporary from "./Temporary.js"
 
 const dist = new URL("../../dist", import.meta.url).pathname
 
@@ -47,7 +47,7 @@ export interface Home {
 
 /** A new, empty home directory. */
 export const home = (): Home => {
-  const directory = Fs.mkdtempSync(Path.join(Os.tmpdir(), "vibectl-home-"))
+  const directory = Temporary.directory("home")
   const bin = Path.join(directory, "bin")
   Fs.mkdirSync(bin)
   if (!Fs.existsSync(Path.join(dist, "cli/main.js"))) throw new Error("run `npm run build` first")

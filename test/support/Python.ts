@@ -3,8 +3,7 @@
  */
 import { execFileSync } from "node:child_process"
 import * as Fs from "node:fs"
-import * as Os from "node:os"
-import * as Path from "node:path"
+import * as Temporary from "./Temporary.js"
 
 const proto = new URL("../../proto", import.meta.url).pathname
 
@@ -20,7 +19,7 @@ export interface Found {
 export const available = (): Found | undefined => {
   for (const python of ["/usr/bin/python3", "python3"]) {
     if (!works(python, ["-c", "import grpc, google.protobuf"])) continue
-    const stubs = Fs.mkdtempSync(Path.join(Os.tmpdir(), "vibectl-stubs-"))
+    const stubs = Temporary.directory("stubs")
     const output = [`-I${proto}`, `--python_out=${stubs}`, `--grpc_python_out=${stubs}`, ...files]
     // Debian has the compiler and its plugin apart; elsewhere they come as a Python package.
     const made = works("protoc", ["--plugin=protoc-gen-grpc_python=/usr/bin/grpc_python_plugin", ...output])

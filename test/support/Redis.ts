@@ -6,9 +6,8 @@ import { Effect, type Scope } from "effect"
 import { type ChildProcess, execFileSync, spawn } from "node:child_process"
 import { once } from "node:events"
 import * as Fs from "node:fs"
-import * as Os from "node:os"
-import * as Path from "node:path"
 import { freePort } from "./Programs.js"
+import * as Temporary from "./Temporary.js"
 
 /** The Debian package that has it. */
 export const packages = "redis-server"
@@ -42,7 +41,7 @@ export const server = (
 ): Effect.Effect<Server, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.promise(async () => {
-      const directory = Fs.mkdtempSync(Path.join(Os.tmpdir(), "vibectl-redis-"))
+      const directory = Temporary.directory("redis")
       const port = await freePort()
       let child: ChildProcess = await run(directory, port, password, more)
       const signal = (name: NodeJS.Signals) => Effect.sync(() => void child.kill(name))

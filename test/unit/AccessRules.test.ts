@@ -2,7 +2,6 @@ import { NodeContext } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, Effect, FastCheck as fc } from "effect"
 import * as Fs from "node:fs"
-import * as Os from "node:os"
 import * as Path from "node:path"
 import * as AccessRules from "../../src/auth/AccessRules.js"
 import { Env } from "../../src/config/Environment.js"
@@ -11,6 +10,7 @@ import { type AccessSection, defaults, type LimitsSection } from "../../src/conf
 import * as Access from "../../src/domain/Access.js"
 import { unlimited } from "../../src/domain/Limits.js"
 import * as Property from "../support/Property.js"
+import * as Temporary from "../support/Temporary.js"
 
 const none: AccessSection = { subjects: {}, roles: {}, tenants: {} }
 const noLimits: LimitsSection = defaults.server.limits
@@ -110,7 +110,7 @@ const reference = JSON.parse(
 /** The limits of `sub` under a configuration with this section; what is wrong with it otherwise. */
 const limitsOf = ({ limits, sub }: Row) =>
   Effect.gen(function*() {
-    const directory = Fs.mkdtempSync(Path.join(Os.tmpdir(), "vibectl-"))
+    const directory = Temporary.directory()
     const file = Path.join(directory, "config.yaml")
     Fs.writeFileSync(file, JSON.stringify({ server: { limits } }))
     const settings = yield* Effect.provide(ServerConfig, ServerConfig.layer({ file, kinds: ["demo"] }))

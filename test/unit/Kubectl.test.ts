@@ -6,12 +6,13 @@ import * as Os from "node:os"
 import * as Path from "node:path"
 import { Kubectl } from "../../src/kubectl/Kubectl.js"
 import * as Patience from "../support/Patience.js"
+import * as Temporary from "../support/Temporary.js"
 
 /** A program in the place of kubectl, and its directory. */
 const standIn = (script: string) =>
   Effect.acquireRelease(
     Effect.sync(() => {
-      const directory = Fs.mkdtempSync(Path.join(Os.tmpdir(), "vibectl-kubectl-"))
+      const directory = Temporary.directory("kubectl")
       const program = Path.join(directory, "kubectl")
       Fs.writeFileSync(program, `#!/bin/sh\n${script}\n`, { mode: 0o755 })
       return { directory, program }

@@ -3,9 +3,9 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { spawnSync } from "node:child_process"
 import * as Fs from "node:fs"
-import * as Os from "node:os"
 import * as Path from "node:path"
 import { person } from "../support/Client.js"
+import * as Temporary from "../support/Temporary.js"
 
 const shells = ["bash", "zsh", "fish"] as const
 type Shell = (typeof shells)[number]
@@ -41,7 +41,7 @@ complete -C (string join -- ' ' (string escape -- $argv[2..-2]) $argv[-1]) | str
 
 /** Completes the last of the words as a shell does, in a directory with a stand-in for vibectl. */
 const completer = (shell: Shell, script: string) => {
-  const directory = Fs.mkdtempSync(Path.join(Os.tmpdir(), "vibectl-completions-"))
+  const directory = Temporary.directory("completions")
   const file = (name: string, text: string, mode = 0o600) =>
     Fs.writeFileSync(Path.join(directory, name), text, { mode })
   file("script", script)
