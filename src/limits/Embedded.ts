@@ -13,6 +13,7 @@ import * as Ahead from "./Ahead.js"
 import * as Backlog from "./Backlog.js"
 import * as Ledger from "./Ledger.js"
 import * as LedgerFile from "./LedgerFile.js"
+import * as LedgerGuard from "./LedgerGuard.js"
 import * as Quotas from "./Quotas.js"
 import * as Rates from "./Rates.js"
 import { type Ask, type Refusal, Store, StoreUnavailable } from "./Store.js"
@@ -23,6 +24,8 @@ export interface Options {
   readonly file: string
   /** How long the record of usage is kept. */
   readonly keepDays: number
+  /** What happens to calls while a file that was deleted cannot be made anew; they are counted in what is still open. */
+  readonly onUnavailable?: "refuse" | "allow"
 }
 
 /** Fails when the file cannot be used at the start. */
@@ -31,7 +34,7 @@ export const layer = (
 ): Layer.Layer<Store, LedgerFile.LedgerInvalid, FileSystem.FileSystem> =>
   Layer.scoped(
     Store,
-    Effect.flatMap(LedgerFile.open(options.file), (db) => make(db, options)).pipe(
+    Effect.flatMap(LedgerGuard.open(options.file), (guard) => make(guard, options)).pipe(
       Effect.catchTag("StoreUnavailable", ({ cause }) => LedgerFile.invalid(options.file, cause))
     )
   )
@@ -40,7 +43,7 @@ export const layer = (
 export const layerMemory: Layer.Layer<Store> = Layer.effect(
   Store,
   LedgerFile.memory.pipe(
-    Effect.flatMap((db) => counting(db, { file: "the memory of this process", keepDays: 3660 })),
+    Effect.flatMap((db) => counting(neverLost(db), { file: "the memory of this process", keepDays: 3660 })),
     Effect.map(({ store }) => store),
     Effect.orDie
   )
@@ -62,11 +65,11 @@ const restMillis = 1000
 
 /** Renews the lease of this process until the scope closes, and writes down what it owes. */
 const make = (
-  db: LedgerFile.Connection,
+  guard: LedgerGuard.Guard,
   options: Options
 ): Effect.Effect<Store["Type"], StoreUnavailable, Scope.Scope> =>
   Effect.gen(function*() {
-    const { ahead, backlog, flush, ledger, store, use, waits, wake } = yield* counting(db, options)
+    const { ahead, backlog, flush, ledger, store, use, waits, wake } = yield* counting(guard, options)
     const tell = Backlog.telling("what calls used", { file: options.file })
     yield* Effect.addFinalizer(() =>
       Effect.sync(wake).pipe(
@@ -99,12 +102,16 @@ const make = (
   })
 
 /** The store itself, which keeps no lease. */
-const counting = (db: LedgerFile.Connection, { file, keepDays }: Options) =>
+const counting = (guard: LedgerGuard.Guard, { file, keepDays, onUnavailable }: Options) =>
   Effect.gen(function*() {
     const server = (yield* Random.nextIntBetween(0, Number.MAX_SAFE_INTEGER)).toString(36)
     const rates = Rates.make()
-    const ledger = Ledger.make(db, { keepDays, server })
-    const { isResting, use, wake } = access(file)
+    const ledger = Ledger.make(guard.connection(), { keepDays, server })
+    const { hasFailed, use, wake } = yield* access(file, {
+      isLost: guard.isLost,
+      restore: Effect.map(guard.restore, ledger.moveTo),
+      goesOn: onUnavailable === "allow"
+    })
     const ahead = Ahead.make(ledger)
     const backlog = Backlog.make(({ ask, settlement }) => use(() => ledger.settle(ask, settlement)))
     /** Opens when something waits to be written. */
@@ -149,7 +156,8 @@ const counting = (db: LedgerFile.Connection, { file, keepDays }: Options) =>
       reserve: (ask) =>
         Effect.clockWith((clock) => {
           const now = clock.unsafeCurrentTimeMillis()
-          const taken = isResting(now) ? undefined : reserveAhead(ask, now)
+          // Nothing passes ahead of a file that may not be there.
+          const taken = hasFailed() ? undefined : reserveAhead(ask, now)
           return taken === undefined ? reserveInFile(ask) : Effect.succeed(taken.refusal)
         }),
       settle: (ask, settlement) =>
@@ -166,31 +174,94 @@ const counting = (db: LedgerFile.Connection, { file, keepDays }: Options) =>
     return { ahead, backlog, flush, ledger, store, use, waits, wake }
   })
 
-/** Uses the file now, in one synchronous step; after a failure it is left alone for a while, until `wake`. */
-const access = (store: string) => {
-  let failed: { readonly at: number; readonly error: StoreUnavailable } | undefined
-  const isResting = (now: number) => failed !== undefined && Math.abs(now - failed.at) < restMillis
-  return {
-    /** Whether it failed just now. */
-    isResting,
-    use: <A>(work: (now: number) => A): Effect.Effect<A, StoreUnavailable> =>
-      Effect.clockWith((clock) =>
-        Effect.suspend(() => {
-          const now = clock.unsafeCurrentTimeMillis()
-          if (failed !== undefined && isResting(now)) return failed.error
-          try {
-            const done = work(now)
-            failed = undefined
-            return Effect.succeed(done)
-          } catch (cause) {
-            if (LedgerFile.isHopeless(cause)) return Effect.die(cause)
-            failed = { at: now, error: new StoreUnavailable({ store, cause }) }
-            return failed.error
-          }
-        })
-      ),
-    wake: () => {
-      failed = undefined
-    }
-  }
+/** What has no name cannot be taken away. */
+const neverLost = (db: LedgerFile.Connection): LedgerGuard.Guard => ({
+  connection: () => db,
+  isLost: () => false,
+  restore: Effect.succeed(db)
+})
+
+interface Losing {
+  readonly isLost: () => boolean
+  readonly restore: Effect.Effect<void, LedgerFile.LedgerInvalid>
+  /** Whether what is still open is used as long as that fails. */
+  readonly goesOn: boolean
 }
+
+/**
+ * Uses the file now, in one synchronous step; after a failure it is left alone for a while, until `wake`. One that was
+ * deleted or replaced is restored first.
+ */
+const access = (store: string, { goesOn, isLost, restore }: Losing) =>
+  Effect.map(Effect.makeSemaphore(1), (restoring) => {
+    let failed: { readonly at: number; readonly error: StoreUnavailable } | undefined
+    let triedAt = -Infinity
+    let isReported = false
+    const isRecent = (now: number, at: number) => Math.abs(now - at) < restMillis
+    const isResting = (now: number) => failed !== undefined && isRecent(now, failed.at)
+
+    const run = <A>(work: (now: number) => A, now: number): Effect.Effect<A, StoreUnavailable> => {
+      try {
+        const done = work(now)
+        failed = undefined
+        return Effect.succeed(done)
+      } catch (cause) {
+        if (LedgerFile.isHopeless(cause)) return Effect.die(cause)
+        failed = { at: now, error: new StoreUnavailable({ store, cause }) }
+        return failed.error
+      }
+    }
+
+    const report = ({ remedy, summary }: LedgerFile.LedgerInvalid) =>
+      Effect.suspend(() => {
+        if (isReported) return Effect.void
+        isReported = true
+        const consequence = goesOn
+          ? "calls go on, and what they use is lost with this process"
+          : "calls are refused until there is one"
+        return Effect.annotateLogs(Effect.logError(`the record of usage has no file; ${consequence}`), {
+          file: store,
+          reason: summary,
+          remedy
+        })
+      })
+
+    const restored = (now: number): Effect.Effect<void, StoreUnavailable> =>
+      Effect.suspend(() => {
+        if (!isLost() || (goesOn && isRecent(now, triedAt))) return Effect.void
+        if (failed !== undefined && isResting(now)) return failed.error
+        triedAt = now
+        return Effect.matchEffect(restore, {
+          onSuccess: () => {
+            isReported = false
+            return Effect.void
+          },
+          onFailure: (invalid) =>
+            Effect.zipRight(
+              report(invalid),
+              Effect.suspend(() => {
+                if (goesOn) return Effect.void
+                failed = { at: now, error: new StoreUnavailable({ store, cause: invalid }) }
+                return failed.error
+              })
+            )
+        })
+      }).pipe(restoring.withPermits(1))
+
+    return {
+      /** Whether it failed when it was used last. */
+      hasFailed: () => failed !== undefined,
+      use: <A>(work: (now: number) => A): Effect.Effect<A, StoreUnavailable> =>
+        Effect.clockWith((clock) =>
+          Effect.suspend(() => {
+            const now = clock.unsafeCurrentTimeMillis()
+            if (failed !== undefined && isResting(now)) return failed.error
+            return isLost() ? Effect.zipRight(restored(now), Effect.suspend(() => run(work, now))) : run(work, now)
+          })
+        ),
+      wake: () => {
+        failed = undefined
+        triedAt = -Infinity
+      }
+    }
+  })

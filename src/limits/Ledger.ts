@@ -41,6 +41,8 @@ export interface Ledger {
   readonly usage: (from: string, to: string) => ReadonlyArray<UsageRow>
   /** Reservations that are neither settled nor booked as abandoned. */
   readonly outstanding: () => number
+  /** Goes on in this file, which has all of the one before. */
+  readonly moveTo: (db: Connection) => void
 }
 
 export interface Taking {
@@ -68,8 +70,9 @@ export interface Options {
 /** How long a server is taken to live after it renewed its lease. */
 export const leaseMillis = 20_000
 
-export const make = (db: Connection, { keepDays, server }: Options): Ledger => {
-  const run = Tables.statements(db)
+export const make = (first: Connection, { keepDays, server }: Options): Ledger => {
+  let db = first
+  let run = Tables.statements(db)
   let leaseEnds = 0
   let cleaned = ""
 
@@ -165,7 +168,12 @@ export const make = (db: Connection, { keepDays, server }: Options): Ledger => {
         bookAbandoned(now)
       }),
     usage: (from, to) => run.usage.all(from, to),
-    outstanding: () => run.outstanding.all()[0]?.count ?? 0
+    outstanding: () => run.outstanding.all()[0]?.count ?? 0,
+    moveTo: (next) => {
+      db = next
+      run = Tables.statements(next)
+      leaseEnds = 0
+    }
   }
 }
 

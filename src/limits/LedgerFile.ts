@@ -35,20 +35,31 @@ export class LedgerInvalid extends Data.TaggedError("LedgerInvalid")<{
 export const open = (
   file: string
 ): Effect.Effect<Connection, LedgerInvalid, FileSystem.FileSystem | Scope.Scope> =>
-  Effect.gen(function*() {
-    yield* prepare(file)
-    const connect = Effect.try({ try: () => connected(file), catch: (cause) => new Unusable({ cause }) })
-    return yield* Effect.acquireRelease(
-      connect.pipe(
-        // To make a file ours, SQLite does not wait for others that do so.
-        Effect.retry({
-          while: ({ cause }) => isBusy(cause),
-          schedule: Schedule.upTo(Schedule.spaced("50 millis"), "500 millis")
-        }),
-        Effect.mapError(({ cause }) => invalid(file, cause))
-      ),
-      close
+  Effect.acquireRelease(opened(file), close)
+
+/** The same, to be closed with {@link close}. */
+export const opened = (file: string): Effect.Effect<Connection, LedgerInvalid, FileSystem.FileSystem> =>
+  Effect.zipRight(
+    prepare(file),
+    Effect.try({ try: () => connected(file), catch: (cause) => new Unusable({ cause }) }).pipe(
+      // To make a file ours, SQLite does not wait for others that do so.
+      Effect.retry({
+        while: ({ cause }) => isBusy(cause),
+        schedule: Schedule.upTo(Schedule.spaced("50 millis"), "500 millis")
+      }),
+      Effect.mapError(({ cause }) => invalid(file, cause))
     )
+  )
+
+/** What is left in the log goes into the file, so that a copy of the file alone has everything. */
+export const close = (db: Connection): Effect.Effect<void> =>
+  Effect.sync(() => {
+    try {
+      db.pragma("wal_checkpoint(TRUNCATE)")
+    } catch {
+      // The next one that opens it does that.
+    }
+    db.close()
   })
 
 /** Gone when nobody has it any more. */
@@ -161,6 +172,8 @@ const create = (file: string) =>
   Effect.gen(function*() {
     const files = yield* FileSystem.FileSystem
     yield* Files.privateDirectory(NodePath.dirname(file))
+    // Those of a file that was deleted: a server may still have them open, and their locks and pages are not of this one.
+    for (const part of ["-wal", "-shm"]) yield* files.remove(file + part, { force: true })
     yield* Effect.scoped(files.open(file, { flag: "wx", mode: 0o600 })).pipe(
       Effect.zipRight(Files.adopt(file)),
       Effect.catchIf((error) => error._tag === "SystemError" && error.reason === "AlreadyExists", () => Effect.void)
@@ -228,15 +241,3 @@ const rollBack = (db: Connection): void => {
 
 const numberIn = (db: Connection, pragma: string): number =>
   Number(db.prepare(`PRAGMA ${pragma}`).pluck().all()[0] ?? 0)
-
-/** What is left in the log goes into the file, so that a copy of the file alone has everything. */
-function close(db: Connection) {
-  return Effect.sync(() => {
-    try {
-      db.pragma("wal_checkpoint(TRUNCATE)")
-    } catch {
-      // The next one that opens it does that.
-    }
-    db.close()
-  })
-}

@@ -1,7 +1,7 @@
 /**
  * What the ledger says to SQLite. The tables are those of `LedgerFile`.
  */
-import type { Connection } from "./LedgerFile.js"
+import { type Connection, within } from "./LedgerFile.js"
 import type { Account, Booking, Charge, UsageRow } from "./Store.js"
 
 export interface Reserved extends Account, Charge {
@@ -69,6 +69,34 @@ export const statements = (db: Connection) => {
     ),
     forgetUsage: prepare("DELETE FROM usage WHERE day < ?"),
     forgetBooked: prepare("DELETE FROM reservations WHERE booked <= ?")
+  }
+}
+
+/**
+ * Moves all that this connection knows into the file, which has the same tables. Of two counts of the same, the larger one
+ * stays: it is a file that was put back, or that another process has begun. Nothing is left to be moved a second time, and
+ * what other processes still have open as this connection does cannot be written any more.
+ */
+export const carryOver = (db: Connection, file: string): void => {
+  db.prepare("ATTACH ? AS found").run([file])
+  try {
+    within(db, () => {
+      if (db.prepare("SELECT 1 FROM main.sqlite_schema WHERE name = 'totals'").get() === undefined) return
+      const larger = (columns: ReadonlyArray<string>) =>
+        columns.map((column) => `${column} = max(${column}, excluded.${column})`).join(", ")
+      const onConflict = {
+        totals: `UPDATE SET ${larger(["tokens", "cost"])}`,
+        usage: `UPDATE SET ${larger(counts.map(([column]) => column))}`,
+        servers: `UPDATE SET ${larger(["alive_until"])}`,
+        reservations: "NOTHING"
+      }
+      for (const [table, conflict] of Object.entries(onConflict)) {
+        db.exec(`INSERT INTO found.${table} SELECT * FROM main.${table} WHERE true ON CONFLICT DO ${conflict}`)
+        db.exec(`DROP TABLE main.${table}`)
+      }
+    })
+  } finally {
+    db.exec("DETACH found")
   }
 }
 

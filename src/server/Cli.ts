@@ -2,11 +2,9 @@
  * The `vibectl-server` command line.
  */
 import { Command } from "@effect/cli"
-import { Console, type Effect, Layer } from "effect"
+import { Console, type Effect } from "effect"
 import type { Overview, Screen } from "../commandline/Help.js"
 import * as Run from "../commandline/Run.js"
-import { ServerConfig } from "../config/ServerConfig.js"
-import type { Settings } from "../config/ServerSettings.js"
 import { kindNames } from "../models/Kinds.js"
 import * as Certs from "./commands/certs.js"
 import * as Config from "./commands/config.js"
@@ -36,7 +34,7 @@ export const program = (terminal: Effect.Effect<boolean>) =>
       LogLevel.make(kindNames),
       Config.make(kindNames),
       Certs.make(kindNames),
-      Usage.make(kindNames, storeOf),
+      Usage.make(kindNames, State.toRead),
       Providers.make(kindNames)
     ])
   )
@@ -63,5 +61,3 @@ const overview: Overview = {
     ["LOOK AFTER IT", ["info", "usage", "log-level"]]
   ]
 }
-
-const storeOf = (settings: Settings) => Layer.provide(State.store, Layer.succeed(ServerConfig, settings))

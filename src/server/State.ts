@@ -2,7 +2,7 @@
  * Where the server counts what callers use, as the configuration says.
  */
 import { FileSystem } from "@effect/platform"
-import { Duration, Effect, Layer, Redacted, type Scope } from "effect"
+import { Console, Duration, Effect, Layer, Redacted, type Scope } from "effect"
 import { X509Certificate } from "node:crypto"
 import { createSecureContext } from "node:tls"
 import * as Shared from "../auth/Shared.js"
@@ -19,10 +19,12 @@ export const inMemory = ":memory:"
 
 type Chosen = Layer.Layer<Store, LedgerInvalid | RedisInvalid, FileSystem.FileSystem>
 
+const recordOf = ({ state }: Pick<Settings, "state">) => Effect.map(paths, ({ usage }) => state.file ?? usage)
+
 const chosen: Effect.Effect<Chosen, RedisInvalid, ServerConfig | FileSystem.FileSystem> = Effect.suspend(() =>
   Effect.gen(function*() {
     const { state } = yield* ServerConfig
-    const { keep_days: keepDays } = state
+    const { keep_days: keepDays, on_unavailable: onUnavailable } = state
     const redis = yield* redisOf({ state })
     if (redis !== undefined) {
       const RedisStore = yield* Effect.promise(() => import("../limits/RedisStore.js"))
@@ -30,7 +32,7 @@ const chosen: Effect.Effect<Chosen, RedisInvalid, ServerConfig | FileSystem.File
     }
     const Embedded = yield* Effect.promise(() => import("../limits/Embedded.js"))
     if (state.file === inMemory) return Embedded.layerMemory
-    return Embedded.layer({ file: state.file ?? (yield* paths).usage, keepDays })
+    return Embedded.layer({ file: yield* recordOf({ state }), keepDays, onUnavailable })
   })
 )
 
@@ -40,6 +42,22 @@ export const store: Layer.Layer<
   LedgerInvalid | RedisInvalid,
   ServerConfig | FileSystem.FileSystem
 > = Layer.unwrapEffect(chosen)
+
+/** The same for a look at what was used: where there is no file yet, none is made. */
+export const toRead = (
+  settings: Settings
+): Layer.Layer<Store, LedgerInvalid | RedisInvalid, FileSystem.FileSystem> =>
+  Layer.unwrapEffect(Effect.gen(function*() {
+    const files = yield* FileSystem.FileSystem
+    const file = yield* recordOf(settings)
+    const isThere = yield* Effect.orElseSucceed(files.exists(file), () => true)
+    if (isThere || isRedis(settings.state) || file === inMemory) {
+      return Layer.provide(store, Layer.succeed(ServerConfig, settings))
+    }
+    yield* Console.error(`No usage yet: there is no ${file}; a server makes it when it starts.`)
+    const Memory = yield* Effect.promise(() => import("../limits/Embedded.js"))
+    return Memory.layerMemory
+  }))
 
 /** Revocations and keys that several servers share; by files alone without Redis. */
 export const trust: Effect.Effect<

@@ -76,4 +76,31 @@ describe("a quota", () => {
     }
     assert.deepStrictEqual(await used(), before, "a refused call used nothing")
   })
+
+  it("survives that its file is deleted while the server runs, which the log says once", async () => {
+    const directory = Path.join(home.directory, ".config/vibectl/server")
+    Fs.mkdirSync(directory, { recursive: true, mode: 0o700 })
+    Fs.writeFileSync(Path.join(directory, "config.yaml"), JSON.stringify(settings), { mode: 0o600 })
+    const server = await home.serve("vibectl-server --insecure --no-enable-auth --port 0")
+    assert.strictEqual(await ask(server.port, "hello"), "OK")
+    for (const name of Fs.readdirSync(directory)) {
+      if (name.startsWith("usage.db")) Fs.rmSync(Path.join(directory, name))
+    }
+    let answered = 1
+    while (await ask(server.port, "hello") === "OK") answered++
+    await kill(server)
+    assert.strictEqual(server.log().split("the record of usage was deleted").length, 2, server.log())
+    const { stdout } = await home.sh("vibectl-server usage --output json")
+    const [row] = JSON.parse(stdout) as ReadonlyArray<Record<string, unknown>>
+    assert.strictEqual(row?.["requests"], answered)
+  })
+})
+
+describe("vibectl-server usage", () => {
+  it("says that there is no usage yet where there is no file, and makes none", async () => {
+    const { code, stderr, stdout } = await home.sh("vibectl-server usage --output json; echo $?; ls -A $HOME/.config")
+    assert.strictEqual(code, 2, "of ls")
+    assert.match(stderr, /^No usage yet: there is no .*usage\.db; a server makes it when it starts\.\nNothing was used/)
+    assert.strictEqual(stdout, "[]\n0\n")
+  })
 })

@@ -1,7 +1,7 @@
 import { FileSystem } from "@effect/platform"
 import { NodeContext } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Exit, Layer, Option, Scope, TestClock } from "effect"
+import { Context, Effect, Either, Exit, Layer, Option, Scope, TestClock } from "effect"
 import Database from "libsql"
 import * as Fs from "node:fs"
 import * as Backlog from "../../src/limits/Backlog.js"
@@ -15,7 +15,8 @@ import { logging } from "../support/AuditFiles.js"
 const directory = Effect.flatMap(FileSystem.FileSystem, (files) => files.makeTempDirectoryScoped())
 
 /** A server of its own on this file; it lives as long as the scope. */
-const server = (file: string) => Effect.map(Layer.build(Embedded.layer({ file, keepDays: 400 })), Context.get(Store))
+const server = (file: string, onUnavailable: "refuse" | "allow" = "refuse") =>
+  Effect.map(Layer.build(Embedded.layer({ file, keepDays: 400, onUnavailable })), Context.get(Store))
 
 const nobody = 65_534
 
@@ -379,6 +380,165 @@ describe("Backlog", () => {
         yield* store.ready
       })
     ))
+})
+
+describe("a file that is deleted or replaced while the server runs", () => {
+  const parts = ["", "-wal", "-shm"]
+  const daily = [bound({ maxTokensPerDay: 100 })]
+  const words = (logged: ReadonlyArray<{ readonly level: string; readonly text: string }>) =>
+    logged.map(({ level, text }) => `${level} ${text}`)
+
+  for (const [what, gone] of [["with what is beside it", parts], ["alone", [""]]] as const) {
+    it.effect(`is written anew with all that was booked and reserved, which is logged once (${what})`, () => {
+      const { layer, logged } = logging()
+      return withServer((store, file) =>
+        Effect.gen(function*() {
+          const [first, open] = [ask(daily), ask(daily, { tokens: 40 })]
+          yield* outcomes(store, [first, open])
+          yield* store.settle(first, used(first, { tokens: 7, cost: 3 }))
+          yield* store.outstanding
+          for (const part of gone) Fs.rmSync(file + part)
+          // This one is settled after it was deleted, and nobody has looked yet.
+          const later = ask(daily, { tokens: 3 })
+          yield* store.reserve(later)
+          yield* store.settle(later, used(later, { tokens: 3, cost: 2 }))
+          yield* TestClock.adjust("5 seconds")
+          assert.strictEqual(Fs.statSync(file).mode & 0o777, 0o600)
+          assert.lengthOf(logged, 2, words(logged).join("\n"))
+          assert.match(words(logged)[0] ?? "", /^ERROR the record of usage was deleted while the server runs/)
+          assert.match(words(logged)[1] ?? "", /^INFO the record of usage has a file again/)
+          const other = yield* server(file)
+          assert.deepStrictEqual(
+            (yield* other.usage(today)).map(({ cost, inputTokens, requests }) => [requests, inputTokens, cost]),
+            [
+              [2, 10, 5]
+            ]
+          )
+          assert.strictEqual(yield* other.outstanding, 1)
+          assert.strictEqual((yield* other.reserve(ask(daily, { tokens: 51 })))?.type, "tokens_per_day")
+          assert.isUndefined(yield* other.reserve(ask(daily, { tokens: 50 })), "40 are reserved, and 10 were used")
+          yield* store.settle(open, used(open, { tokens: 1, cost: 1 }))
+          yield* store.outstanding
+          assert.strictEqual((yield* other.usage(today))[0]?.inputTokens, 11)
+        })
+      ).pipe(Effect.provide(layer))
+    })
+  }
+
+  it.effect("is made anew once by two servers that had it open, and nothing of either is lost", () =>
+    withServer((one, file) =>
+      Effect.gen(function*() {
+        const two = yield* server(file)
+        for (const part of parts) Fs.rmSync(file + part)
+        const settled = Effect.fn(function*(store: Store["Type"], tokens: number) {
+          const made = ask(daily, { tokens })
+          assert.isUndefined(yield* store.reserve(made))
+          yield* store.settle(made, used(made, { tokens, cost: 0 }))
+        })
+        // The second one has written into what the first one then moves, and has more in its memory.
+        yield* settled(two, 5)
+        yield* settled(one, 6)
+        yield* settled(two, 7)
+        yield* TestClock.adjust("10 seconds")
+        const third = yield* server(file)
+        assert.strictEqual((yield* third.usage(today))[0]?.inputTokens, 18)
+        yield* settled(two, 8)
+        yield* settled(one, 9)
+        yield* TestClock.adjust("10 seconds")
+        assert.strictEqual((yield* third.usage(today))[0]?.inputTokens, 35)
+        assert.strictEqual((yield* third.reserve(ask(daily, { tokens: 66 })))?.type, "tokens_per_day")
+      })
+    ))
+
+  it.effect("keeps the larger of both counts when an older copy is put in its place", () => {
+    const { layer, logged } = logging()
+    return withServer((store, file) =>
+      Effect.gen(function*() {
+        const settled = Effect.fn(function*(tokens: number) {
+          const made = ask(daily, { tokens })
+          yield* store.reserve(made)
+          yield* store.settle(made, used(made, { tokens, cost: 0 }))
+          yield* store.outstanding
+          yield* TestClock.adjust("50 millis")
+        })
+        yield* settled(10)
+        const copy = `${file}.copy`
+        yield* Effect.sync(() => {
+          const db = new Database(file)
+          db.pragma("wal_checkpoint(TRUNCATE)")
+          db.close()
+          Fs.copyFileSync(file, copy)
+        })
+        yield* settled(20)
+        for (const part of ["-wal", "-shm"]) Fs.rmSync(file + part)
+        Fs.renameSync(copy, file)
+        yield* TestClock.adjust("5 seconds")
+        assert.match(words(logged)[0] ?? "", /^ERROR the record of usage was replaced by another file/)
+        assert.strictEqual((yield* store.usage(today))[0]?.inputTokens, 30)
+        assert.strictEqual((yield* store.reserve(ask(daily, { tokens: 71 })))?.type, "tokens_per_day")
+      })
+    ).pipe(Effect.provide(layer))
+  })
+
+  for (const choice of ["refuse", "allow"] as const) {
+    it.effect(`${choice}s calls, as state.on_unavailable says, until there can be a file again`, () => {
+      const { layer, logged } = logging()
+      return withServer((_, beside) =>
+        Effect.gen(function*() {
+          const directory = `${beside}.d`
+          const file = `${directory}/usage.db`
+          Fs.mkdirSync(directory)
+          const store = yield* server(file, choice)
+          const first = ask(daily)
+          yield* store.reserve(first)
+          yield* store.outstanding
+          Fs.rmSync(directory, { recursive: true })
+          Fs.writeFileSync(directory, "")
+          yield* store.settle(first, used(first, { tokens: 7, cost: 1 }))
+          yield* TestClock.adjust("5 seconds")
+          for (let time = 0; time < 3; time++) {
+            const tried = yield* Effect.either(store.reserve(ask(daily, { tokens: 94 })))
+            if (choice === "refuse") {
+              assert.include(Either.getOrThrow(Either.flip(tried)).message, file)
+              assert.isTrue(Exit.isFailure(yield* Effect.exit(store.ready)))
+            } else {
+              assert.strictEqual(Either.getOrThrow(tried)?.type, "tokens_per_day", "they are counted all the same")
+            }
+            yield* TestClock.adjust("5 seconds")
+          }
+          assert.lengthOf(logged.filter(({ text }) => text.includes("was deleted")), 1)
+          const consequence = choice === "refuse" ? "calls are refused until there is one" : "calls go on"
+          assert.lengthOf(logged.filter(({ text }) => text.includes(`no file; ${consequence}`)), 1)
+          Fs.rmSync(directory)
+          yield* TestClock.adjust("10 seconds")
+          assert.strictEqual((yield* store.usage(today))[0]?.inputTokens, 7)
+          assert.isUndefined(yield* store.reserve(ask(daily, { tokens: 93 })))
+          const other = yield* server(file)
+          assert.strictEqual((yield* other.usage(today))[0]?.inputTokens, 7)
+        })
+      ).pipe(Effect.provide(layer))
+    })
+  }
+
+  it.effect("is refused when it is no record of usage, and taken when one is there again", () => {
+    const { layer, logged } = logging()
+    return withServer((store, file) =>
+      Effect.gen(function*() {
+        const first = ask(daily)
+        yield* store.reserve(first)
+        for (const part of parts) Fs.rmSync(file + part)
+        Fs.writeFileSync(file, "requests: 1\n".repeat(1000))
+        yield* TestClock.adjust("5 seconds")
+        assert.include(words(logged).join("\n"), "is damaged, or not a file of vibectl")
+        assert.isTrue(Exit.isFailure(yield* Effect.exit(store.reserve(ask(daily)))))
+        assert.include(Fs.readFileSync(file, "utf8"), "requests: 1", "it is left alone")
+        yield* store.settle(first, used(first, { tokens: 4, cost: 1 }))
+        Fs.rmSync(file)
+        yield* TestClock.adjust("10 seconds")
+        assert.strictEqual((yield* store.usage(today))[0]?.inputTokens, 4)
+      })
+    ).pipe(Effect.provide(layer))
+  })
 })
 
 describe("the file", () => {
