@@ -87,6 +87,7 @@ export const make = (first: Connection, { keepDays, server }: Options): Ledger =
   const clean = (now: number): void => {
     run.forgetTotals.run(dayOf(now - 2 * day), monthOf(now - 62 * day))
     run.forgetUsage.run(dayOf(now - keepDays * day))
+    run.forgetEndings.run(dayOf(now - keepDays * day))
     run.forgetBooked.run(now - day)
   }
 

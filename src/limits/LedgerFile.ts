@@ -157,6 +157,15 @@ const tables = `
   PRAGMA user_version = ${version};
 `
 
+/** Not in files of older versions, which may be running on this one: they leave it alone, and find all that they know. */
+const added = `
+  CREATE TABLE IF NOT EXISTS endings (
+    day TEXT NOT NULL, subject TEXT NOT NULL, tenant TEXT NOT NULL, model TEXT NOT NULL,
+    cut_off INTEGER NOT NULL, filtered INTEGER NOT NULL, refused INTEGER NOT NULL,
+    PRIMARY KEY (day, subject, tenant, model)
+  ) STRICT, WITHOUT ROWID;
+`
+
 /** Only looks where there is a file: to open it would break the locks of this process. */
 const prepare = (file: string) =>
   Effect.gen(function*() {
@@ -228,6 +237,7 @@ const adoptTables = (db: Connection): void => {
     })
   }
   if (isEmpty) db.exec(tables)
+  db.exec(added)
 }
 
 /** A failure may have done it already. */

@@ -2,7 +2,7 @@
  * What the ledger says to SQLite. The tables are those of `LedgerFile`.
  */
 import { type Connection, within } from "./LedgerFile.js"
-import type { Account, Booking, Charge, UsageRow } from "./Store.js"
+import type { Account, Booking, Charge, Counts, UsageRow } from "./Store.js"
 
 export interface Reserved extends Account, Charge {
   readonly id: string
@@ -25,6 +25,22 @@ export const statements = (db: Connection) => {
       all: (...values: ReadonlyArray<string | number>) => statement.all(values) as Array<Row>
     }
   }
+  /** A list of {@link usageRow}, into the columns of its table that begin at `from`. */
+  const addCounts = (table: "usage" | "endings", columns: Columns, from: number, where: string) => {
+    const indexes = [...account.keys(), ...columns.map((_, index) => from + index)]
+    return prepare(`
+      INSERT INTO ${table} SELECT ${indexes.map((index) => `value->>${index}`).join(", ")}
+      FROM json_each(?) WHERE ${where}
+      ON CONFLICT DO UPDATE SET ${columns.map(([column]) => `${column} = ${column} + excluded.${column}`).join(", ")}`)
+  }
+  const endingsFrom = account.length + counts.length
+  const addUsage = addCounts("usage", counts, account.length, "true")
+  const addEndings = addCounts(
+    "endings",
+    endings,
+    endingsFrom,
+    endings.map((_, index) => `value->>${endingsFrom + index} <> 0`).join(" OR ")
+  )
   return {
     total: prepare<Charge>("SELECT tokens, cost FROM totals WHERE key = ? AND period = ?"),
     /** A list of {@link Total}. */
@@ -48,17 +64,21 @@ export const statements = (db: Connection) => {
       "SELECT count(*) AS count FROM reservations WHERE booked IS NULL"
     ),
     /** A list of {@link usageRow}. */
-    addUsage: prepare(`
-      INSERT INTO usage SELECT ${
-      Array.from({ length: 4 + counts.length }, (_, index) => `value->>${index}`).join(", ")
-    } FROM json_each(?) WHERE true
-      ON CONFLICT DO UPDATE SET ${counts.map(([column]) => `${column} = ${column} + excluded.${column}`).join(", ")}`),
+    addUsage: {
+      run: (rows: string) => {
+        addUsage.run(rows)
+        addEndings.run(rows)
+      }
+    },
     forgetEmpty: prepare(`
       DELETE FROM usage WHERE day = ? AND subject = ? AND tenant = ? AND model = ?
       AND ${counts.map(([column]) => `${column} = 0`).join(" AND ")}`),
     usage: prepare<UsageRow>(`
-      SELECT day, subject, tenant, model, ${counts.map(([column, name]) => `${column} AS ${name}`).join(", ")}
-      FROM usage WHERE day BETWEEN ? AND ? ORDER BY day, subject, tenant, model`),
+      SELECT ${account.join(", ")}, ${counts.map(([column, name]) => `${column} AS ${name}`).join(", ")}, ${
+      endings.map(([column, name]) => `coalesce(${column}, 0) AS ${name}`).join(", ")
+    }
+      FROM usage LEFT JOIN endings USING (${account.join(", ")})
+      WHERE day BETWEEN ? AND ? ORDER BY ${account.join(", ")}`),
     keepAlive: prepare(
       "INSERT INTO servers VALUES (?, ?) ON CONFLICT DO UPDATE SET alive_until = excluded.alive_until"
     ),
@@ -68,6 +88,7 @@ export const statements = (db: Connection) => {
       "DELETE FROM totals WHERE length(period) = 10 AND period < ? OR length(period) = 7 AND period < ?"
     ),
     forgetUsage: prepare("DELETE FROM usage WHERE day < ?"),
+    forgetEndings: prepare("DELETE FROM endings WHERE day < ?"),
     forgetBooked: prepare("DELETE FROM reservations WHERE booked <= ?")
   }
 }
@@ -87,6 +108,7 @@ export const carryOver = (db: Connection, file: string): void => {
       const onConflict = {
         totals: `UPDATE SET ${larger(["tokens", "cost"])}`,
         usage: `UPDATE SET ${larger(counts.map(([column]) => column))}`,
+        endings: `UPDATE SET ${larger(endings.map(([column]) => column))}`,
         servers: `UPDATE SET ${larger(["alive_until"])}`,
         reservations: "NOTHING"
       }
@@ -105,12 +127,17 @@ export const usageRow = (day: string, booking: Booking, times: 1 | -1 = 1): Read
   booking.subject,
   booking.tenant,
   booking.model,
-  ...counts.map(([, name]) => times * booking[name])
+  ...[...counts, ...endings].map(([, name]) => times * booking[name])
 ]
 
 // -- internals ---------------------------------------------------------------
 
-/** What each count of a {@link Booking} is called in the table, whose columns are day, subject, tenant, model and these. */
+type Columns = ReadonlyArray<readonly [column: string, name: keyof Counts]>
+
+/** The first columns of `usage` and of `endings`. */
+const account = ["day", "subject", "tenant", "model"] as const
+
+/** What each count of a {@link Booking} is called in the table `usage`. */
 const counts = [
   ["requests", "requests"],
   ["failures", "failures"],
@@ -122,4 +149,11 @@ const counts = [
   ["reasoning_tokens", "reasoningTokens"],
   ["cost", "cost"],
   ["unpriced_tokens", "unpricedTokens"]
-] as const
+] as const satisfies Columns
+
+/** What the rest of them are called in the table `endings`, which has a row only where one of them is not 0. */
+const endings = [
+  ["cut_off", "cutOff"],
+  ["filtered", "filtered"],
+  ["refused", "refused"]
+] as const satisfies Columns

@@ -4,7 +4,7 @@
  * Every attempt counts, also those that failed: the provider bills them all.
  */
 import { matches } from "../domain/Access.js"
-import type { Usage } from "../domain/Answer.js"
+import type { FinishReason, Usage } from "../domain/Answer.js"
 import { type Account, type Ask, type Booking, type Charge, type Settlement } from "./Store.js"
 
 /** One request to a provider. */
@@ -22,6 +22,8 @@ export interface Spending {
   readonly attempts: ReadonlyArray<Attempted>
   /** Whether the caller got its whole answer. */
   readonly succeeded: boolean
+  /** How that answer ended; undefined without one. */
+  readonly finishReason?: FinishReason | undefined
 }
 
 /** What a call for a model that nobody lists is booked for when nothing came of it: callers may make up any name. */
@@ -42,7 +44,7 @@ export const charges = (bounds: Ask["bounds"], { attempts }: Spending): Readonly
   })
 
 /** The request itself counts for the model that was tried last. */
-export const rows = (account: Account, { attempts, succeeded }: Spending): ReadonlyArray<Booking> => {
+export const rows = (account: Account, { attempts, finishReason, succeeded }: Spending): ReadonlyArray<Booking> => {
   const asked = attempts.at(-1)?.model ?? account.model
   const estimated = attempts.some(({ estimated }) => estimated)
   const row = (model: string): Booking => {
@@ -61,7 +63,10 @@ export const rows = (account: Account, { attempts, succeeded }: Spending): Reado
       cacheWriteTokens: 0,
       reasoningTokens: 0,
       cost: 0,
-      unpricedTokens: 0
+      unpricedTokens: 0,
+      cutOff: finishReason === "length" ? counted : 0,
+      filtered: finishReason === "content_filter" ? counted : 0,
+      refused: finishReason === "refusal" ? counted : 0
     }
     for (const attempt of attempts) if (attempt.model === model) add(sum, attempt)
     return sum

@@ -125,6 +125,12 @@ export interface Counts {
   readonly cost: number
   /** Tokens of models without a price, which `cost` does not have. */
   readonly unpricedTokens: number
+  /** Of the requests, how many had an answer that ended at the model's limit. */
+  readonly cutOff: number
+  /** Of the requests, how many had an answer that the provider's content filter ended. */
+  readonly filtered: number
+  /** Of the requests, how many the model refused to answer. */
+  readonly refused: number
 }
 
 export interface Booking extends Account, Counts {}
@@ -144,7 +150,10 @@ export const noCounts: Counts = {
   cacheWriteTokens: 0,
   reasoningTokens: 0,
   cost: 0,
-  unpricedTokens: 0
+  unpricedTokens: 0,
+  cutOff: 0,
+  filtered: 0,
+  refused: 0
 }
 
 /** The row of a call whose server died: everything that was set aside, as input, and marked as an estimate. */

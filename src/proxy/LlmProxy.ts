@@ -119,7 +119,7 @@ export class LlmProxy extends Context.Tag("vibectl/proxy/LlmProxy")<LlmProxy, {
               inputTokens,
               spending: () => {
                 attempts.close()
-                return { attempts: attempts.spent(), succeeded: progress.answered }
+                return { attempts: attempts.spent(), succeeded: progress.answered, finishReason: progress.finishReason }
               }
             }
             const conclude = (exit: Exit.Exit<unknown, unknown>) =>
@@ -207,9 +207,10 @@ export class LlmProxy extends Context.Tag("vibectl/proxy/LlmProxy")<LlmProxy, {
                     attempts.spent(),
                     clock.unsafeCurrentTimeMillis()
                   )
-                  progress.answered = true
                   const { fullName: model, provider } = event.by
                   const { finishReason } = event
+                  progress.answered = true
+                  progress.finishReason = finishReason
                   Metrics.answers.unsafe([provider.name, whole ? "unary" : event.tier, finishReason])
                   times.ended(last, event.by)
                   return Effect.succeed({ _tag: "Done", model, finishReason })
@@ -272,6 +273,8 @@ const unsayable = new InvalidRequest({
 interface Progress {
   /** Whether the caller got its whole answer. */
   answered: boolean
+  /** How that answer ended. */
+  finishReason?: FinishReason
   /** Why it was ended from outside at that time (milliseconds since the epoch), if it was because it took too long. */
   late: (now: number) => RequestTimeout | undefined
 }

@@ -13,7 +13,7 @@ import {
   Scope
 } from "effect"
 import * as RedisStore from "../../src/limits/RedisStore.js"
-import { abandoned, type Ask, type Counted, Store, StoreUnavailable } from "../../src/limits/Store.js"
+import { abandoned, type Ask, type Counted, noCounts, Store, StoreUnavailable } from "../../src/limits/Store.js"
 import * as Patience from "../support/Patience.js"
 import { forAll } from "../support/Property.js"
 import * as Redis from "../support/Redis.js"
@@ -352,6 +352,22 @@ describe.skipIf(!has)(`RedisStore${why}`, () => {
         }
       }
     })
+
+  it.scopedLive("every count that is booked is there for the other servers, and adds up", () =>
+    Effect.gen(function*() {
+      const { one, two } = yield* servers(2)
+      const counts = Object.fromEntries(Object.keys(noCounts).map((name, index) => [name, index + 1]))
+      for (const store of [one, two]) {
+        const wanted = ask([bound({})])
+        yield* store.reserve(wanted)
+        yield* store.settle(wanted, {
+          charges: [{ tokens: 0, cost: 0 }],
+          rows: [row(counts)]
+        })
+      }
+      const doubled = Object.fromEntries(Object.entries(counts).map(([name, count]) => [name, 2 * count]))
+      assert.deepStrictEqual(yield* one.usage(day), [{ ...row(doubled), day: day.from }])
+    }))
 
   it.scopedLive("what a server that died had is booked as it was estimated, and its places are free", () =>
     Effect.gen(function*() {

@@ -616,6 +616,43 @@ describe("the file", () => {
       )
     }))
 
+  it.effect("takes over a file of before answers' ends were counted, which a server of that version goes on to use", () =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(noon)
+      const file = `${yield* directory}/usage.db`
+      executed(`${Fs.readFileSync(new URL("../cases/usage-1.sql", import.meta.url), "utf8")}
+        INSERT INTO usage VALUES ('2026-11-26', 'alice', 'acme', 'demo/echo', 3, 1, 0, 50, 5, 0, 0, 0, 7, 0);`)(file)
+      const old = new Database(file)
+      yield* Effect.addFinalizer(() => Effect.sync(() => old.close()))
+      const store = yield* server(file)
+      const first = ask([bound({})])
+      yield* store.reserve(first)
+      const ended = { ...row(account, { tokens: 10, cost: 1 }), cutOff: 1, refused: 1 }
+      yield* store.settle(first, { charges: [{ tokens: 10, cost: 1 }], rows: [ended] })
+      const sum = {
+        ...row(account, { tokens: 60, cost: 8 }),
+        outputTokens: 5,
+        requests: 4,
+        failures: 1,
+        day: "2026-11-26"
+      }
+      assert.deepStrictEqual(yield* store.usage(today), [{ ...sum, cutOff: 1, refused: 1 }])
+      // As that version writes.
+      old.exec(
+        `INSERT INTO usage SELECT '2026-11-26', 'alice', 'acme', 'demo/echo', 1, 0, 0, 9, 0, 0, 0, 0, 0, 0 WHERE true
+        ON CONFLICT DO UPDATE SET requests = requests + excluded.requests, input_tokens = input_tokens + excluded.input_tokens`
+      )
+      const again = ask([bound({})])
+      yield* store.reserve(again)
+      yield* store.settle(again, {
+        charges: [{ tokens: 0, cost: 0 }],
+        rows: [{ ...noCounts, ...account, filtered: 1, cutOff: 1 }]
+      })
+      assert.deepStrictEqual(yield* store.usage(today), [
+        { ...sum, requests: 5, inputTokens: 69, cutOff: 2, refused: 1, filtered: 1 }
+      ])
+    }).pipe(Effect.scoped, Effect.provide(NodeContext.layer)))
+
   it.effect("refuses the start when a page of it is damaged", () =>
     withServer((store, file) =>
       Effect.gen(function*() {

@@ -4,7 +4,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, FastCheck as fc, Fiber, Layer, Stream, TestClock } from "effect"
 import { unrestricted } from "../../src/domain/Access.js"
-import type { AnswerRequest, Caller } from "../../src/domain/Answer.js"
+import type { AnswerRequest, Caller, FinishReason } from "../../src/domain/Answer.js"
 import * as Cost from "../../src/domain/Cost.js"
 import { ProviderFailure } from "../../src/domain/Errors.js"
 import { unlimited } from "../../src/domain/Limits.js"
@@ -40,19 +40,19 @@ const failure = (reason: ProviderFailure["reason"], maybeBilled: boolean) =>
     cause: undefined
   })
 
+interface Scripts {
+  readonly a: Partial<Provider>
+  readonly b?: Partial<Provider>
+}
+
+type Use = (proxy: LlmProxy["Type"]) => Effect.Effect<unknown, unknown>
+
 /** What was booked of one call to `a/one`, whose fallback is `b/one`, that ends as `use` says. */
-const booked = (
-  scripts: { readonly a: Partial<Provider>; readonly b?: Partial<Provider> },
-  use: (proxy: LlmProxy["Type"]) => Effect.Effect<unknown, unknown>
-) =>
-  Effect.gen(function*() {
-    const store = yield* Store
-    yield* Effect.exit(use(yield* LlmProxy))
-    assert.strictEqual(yield* store.outstanding, 0)
-    const rows = yield* store.usage({ from: "1970-01-01", to: "1970-01-02" })
-    return rows.map(({ cost, day: _, subject, tenant: __, ...row }) => {
-      assert.strictEqual(subject, "ci")
-      const { cachedInputTokens, estimated, failures, inputTokens, model, outputTokens, requests } = row
+const booked = (scripts: Scripts, use: Use) =>
+  Effect.map(recorded(scripts, use), (rows) =>
+    rows.map((row) => {
+      assert.strictEqual(row.subject, "ci")
+      const { cachedInputTokens, cost, estimated, failures, inputTokens, model, outputTokens, requests } = row
       return {
         model,
         requests,
@@ -63,7 +63,14 @@ const booked = (
         out: outputTokens,
         cost
       }
-    })
+    }))
+
+const recorded = (scripts: Scripts, use: Use) =>
+  Effect.gen(function*() {
+    const store = yield* Store
+    yield* Effect.exit(use(yield* LlmProxy))
+    assert.strictEqual(yield* store.outstanding, 0)
+    return yield* store.usage({ from: "1970-01-01", to: "1970-01-02" })
   }).pipe(Effect.provide(
     LlmProxy.layer.pipe(
       Layer.provide(Limits.layer({
@@ -91,6 +98,54 @@ const restartable = (proxy: LlmProxy["Type"]) =>
   Stream.runDrain(proxy.stream(request, { ...caller, features: new Set(["restart"]) }))
 const cost = (inputTokens: number, outputTokens: number, cachedInputTokens = 0) =>
   Cost.ofUsage(price, { inputTokens, outputTokens, cachedInputTokens })
+
+describe("the record of usage has how an answer ended", () => {
+  const usage = { inputTokens: 9, outputTokens: 4 }
+  const none = { requests: 1, failures: 0, cutOff: 0, filtered: 0, refused: 0 }
+  const rows: ReadonlyArray<readonly [FinishReason, object]> = [
+    ["stop", none],
+    ["length", { ...none, cutOff: 1 }],
+    ["content_filter", { ...none, filtered: 1 }],
+    ["refusal", { ...none, refused: 1 }],
+    ["tool_calls", none],
+    ["unknown", none]
+  ]
+  for (const [finishReason, expected] of rows) {
+    it.effect(`${finishReason}, streamed and whole`, () =>
+      Effect.gen(function*() {
+        const complete = () => Effect.succeed({ text: "it", usage, finishReason })
+        const stream = () =>
+          Effect.sync(() =>
+            FakeProvider.pieces([
+              FakeProvider.text("it"),
+              Effect.succeed({ _tag: "End" as const, usage, finishReason })
+            ])
+          )
+        for (const use of [whole, streamed]) {
+          const [row, ...others] = yield* recorded({ a: { complete, stream } }, use)
+          assert.deepInclude(row, expected)
+          assert.lengthOf(others, 0)
+        }
+      }))
+  }
+
+  it.effect("of the attempt that answered, and of no answer nothing", () =>
+    Effect.gen(function*() {
+      const complete = () => Effect.succeed({ text: "it", usage, finishReason: "length" as const })
+      const rows = yield* recorded(
+        { a: { complete: () => failure("PROVIDER_UNAVAILABLE", true) }, b: { complete } },
+        whole
+      )
+      assert.deepStrictEqual(
+        rows.map(({ cutOff, model, requests }) => [model, requests, cutOff]),
+        [["a/one", 0, 0], ["b/one", 1, 1]]
+      )
+      const broken = () =>
+        Effect.sync(() => FakeProvider.pieces([FakeProvider.text("it"), failure("PROVIDER_UNAVAILABLE", true)]))
+      const [row] = yield* recorded({ a: { stream: broken } }, streamed)
+      assert.deepInclude(row, { ...none, failures: 1 })
+    }))
+})
 
 describe("a call is charged", () => {
   it.effect("what the provider reports", () =>

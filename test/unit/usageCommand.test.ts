@@ -34,9 +34,11 @@ const rows = [
     cachedInputTokens: 600_000,
     cacheWriteTokens: 10,
     reasoningTokens: 40,
-    cost: 1_234_567_890_123
+    cost: 1_234_567_890_123,
+    cutOff: 6,
+    refused: 1
   }),
-  row("2026-11-26", "bob", "", "ollama/llama", { inputTokens: 70, outputTokens: 7, unpricedTokens: 77 }),
+  row("2026-11-26", "bob", "", "ollama/llama", { inputTokens: 70, outputTokens: 7, unpricedTokens: 77, filtered: 2 }),
   row("2026-10-31", "eve", "acme", "openai/o3", { inputTokens: 5, cost: 400 })
 ]
 
@@ -85,14 +87,14 @@ describe("usage", () => {
       const cells = (line: string | undefined) => line?.split(/[│┃]/).slice(1, -1).map((cell) => cell.trim())
       assert.deepStrictEqual(cells(head), [
         ...["Subject", "Requests", "Failures", "Estimated", "Input", "Output", "Cached", "Cache write", "Reasoning"],
-        ...["Cost (USD)", "Unpriced"]
+        ...["Cost (USD)", "Unpriced", "Cut off", "Filtered", "Refused"]
       ])
       assert.deepStrictEqual(lines.slice(0, -1).map(cells), [
-        ["ada", "1,201", "2", "3", "1,235,567", "289", "600,000", "10", "40", "1,234.572390", "0"],
-        ["bob", "1", "0", "0", "70", "7", "0", "0", "0", "0.000000", "77"],
-        ["Total", "1,202", "2", "3", "1,235,637", "296", "600,000", "10", "40", "1,234.572390", "77"]
+        ["ada", "1,201", "2", "3", "1,235,567", "289", "600,000", "10", "40", "1,234.572390", "0", "6", "0", "1"],
+        ["bob", "1", "0", "0", "70", "7", "0", "0", "0", "0.000000", "77", "0", "2", "0"],
+        ["Total", "1,202", "2", "3", "1,235,637", "296", "600,000", "10", "40", "1,234.572390", "77", "6", "2", "1"]
       ])
-      assert.match(lines[0] ?? "", /│ 1,234\.572390 │ {8}0 │$/, "numbers stand at the right")
+      assert.match(lines[0] ?? "", /│ 1,234\.572390 │ {8}0 │ {7}6 │ {8}0 │ {7}1 │$/, "numbers stand at the right")
     }))
 
   it.effect("adds up by what is asked for", () =>
@@ -132,13 +134,16 @@ describe("usage", () => {
         cache_write_tokens: 10,
         reasoning_tokens: 40,
         cost_usd: 1234.567890123,
-        unpriced_tokens: 0
+        unpriced_tokens: 0,
+        cut_off: 6,
+        filtered: 0,
+        refused: 1
       }
       assert.deepStrictEqual(ada, { subject: "ada", model: "openai/o3", ...counts })
       const csv = (yield* type("--by", "subject,model", "--output", "csv")).stdout
       assert.deepStrictEqual(csv.split("\n").slice(0, 2), [
         `subject,model,${Object.keys(counts).join(",")}\r`,
-        "ada,openai/o3,1200,2,3,1234567,89,600000,10,40,1234.567890,0\r"
+        "ada,openai/o3,1200,2,3,1234567,89,600000,10,40,1234.567890,0,6,0,1\r"
       ])
     }))
 
@@ -149,7 +154,7 @@ describe("usage", () => {
       for (
         const [output, expected] of [
           ["json", /^\[\]$/],
-          ["csv", /^subject,requests,[a-z_,]+,unpriced_tokens\r$/],
+          ["csv", /^subject,requests,[a-z_,]+,refused\r$/],
           ["table", /^┏[^\n]+\n┃ Subject ┃[^\n]+\n┡[^\n]+\n└[^\n]+$/]
         ] as const
       ) {
@@ -284,7 +289,10 @@ describe("UsageReport.group", () => {
     cacheWriteTokens: count,
     reasoningTokens: count,
     cost: count,
-    unpricedTokens: count
+    unpricedTokens: count,
+    cutOff: count,
+    filtered: count,
+    refused: count
   })
   const by = fc.uniqueArray(fc.constantFrom(...Report.keys), { minLength: 1 })
 

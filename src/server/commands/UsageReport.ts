@@ -105,7 +105,10 @@ const columns: ReadonlyArray<Column> = [
   { name: "cache_write_tokens", title: "Cache write", of: ({ cacheWriteTokens }) => cacheWriteTokens },
   { name: "reasoning_tokens", title: "Reasoning", of: ({ reasoningTokens }) => reasoningTokens },
   { name: usd, title: "Cost (USD)", isAlwaysShown: true, of: ({ cost }) => sixDecimals(cost) },
-  { name: "unpriced_tokens", title: "Unpriced", of: ({ unpricedTokens }) => unpricedTokens }
+  { name: "unpriced_tokens", title: "Unpriced", of: ({ unpricedTokens }) => unpricedTokens },
+  { name: "cut_off", title: "Cut off", of: ({ cutOff }) => cutOff },
+  { name: "filtered", title: "Filtered", of: ({ filtered }) => filtered },
+  { name: "refused", title: "Refused", of: ({ refused }) => refused }
 ]
 
 const plus = (one: Counts, other: Counts): Counts => ({
@@ -118,7 +121,10 @@ const plus = (one: Counts, other: Counts): Counts => ({
   cacheWriteTokens: one.cacheWriteTokens + other.cacheWriteTokens,
   reasoningTokens: one.reasoningTokens + other.reasoningTokens,
   cost: one.cost + other.cost,
-  unpricedTokens: one.unpricedTokens + other.unpricedTokens
+  unpricedTokens: one.unpricedTokens + other.unpricedTokens,
+  cutOff: one.cutOff + other.cutOff,
+  filtered: one.filtered + other.filtered,
+  refused: one.refused + other.refused
 })
 
 const tokens = ({ counts }: Group): number => counts.inputTokens + counts.outputTokens
