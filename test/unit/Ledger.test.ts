@@ -404,7 +404,8 @@ describe("a file that is deleted or replaced while the server runs", () => {
         Effect.gen(function*() {
           const [first, open] = [ask(daily), ask(daily, { tokens: 40 })]
           yield* outcomes(store, [first, open])
-          yield* store.settle(first, used(first, { tokens: 7, cost: 3 }))
+          const settlement = used(first, { tokens: 7, cost: 3 })
+          yield* store.settle(first, { ...settlement, rows: settlement.rows.map((row) => ({ ...row, cutOff: 1 })) })
           yield* store.outstanding
           for (const part of gone) Fs.rmSync(file + part)
           // This one is settled after it was deleted, and nobody has looked yet.
@@ -418,10 +419,13 @@ describe("a file that is deleted or replaced while the server runs", () => {
           assert.match(words(logged)[1] ?? "", /^INFO the record of usage has a file again/)
           const other = yield* server(file)
           assert.deepStrictEqual(
-            (yield* other.usage(today)).map(({ cost, inputTokens, requests }) => [requests, inputTokens, cost]),
-            [
-              [2, 10, 5]
-            ]
+            (yield* other.usage(today)).map(({ cost, cutOff, inputTokens, requests }) => [
+              requests,
+              inputTokens,
+              cost,
+              cutOff
+            ]),
+            [[2, 10, 5, 1]]
           )
           assert.strictEqual(yield* other.outstanding, 1)
           assert.strictEqual((yield* other.reserve(ask(daily, { tokens: 51 })))?.type, "tokens_per_day")
