@@ -81,8 +81,11 @@ describe("every command of the documentation", () => {
     )
     assert.strictEqual(set.code, 0, set.stderr)
   })
-  // Some commands revoke tokens and retire keys.
+  // Some commands revoke tokens, retire keys and change the client's configuration: the next block begins anew.
+  let isFresh = false
   beforeEach(async () => {
+    if (isFresh) return
+    isFresh = true
     const set = await home.sh(
       "vibectl-server generate-token my-client --force --output token.jwt"
         + ` && vibectl setup-proxy configure --no-test vibectl-server://$(cat token.jwt)@localhost:${port}`
@@ -108,6 +111,7 @@ describe("every command of the documentation", () => {
         if (made !== undefined) Fs.rmSync(Path.join(home.directory, made), { force: true })
         const line = filled(text)
         run.push(line)
+        if (/revoke|retire|rotate|setup-proxy|config |\b(rm|mv|cp) /.test(text)) isFresh = false
         if (isServing(text)) {
           const server = await home.serve(`env ${line}`.replace(/ --port \d+/, "").concat(" --port 0"))
           assert.strictEqual(await server.stop(), 0, `${block.place}: ${text}\n${server.log()}`)
