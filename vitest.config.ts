@@ -32,8 +32,8 @@ export default defineConfig({
       // `test/support/run.ts` makes it, and removes it.
       TMPDIR: Path.join(Os.tmpdir(), `vibectl-tests-${process.pid}`)
     },
-    // One less than there are is one, on a machine with two cores.
-    maxWorkers: "100%",
+    // More than there are cores: tests of programs mostly wait for them.
+    maxWorkers: Math.ceil(Os.availableParallelism() * 1.5),
     // Effect is loaded once per worker and not once per file.
     isolate: false,
     // What Node is about to remove fails here first.
