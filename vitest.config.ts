@@ -19,6 +19,8 @@ class ProgramsFirst extends BaseSequencer {
 /** Measured once, for all workers and for every limit of this run. */
 const slowness = process.env[Slowness.variable] === undefined ? await Slowness.measure() : Slowness.ofRun()
 
+const workers = Math.ceil(Os.availableParallelism() * 1.5)
+
 export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
@@ -32,8 +34,10 @@ export default defineConfig({
       // `test/support/run.ts` makes it, and removes it.
       TMPDIR: Path.join(Os.tmpdir(), `vibectl-tests-${process.pid}`)
     },
-    // More than there are cores: tests of programs mostly wait for them.
-    maxWorkers: Math.ceil(Os.availableParallelism() * 1.5),
+    // More than there are cores: tests of programs mostly wait for them. Both numbers, because without the least one
+    // vitest ends workers above the number of cores, and the run with them ("Terminating worker thread").
+    minWorkers: workers,
+    maxWorkers: workers,
     // Effect is loaded once per worker and not once per file.
     isolate: false,
     // What Node is about to remove fails here first.
