@@ -112,6 +112,7 @@ const words: Rules = [
           .raw`\bbilling\b[^.!?;]{0,40}\b(?:disabled|not (?:active|enabled|set up)|inactive|required|issue|problem)\b|\bcheck your plan and billing\b`,
         String
           .raw`\b(?:top ?up|recharge)\b|\bpurchase (?:more |additional )?credits\b|\badd (?:more )?(?:credits|funds)\b`,
+        String.raw`\b(?:used up|exceeded|exhausted)\b[^.!?;]{0,30}\b(?:allocation|allotment|free tier)\b`,
         "欠费|余额不足|余额已|余额为|额度不足|额度已用|额度已耗|资源包|充值|配额不足|账单"
       ].join("|"),
       "i"
@@ -132,7 +133,8 @@ const words: Rules = [
           .raw`\b(?:country|region|territory|location|jurisdiction)\b[^.!?;]{0,40}\b(?:not (?:supported|allowed|available|permitted)|unsupported|blocked|restricted)\b`,
         String
           .raw`\bnot (?:available|supported|allowed|offered) (?:in|from) (?:your|this) (?:country|region|location)\b|\bunsupported (?:country|region|location)\b`,
-        String.raw`\baccess (?:is |was |has been )?denied\b|\bpermission denied\b`,
+        String.raw`\b${holder}[^.!?;]{0,30}\b(?:has|have) not (?:been )?activated\b`,
+        String.raw`\baccess (?:is |was |has been )?denied\b|\bpermission denied\b|^\W*(?:403\W+)?forbidden\W*$`,
         "(?:账户|账号|帐户|帐号)[^。]{0,12}(?:停用|冻结|封禁|禁用|锁定|异常|欠)|无权限|没有权限"
       ].join("|"),
       "i"
@@ -149,7 +151,7 @@ const words: Rules = [
         String.raw`\bthe (?:api )?key has (?:ended|expired)\b`,
         String
           .raw`\b(?:invalid|failed|missing|no) (?:authentication|authori[sz]ation)\b|\bauthentication (?:failed|error|required|fails)\b|\bunauthenticated\b`,
-        String.raw`\blogin fail`,
+        String.raw`\blogin fail|^\W*(?:401\W+)?unauthori[sz]ed\W*$`,
         "无效的?(?:令牌|密钥|API)|令牌(?:无效|已过期|状态不可用)|身份验证失败|鉴权失败|认证失败|密钥(?:无效|错误)"
       ].join("|"),
       "i"

@@ -163,6 +163,7 @@ const innerKeys = [
   "violations",
   "validation_errors",
   "exception",
+  "extensions",
   "ResponseMetadata",
   "output",
   "message",

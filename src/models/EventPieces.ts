@@ -36,7 +36,7 @@ export const make = ({ reader, source }: Wire, body: HttpBody, timeouts: Timeout
 
   const { clock } = body
   const conclude = (last: End): Pieces => {
-    if (last._tag !== "Complete") return failureOf(source, last)
+    if (last._tag !== "Complete") return failureOf(source, last, clock.unsafeCurrentTimeMillis())
     body.finish()
     return Effect.succeed({ _tag: "End", usage: last.usage, finishReason: last.finishReason })
   }
@@ -121,7 +121,7 @@ export const whole = (source: VendorFailure.Source, { end, text }: Heard): Effec
     ? Effect.succeed({ text, usage: end.usage, finishReason: end.finishReason })
     : end?._tag === "Broken" || end === undefined
     ? VendorFailure.broken(source, "invalid answer")
-    : failureOf(source, end)
+    : Effect.flatMap(Clock.currentTimeMillis, (now) => failureOf(source, end, now))
 
 /** Whether the vendor has said how the answer ended, and that is well. */
 export const isComplete = ({ end }: Heard): boolean => end?._tag === "Complete"
@@ -152,10 +152,15 @@ const rest = (pieces: Pieces, first: Piece): Effect.Effect<Completion, ProviderF
   return take(first)
 }
 
-const failureOf = (source: VendorFailure.Source, end: Exclude<End, { readonly _tag: "Complete" }>): ProviderFailure => {
+/** `now` in milliseconds since the epoch. */
+const failureOf = (
+  source: VendorFailure.Source,
+  end: Exclude<End, { readonly _tag: "Complete" }>,
+  now: number
+): ProviderFailure => {
   switch (end._tag) {
     case "Failed":
-      return VendorFailure.fromEvent(source, end.failure.body)
+      return VendorFailure.fromEvent(source, end.failure.body, now)
     case "Empty":
       return VendorFailure.empty(source, end.detail)
     case "Broken":

@@ -48,9 +48,9 @@ export const bodyOf = (thrown: unknown, now: number): ErrorBody.ErrorBody =>
 
 /**
  * `error` is what a vendor sends inside a stream or in place of an answer to say that it failed: the error, or whatever
- * it stands in. Without `now`, in milliseconds since the epoch, a wait that is given as a moment says nothing.
+ * it stands in. `now` in milliseconds since the epoch: a wait may be given as a moment.
  */
-export const fromEvent = (source: Source, error: unknown, now = NaN): ProviderFailure => {
+export const fromEvent = (source: Source, error: unknown, now: number): ProviderFailure => {
   const body = ErrorBody.read(error, now)
   const wait = waitOf(body, [], true, now)
   const account = AccountFaults.of(undefined, body, wait !== undefined)
@@ -188,7 +188,10 @@ const reasonOf = (
 const reasonOfBody = (body: ErrorBody.ErrorBody, account: AccountFaults.AccountFault | undefined): Reason => {
   if (isPaced(body.codes) || body.codes.some((code) => quota.test(code))) return "PROVIDER_RATE_LIMITED"
   if (account !== undefined) return "PROVIDER_REJECTED"
-  return reasonOfTexts(body.codes, codeRules) ?? reasonOfTexts(body.messages, sentenceRules) ?? "PROVIDER_UNAVAILABLE"
+  // The type that some have for every failure says less than a sentence.
+  const codes = body.codes.filter((code) => code !== "invalid_request_error")
+  return reasonOfTexts(codes, codeRules) ?? reasonOfTexts(body.messages, sentenceRules) ??
+    (codes.length < body.codes.length ? "PROVIDER_REJECTED" : "PROVIDER_UNAVAILABLE")
 }
 
 /**
@@ -209,11 +212,12 @@ const isUnknownModel = (
 }
 
 const unknownModel =
-  /\bmodels?\b.{0,120}\b(not found|does not exist|not exist|do(es)?n't exist|is unknown|is not a valid model)|\bunknown model\b|\b(no|not a valid|invalid) (such )?model\b/i
+  /\bmodels?\b.{0,120}\b(not found|does not exist|not exist|do(es)?n't exist|is unknown|is not a valid model)|\bunknown model\b|\b(no|not a valid|invalid) (such )?model\b|模型不存在/i
 
 const isPaced = (codes: ReadonlyArray<string>): boolean => codes.some((code) => pace.test(code))
 
-const pace = /rate[-_.]?limit|too[-_.]?many[-_.]?requests|throttl|RequestLimitExceeded|QuotaExceeded/i
+const pace =
+  /rate[-_.]?limit|too[-_.]?many[-_.]?requests|throttl|request[-_.]?limit[-_.]?exceeded|limit[-_.]requests|QuotaExceeded/i
 const quota = /insufficient[-_.]?(\w+[-_.])?quota|RESOURCE_EXHAUSTED|quota/i
 
 type Rules = ReadonlyArray<readonly [Reason, RegExp]>
@@ -232,19 +236,20 @@ const codeRules: Rules = [
   ["PROVIDER_TIMEOUT", /timeout|timed[-_.]?out|deadline[-_.]?exceeded/i],
   [
     "PROVIDER_REJECTED",
-    /invalid|validation|unauthori[sz]ed|access[-_.]?denied|authentication|auth[-_.]?failure|permission|not[-_.]?found|too[-_.]?(large|long)|billing|content[-_.]?filter|context[-_.]?length|bad[-_.]?request|unsupported|unprocessable|moderation|safety/i
+    /invalid|validation|unauthori[sz]ed|access[-_.]?denied|authentication|auth[-_.]?failure|permission|not[-_.]?found|too[-_.]?(large|long)|billing|content[-_.]?filter|context[-_.]?length|bad[-_.]?request|unsupported|unprocessable|moderation|safety|inspection|sensitive/i
   ]
 ]
 
 const sentenceRules: Rules = [
   [
     "PROVIDER_RATE_LIMITED",
-    /\b(rate[- ]limit|too many requests|quota|throttl|requests? per (second|minute|hour|day))/i
+    /\b(rate[- ]limit|too many requests|quota|throttl|requests? per (second|minute|hour|day)|request limit (reached|exceeded)|limit exceeded ?\((tpm|rpm|rpd|qps)\))|速率|频率|频繁|限频|限流|限速|并发|请求过多|负载已?饱和/i
   ],
-  ["PROVIDER_TIMEOUT", /\b(timed? ?out|deadline exceeded)\b/i],
+  ["PROVIDER_TIMEOUT", /\b(timed? ?out|deadline exceeded)\b|超时/i],
+  ["PROVIDER_UNAVAILABLE", /\b(overloaded|over capacity|capacity (temporarily )?exceeded|too busy)\b|繁忙|过载/i],
   [
     "PROVIDER_REJECTED",
-    /\b(context (is full|length|window)|maximum context|too (long|large)|(model|deployment)\b.{0,80}\b(not found|does not exist|not exist)|content (filter|policy|management)|invalid (request|parameter|argument|value)|bad request|not supported)\b/i
+    /\b(context (is full|length|window)|maximum context|too (long|large)|(model|deployment)\b.{0,80}\b(not found|does not exist|not exist)|content (filter|policy|management)|invalid (request|param|parameter|argument|value)s?|bad request|not supported|(inappropriate|sensitive|harmful|unsafe) (content|information)|new_sensitive|(content|text)\b.{0,20}\bmoderation|(prompt|input) is too long)\b|参数|不存在|敏感|违规|审核|不合规|过长/i
   ]
 ]
 

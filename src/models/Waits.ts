@@ -7,7 +7,7 @@
  * https://console.groq.com/docs/rate-limits (`x-ratelimit-reset-*`: `1s`, `6m0s`, `7.66s`);
  * https://docs.claude.com/en/api/rate-limits (`anthropic-ratelimit-*-reset`: RFC 3339); https://google.aip.dev/193
  * (`RetryInfo.retryDelay`: `39.84s`); https://openrouter.ai/docs/api-reference/limits (`X-RateLimit-Reset`:
- * milliseconds since the epoch); https://www.ietf.org/archive/id/draft-ietf-httpapi-ratelimit-headers-07.html.
+ * milliseconds since the epoch); https://huggingface.co/docs/api-inference (`estimated_time` while a model is loaded); https://www.ietf.org/archive/id/draft-ietf-httpapi-ratelimit-headers-07.html.
  */
 
 /** What a bare number counts. */
@@ -31,7 +31,8 @@ export const fields: ReadonlyArray<readonly [string, Unit]> = [
   ["retry_in", "seconds"],
   ["reset_at", "seconds"],
   ["resets_at", "seconds"],
-  ["resets_in_seconds", "seconds"]
+  ["resets_in_seconds", "seconds"],
+  ["estimated_time", "seconds"]
 ]
 
 /** Undefined when `value` says nothing that can be understood. `now` in milliseconds since the epoch. */

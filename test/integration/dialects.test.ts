@@ -28,6 +28,9 @@ interface Row {
   readonly name: string
   readonly settings?: Record<string, number>
   readonly contentType?: string
+  readonly headers?: Record<string, string>
+  readonly gzip?: boolean
+  readonly redirect?: number
   readonly events?: ReadonlyArray<ScriptedVendor.Step>
   readonly raw?: string
   readonly whole?: unknown
@@ -58,14 +61,23 @@ const files = [
   "keepalive-events",
   "keepalive-events-anthropic",
   "one-newline",
-  "surrogates"
+  "surrogates",
+  "vendors",
+  "vendors-anthropic"
 ]
 const tables = files.map((file) => ({
   file,
   table: JSON.parse(Fs.readFileSync(new URL(`${file}.json`, directory), "utf8")) as Table
 }))
 
-const replyOf = (row: Row, streamed: boolean): ScriptedVendor.Reply => {
+const replyOf = (row: Row, streamed: boolean): ScriptedVendor.Reply => ({
+  ...bodyOf(row, streamed),
+  headers: row.headers,
+  gzip: row.gzip,
+  redirect: row.redirect
+})
+
+const bodyOf = (row: Row, streamed: boolean): ScriptedVendor.Reply => {
   const { contentType, events, raw, whole, wholeRaw } = row
   if (!streamed && wholeRaw !== undefined) return { steps: [{ raw: wholeRaw }] }
   if (!streamed && whole !== undefined) return { steps: [{ raw: JSON.stringify(whole) }] }

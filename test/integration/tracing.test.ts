@@ -123,7 +123,8 @@ describe("a traced call", () => {
         "gen_ai.provider.name": "openai",
         "gen_ai.request.model": "m",
         "gen_ai.usage.input_tokens": 7,
-        "gen_ai.usage.output_tokens": 3
+        "gen_ai.usage.output_tokens": 3,
+        "gen_ai.response.finish_reasons": ["stop"]
       })
       assert.strictEqual(seen!.headers["traceparent"], `00-${traceId}-${attempt.spanId}-01`)
       assert.strictEqual(seen!.headers["tracestate"], "a=1,b=2")
@@ -159,6 +160,7 @@ describe("a traced call", () => {
       for (const attributes of told) {
         assert.include(String(attributes["gen_ai.input.messages"]), "a secret prompt")
         assert.include(String(attributes["gen_ai.output.messages"]), "Hello, world")
+        assert.deepStrictEqual(attributes["gen_ai.response.finish_reasons"], ["stop"])
       }
     }))
 

@@ -2,7 +2,7 @@
  * What is booked and counted against quotas when a provider's counts cannot be true, over real sockets, streamed and whole.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Schema, Stream } from "effect"
+import { Effect, Exit, Layer, Schema, Stream } from "effect"
 import * as Fs from "node:fs"
 import * as Http from "node:http"
 import { unrestricted } from "../../src/domain/Access.js"
@@ -14,6 +14,7 @@ import { Store } from "../../src/limits/Store.js"
 import * as Catalog from "../../src/models/Catalog.js"
 import * as Kinds from "../../src/models/Kinds.js"
 import { LlmProxy } from "../../src/proxy/LlmProxy.js"
+import * as Estimate from "../../src/streaming/Estimate.js"
 
 const Repeat = Schema.Struct({ repeat: Schema.Tuple(Schema.String, Schema.Number) })
 const Case = Schema.Struct({
@@ -63,6 +64,8 @@ const serve = ({ events, whole }: Pick<typeof Case.Type, "events" | "whole">) =>
     (server) => Effect.sync(() => server.close().closeAllConnections())
   )
 
+const reserveOutputTokens = 100
+
 const proxyOf = (kind: string, server: Http.Server) => {
   const address = server.address()
   const port = typeof address === "object" && address !== null ? address.port : 0
@@ -71,7 +74,7 @@ const proxyOf = (kind: string, server: Http.Server) => {
       Limits.layer({
         models: {},
         queue: { max_waiting: 0, max_wait_seconds: 1 },
-        reserveOutputTokens: 100,
+        reserveOutputTokens,
         onUnavailable: "refuse"
       })
     ),
@@ -129,6 +132,25 @@ for (const name of ["usage-zero", "usage-zero-anthropic"] as const) {
               assert.deepInclude(metrics, { inputTokens: usage.in, outputTokens: output, estimated })
               assert.deepInclude(row, { inputTokens: usage.in, outputTokens: output, estimated: estimated ? 1 : 0 })
             }).pipe(Effect.provide(proxyOf(provider, server)))
+          }))
+
+        it.scopedLive(`${name}, ${how}: a quota has no room for what these counts leave none for`, () =>
+          Effect.gen(function*() {
+            const server = yield* serve({ events, whole })
+            const user = request === undefined ? "why?" : request.user.map(repeated).join("")
+            const total = usage.in + (usage.out === 1001 ? 1232 : usage.out)
+            const reserved = Estimate.ofText(user) + reserveOutputTokens
+            const passed = (maxTokensPerDay: number) =>
+              Effect.gen(function*() {
+                const proxy = yield* LlmProxy
+                const limited = { ...caller, access: { ...unrestricted, limits: { ...unlimited, maxTokensPerDay } } }
+                const call = how === "whole"
+                  ? Effect.asVoid(proxy.execute(ask(user), limited))
+                  : Stream.runDrain(proxy.stream(ask(user), limited))
+                return [Exit.isSuccess(yield* Effect.exit(call)), Exit.isSuccess(yield* Effect.exit(call))]
+              }).pipe(Effect.provide(proxyOf(provider, server)))
+            assert.deepStrictEqual(yield* passed(total + reserved), [true, true])
+            assert.deepStrictEqual(yield* passed(total + reserved - 1), [true, false])
           }))
       }
     }

@@ -273,7 +273,7 @@ export const toBody = (story: Story): { readonly body: Buffer; readonly expected
       case "text":
         return write(frame(pick(isChat ? chatTexts : messagesTexts, item.shape)(item.text)), () => {
           // All of it once more, after its end.
-          if (finish === undefined || item.text !== text) text += item.text
+          if (finish === undefined || text === "" || item.text.trim() !== text.trim()) text += item.text
         })
       case "noise":
         return write(`${pick([...noises, ...isChat ? chatNoise : messagesNoise], item.noise)}\n\n`, () => undefined)
@@ -295,7 +295,7 @@ export const toBody = (story: Story): { readonly body: Buffer; readonly expected
   const body = whole.subarray(0, Math.round(whole.length * story.share))
   for (const { apply, at } of steps) if (at <= body.length && !isOver && !isBad) apply()
   const read = text.replace(/\p{Surrogate}/gu, "\ufffd")
-  const isComplete = !isBad && read !== "" && (finish !== undefined || isOver)
+  const isComplete = !isBad && read.trim() !== "" && (finish !== undefined || isOver)
   return {
     body,
     expected: isComplete

@@ -30,7 +30,12 @@ export interface Metric {
 
 interface Attribute {
   readonly key: string
-  readonly value: { readonly stringValue?: string; readonly intValue?: number; readonly boolValue?: boolean }
+  readonly value: {
+    readonly stringValue?: string
+    readonly intValue?: number
+    readonly boolValue?: boolean
+    readonly arrayValue?: { readonly values: ReadonlyArray<{ readonly stringValue?: string }> }
+  }
 }
 
 interface Body {
@@ -99,4 +104,12 @@ export const make = Effect.map(
 
 /** Names to values. */
 export const attributesOf = ({ attributes }: { readonly attributes: ReadonlyArray<Attribute> }) =>
-  Object.fromEntries(attributes.map(({ key, value }) => [key, value.stringValue ?? value.intValue ?? value.boolValue]))
+  Object.fromEntries(
+    attributes.map((
+      { key, value }
+    ) => [
+      key,
+      value.stringValue ?? value.intValue ?? value.boolValue ??
+        value.arrayValue?.values.map(({ stringValue }) => stringValue)
+    ])
+  )

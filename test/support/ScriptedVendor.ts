@@ -4,6 +4,7 @@
 import { Effect, type Scope } from "effect"
 import * as Http from "node:http"
 import type * as Net from "node:net"
+import * as Zlib from "node:zlib"
 
 /** What is written, one step after the other. An event that is a string ends with an empty line. */
 export type Step =
@@ -15,6 +16,10 @@ export type Step =
 export interface Reply {
   readonly contentType?: string | undefined
   readonly headers?: Record<string, string> | undefined
+  /** All steps, compressed, come at once. */
+  readonly gzip?: boolean | undefined
+  /** First comes a redirection of this status. */
+  readonly redirect?: number | undefined
   readonly steps: ReadonlyArray<Step>
 }
 
@@ -50,7 +55,11 @@ const listen = (reply: (key: string, streamed: boolean) => Reply) =>
         const key = request.url?.split("/")[1] ?? ""
         requests.set(key, (requests.get(key) ?? 0) + 1)
         const streamed = /"stream":true/.test(Buffer.concat(chunks).toString())
-        void play(reply(key, streamed), streamed, response)
+        const answer = reply(key, streamed)
+        const { redirect, ...rest } = answer
+        const isMoved = request.url?.endsWith("?moved") === true
+        if (redirect === undefined || isMoved) return void play(rest, streamed, response)
+        response.writeHead(redirect, { location: `${request.url}?moved` }).end()
       })
       // A client that leaves is part of the play.
       request.on("error", () => {})
@@ -63,12 +72,17 @@ const listen = (reply: (key: string, streamed: boolean) => Reply) =>
     })
   })
 
-const play = async ({ contentType, headers, steps }: Reply, streamed: boolean, response: Http.ServerResponse) => {
+const bytesOf = (steps: Reply["steps"]): string =>
+  steps.map((step) => typeof step === "string" ? `${step}\n\n` : "raw" in step ? step.raw : "").join("")
+
+const play = async ({ contentType, gzip, headers, steps }: Reply, streamed: boolean, response: Http.ServerResponse) => {
   response.writeHead(200, {
     "content-type": contentType ?? (streamed ? "text/event-stream" : "application/json"),
+    ...gzip === true && { "content-encoding": "gzip" },
     ...headers
   })
   response.flushHeaders()
+  if (gzip === true) return void response.end(Zlib.gzipSync(bytesOf(steps)))
   for (const step of steps) {
     if (response.destroyed) return
     if (typeof step === "string") response.write(`${step}\n\n`)

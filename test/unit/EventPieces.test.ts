@@ -1,11 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber } from "effect"
+import { Duration, Effect, Fiber } from "effect"
 import { afterEach, beforeEach, vi } from "vitest"
 import * as EventPieces from "../../src/models/EventPieces.js"
 import * as HttpBody from "../../src/models/HttpBody.js"
 import type { Piece } from "../../src/models/Provider.js"
 import { Reply } from "../../src/models/Reply.js"
 import * as ChatReader from "../../src/models/vendors/ChatReader.js"
+import { settable } from "../support/Asks.js"
 
 const timeouts = { connect: 1000, firstToken: 1000, betweenTokens: 1000, total: 10_000 }
 const source = { provider: "openai", apiKey: undefined, isTimeout: () => false }
@@ -26,6 +27,7 @@ const answer = (isBusy: () => boolean, limits = timeouts) =>
     return {
       pull: EventPieces.make({ source, reader: ChatReader.make(undefined) }, body, limits),
       say: (...texts: ReadonlyArray<string>) => reply.push(Buffer.from(texts.map(eventOf).join(""))),
+      write: (text: string) => reply.push(Buffer.from(text)),
       hangUp: () => reply.end()
     }
   })
@@ -55,6 +57,34 @@ describe("EventPieces", () => {
         say(text)
         assert.deepStrictEqual(yield* Fiber.join(pulling), { _tag: "Text", text })
       }
+    }))
+
+  it.scoped("takes a wait that a failure names as a moment from the time of its clock", () =>
+    Effect.gen(function*() {
+      const { pull, write } = yield* answer(() => false)
+      const pulling = yield* start(Effect.flip(pull))
+      write("data: {\"error\":{\"code\":429,\"message\":\"slow down\",\"reset_at\":\"2026-11-30T12:01:30Z\"}}\n\n")
+      const failure = yield* Fiber.join(pulling)
+      assert.deepInclude(failure, { reason: "PROVIDER_RATE_LIMITED", retryAfter: Duration.seconds(90) })
+      const whole = ChatReader.ofBody("{\"error\":{\"code\":429,\"resets_at\":1796040060}}", undefined)
+      const other = yield* Effect.flip(EventPieces.whole(source, whole))
+      assert.deepInclude(other, { reason: "PROVIDER_RATE_LIMITED", retryAfter: Duration.seconds(60) })
+    }).pipe(Effect.withClock(settable(Date.UTC(2026, 10, 30, 12)).clock)))
+
+  it.scoped("gives blanks with what follows them, and fails with blanks alone", () =>
+    Effect.gen(function*() {
+      const { pull, say } = yield* answer(() => false)
+      const pulling = yield* start(pull)
+      say(" ", "\\n")
+      yield* settle
+      assert.isFalse(isDone(pulling))
+      say("a ")
+      assert.deepStrictEqual(yield* Fiber.join(pulling), { _tag: "Text", text: " \na " })
+      const blank = yield* answer(() => false)
+      const failing = yield* start(Effect.flip(blank.pull))
+      blank.say(" ", "\\n")
+      blank.write("data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n")
+      assert.deepInclude(yield* Fiber.join(failing), { reason: "PROVIDER_EMPTY", detail: "no text" })
     }))
 
   it.scoped("gives together what comes soon after text when there is none, but for the first", () =>

@@ -3,7 +3,8 @@
  *
  * The rules that hold for every wire: once the vendor has said why the answer ended, nothing odd that follows takes it
  * away; before that, a failure is one wherever it stands; text that cannot be understood is never left out in silence;
- * half of a surrogate pair waits for its other half. Bytes in, meanings out: no time, and no effects.
+ * blanks alone are no answer, and leave with what follows them; half of a surrogate pair waits for its other half. Bytes
+ * in, meanings out: no time, and no effects.
  */
 import type { FinishReason, Usage } from "../../domain/Answer.js"
 import * as Utf16 from "../../domain/Utf16.js"
@@ -11,6 +12,7 @@ import * as Json from "../Json.js"
 import type { Finish } from "./FinishReasons.js"
 import * as Frames from "./Frames.js"
 import * as InBand from "./InBand.js"
+import * as SoFar from "./SoFar.js"
 
 /** What some bytes mean. */
 export interface Heard {
@@ -53,8 +55,10 @@ export type Wire = (root: Json.JsonObject, event: string, answer: Answer) => voi
 /** Takes what is found in the order in which it was sent. */
 export interface Answer {
   readonly text: (text: string) => void
-  /** The whole text so far, or all of it: what is not known of it yet is new. */
+  /** The whole text so far, or all of it, with blanks around it or without: what is not known of it yet is new. */
   readonly wholeText: (text: string) => void
+  /** The whole text of a part of the answer that ends here: new, unless the text so far ends with it. */
+  readonly wholePart: (text: string) => void
   /** A sign of life that is no text. */
   readonly alive: () => void
   readonly calls: () => void
@@ -112,12 +116,12 @@ export const ofBody = (wire: Wire, body: string, onUsage: ((usage: Usage) => voi
 interface State {
   /** What was not given out yet. */
   text: string
+  /** Blanks that the text began with, while nothing else of it came: of blanks alone, none is given out. */
+  blanks: string
   isAlive: boolean
   /** The first half of a surrogate pair, whose second one may follow. */
   half: string
-  /** UTF-16 code units of the text so far, and the first of them. */
-  length: number
-  start: string
+  soFar: SoFar.SoFar
   hasThought: boolean
   hasCalled: boolean
   usage: Usage | undefined
@@ -140,10 +144,10 @@ interface State {
 
 const fresh = (): State => ({
   text: "",
+  blanks: "",
   isAlive: false,
   half: "",
-  length: 0,
-  start: "",
+  soFar: SoFar.nothing(),
   hasThought: false,
   hasCalled: false,
   usage: undefined,
@@ -160,26 +164,22 @@ const fresh = (): State => ({
   end: undefined
 })
 
-/** Of a text, so many UTF-16 code units are kept to know it again. */
-const startLength = 64
-
 const answerOf = (state: State, onUsage: ((usage: Usage) => void) | undefined): Answer => {
   const text = (given: string): void => {
     if (given === "") return
     // All of it, once more.
-    if (state.finish !== undefined && given.length === state.length && given.startsWith(state.start)) return
+    if (state.finish !== undefined && SoFar.isSame(state.soFar, given)) return
     state.suspicion = undefined
     state.hasText = true
     state.isAlive = true
-    if (state.start.length < startLength) state.start += given.slice(0, startLength - state.start.length)
-    state.length += given.length
+    SoFar.add(state.soFar, given)
     state.text += given
   }
   return {
     text,
-    wholeText: (given) => {
-      const isKnown = state.length > 0 && given.length >= state.length && given.startsWith(state.start)
-      text(isKnown ? given.slice(state.length) : given)
+    wholeText: (given) => text(SoFar.restOf(state.soFar, given)),
+    wholePart: (given) => {
+      if (!SoFar.endsWith(state.soFar, given)) text(given)
     },
     alive: () => {
       state.isAlive = true
@@ -272,7 +272,7 @@ const early = ({ suspicion }: State): End =>
 const ended = (state: State): End => {
   const finishReason = state.finish?.reason ?? "unknown"
   if (state.finish === undefined && state.suspicion !== undefined && !state.isComplete) return early(state)
-  if (state.length > 0 || state.half !== "") return { _tag: "Complete", finishReason, usage: state.usage }
+  if (SoFar.isVisible(state.soFar)) return { _tag: "Complete", finishReason, usage: state.usage }
   // Neither text nor a reason is not an answer.
   return state.finish === undefined && !state.isComplete
     ? early(state)
@@ -285,12 +285,20 @@ const insteadOfText = (reason: FinishReason, { hasCalled, hasThought }: State): 
   return hasThought ? "only reasoning" : "no text"
 }
 
+/** In UTF-16 code units; more of them leave without anything after them. */
+const maxBlanks = 65_536
+
 const heard = (state: State): Heard => {
   const { end, isAlive } = state
-  let text = state.half + state.text
+  let text = state.blanks + state.half + state.text
+  state.blanks = ""
   state.half = ""
   state.text = ""
   state.isAlive = false
+  if (!SoFar.isVisible(state.soFar) && text.length < maxBlanks) {
+    state.blanks = text
+    text = ""
+  }
   if (text !== "") {
     const last = text.charCodeAt(text.length - 1)
     if (end === undefined && last >= 0xd800 && last <= 0xdbff) {

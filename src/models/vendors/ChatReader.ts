@@ -10,6 +10,8 @@
  * - `text` in the choice — https://platform.openai.com/docs/api-reference/completions, TGI
  * - a choice without its list, `done` — Ollama, https://github.com/ollama/ollama/blob/main/docs/api.md
  * - the whole inside of `data`, `result` or `output` — Cloudflare, DashScope, FastGPT
+ * - `response` or `generated_text` instead of a choice — Cloudflare, TGI
+ * - `response.…` events, and a `response` with its `output` — gateways before https://platform.openai.com/docs/api-reference/responses
  * - `usage` in the choice — Moonshot, https://platform.moonshot.ai/docs/api/chat; in `x_groq` — Groq
  */
 import * as Json from "../Json.js"
@@ -33,24 +35,44 @@ export const ofBody = (body: string, onUsage: OnUsage): Answers.Heard => Answers
 const wire = (): Answers.Wire => {
   let counts: Json.JsonObject | undefined
 
+  const count = (answer: Answers.Answer, ...places: ReadonlyArray<unknown>): void => {
+    const report = UsageReport.find(...places)
+    if (report === undefined) return
+    counts = UsageReport.merge(counts, UsageReport.asChat(report))
+    answer.usage(VendorUsage.ofOpenAi(counts))
+  }
+  const readResponses: Answers.Wire = (root, event, answer) => {
+    const type = Json.string(root["type"]) ?? ""
+    const response = root["object"] === "response" ? root : Json.object(root["response"])
+    const failure = InBand.find(root, event, true) ?? (response && InBand.find(response, "", true))
+    if (failure !== undefined) return answer.fail(failure)
+    count(answer, response?.["usage"])
+    const found = Content.nothing()
+    const isText = /^response\.(output_text|refusal)\./.test(type)
+    if (isText) Content.read(root["delta"] ?? root["text"] ?? root["refusal"], found)
+    else if (type.endsWith(".delta")) found.isAlive = true
+    else if (type === "response.output_item.done") Content.read(root["item"], found)
+    if (response !== undefined) Content.read(response["output"], found)
+    if (found.calls) answer.calls()
+    if (found.isAlive) answer.alive()
+    if (response !== undefined) answer.wholeText(found.text)
+    else if (type.endsWith(".done")) answer.wholePart(found.text)
+    else answer.text(found.text)
+    const status = response?.["status"]
+    if (response === undefined || status === "in_progress" || status === "queued") return
+    const finish = FinishReasons.find(response) ?? FinishReasons.of(status)
+    if (finish !== undefined) answer.finish(finish)
+  }
   const read: Answers.Wire = (root, event, answer) => {
     const choices = root["choices"]
+    if (choices === undefined && isResponses(root)) return readResponses(root, event, answer)
     const inner = choices === undefined ? wrapped(root) : undefined
     if (inner !== undefined) {
       const failure = InBand.find(root, event, true)
       return failure === undefined ? read(inner, event, answer) : answer.fail(failure)
     }
     const choice = choices === undefined ? root : choiceOf(choices)
-    const report = UsageReport.find(
-      root["usage"],
-      choice?.["usage"],
-      Json.object(root["x_groq"])?.["usage"],
-      ollama(root)
-    )
-    if (report !== undefined) {
-      counts = UsageReport.merge(counts, UsageReport.asChat(report))
-      answer.usage(VendorUsage.ofOpenAi(counts))
-    }
+    count(answer, root["usage"], choice?.["usage"], Json.object(root["x_groq"])?.["usage"], ollama(root))
     const isRoot = choice === root
     const found = choice === undefined ? none : inChoice(choice, isRoot)
     const ofChoice = choice === undefined
@@ -106,15 +128,24 @@ const choiceOf = (choices: unknown): Json.JsonObject | undefined => {
   return unnumbered
 }
 
+/** `response.created` … `response.completed`, and the whole. */
+const isResponses = (root: Json.JsonObject): boolean =>
+  root["object"] === "response" || typeof root["type"] === "string" && root["type"].startsWith("response.")
+
 const wrappers = ["data", "result", "output", "response", "body", "chunk"]
 
 const wrapped = (root: Json.JsonObject): Json.JsonObject | undefined => {
   for (const name of wrappers) {
     const inner = Json.object(root[name])
-    if (inner?.["choices"] !== undefined) return inner
+    if (inner?.["choices"] !== undefined || inner !== undefined && hasText(inner)) return inner
   }
   return undefined
 }
+
+/** The whole answer without a choice around it. */
+const hasText = (from: Json.JsonObject): boolean =>
+  typeof from["response"] === "string" || typeof from["generated_text"] === "string" ||
+  typeof from["text"] === "string" && FinishReasons.find(from) !== undefined
 
 const inChoice = (choice: Json.JsonObject, isRoot: boolean): FoundInChoice => {
   const { delta, message, text } = choice
@@ -136,9 +167,11 @@ const inChoice = (choice: Json.JsonObject, isRoot: boolean): FoundInChoice => {
   }
   if (found.text === "" && !isWhole) {
     // The message without anything around it.
-    if (isRoot && choice["role"] === undefined && choice["output_text"] === undefined) return { ...found, isWhole }
+    const isBare = choice["role"] === undefined && choice["output_text"] === undefined
+    if (isRoot && isBare && !hasText(choice)) return { ...found, isWhole }
     Content.readMessage(choice, found)
-    isWhole = isRoot
+    // Without counts, it may be the first line of many.
+    isWhole = isRoot && (choice["response"] === undefined || Json.isRecord(choice["usage"]))
   }
   return { ...found, isWhole }
 }

@@ -49,6 +49,10 @@ export const read = (content: unknown, found: Found, depth = 0): void => {
 
 /** Of a message, its delta, or a part of its content. */
 export const readMessage = (message: Json.JsonObject, found: Found, depth = 0): void => {
+  if (isThought(message)) {
+    if (hasText(message["content"])) found.isAlive = true
+    return
+  }
   const before = found.text.length
   for (const name in message) {
     const value = message[name]
@@ -57,8 +61,11 @@ export const readMessage = (message: Json.JsonObject, found: Found, depth = 0): 
       case "role":
         continue
       case "content":
-      case "refusal":
         read(value, found, depth)
+        continue
+      case "refusal":
+        // Some have it under both names.
+        if (value !== message["content"]) read(value, found, depth)
         continue
       case "tool_calls":
       case "function_call":
@@ -92,7 +99,17 @@ export const nothing = (): Found => ({ text: "", isAlive: false, calls: false })
 /** Deeper content is nobody's. */
 const deepest = 8
 
-const otherNames = ["text", "output_text", "outputText", "Text", "value", "parts", "message"] as const
+const otherNames = [
+  "text",
+  "output_text",
+  "outputText",
+  "Text",
+  "value",
+  "parts",
+  "message",
+  "response",
+  "generated_text"
+] as const
 
 /** Of a part, or the name of a field. */
 const isThinking = /reason|think|thought|^cot$|^analysis$|^summary(_text)?$|signature|compact/i
@@ -110,5 +127,11 @@ const hasText = (value: unknown, depth = 0): boolean => {
 }
 
 const kindsOfParts: ReadonlySet<string> = new Set(["type", "id", "format", "index", "role"])
+
+/** Google's mark beside a content that is thinking: https://ai.google.dev/gemini-api/docs/openai */
+const isThought = (message: Json.JsonObject): boolean => {
+  const extra = message["extra_content"]
+  return extra !== undefined && Json.object(Json.object(extra)?.["google"])?.["thought"] === true
+}
 
 const hasAny = (value: unknown): boolean => typeof value === "object" && value !== null && Object.keys(value).length > 0

@@ -83,7 +83,8 @@ const words: Record<FinishReason, string> = {
     "stop endturn eos eostoken eot stopsequence stoptoken complete completed endoftext endoftoken end done finish finished "
     + "normal success ok stopped natural",
   length: "length maxtokens maxtoken maxoutputtokens maxcompletiontokens maxlength modellength tokenlimit tokens limit "
-    + "modelcontextwindowexceeded contextwindowexceeded contextlengthexceeded truncated incomplete pauseturn pause",
+    + "modelcontextwindowexceeded contextwindowexceeded contextlengthexceeded truncated incomplete pauseturn pause "
+    + "errorlimit",
   content_filter: "contentfilter contentfiltered safety recitation blocklist prohibitedcontent spii sensitive language "
     + "guardrail guardrailintervened blocked moderation flagged imagesafety errortoxic modelarmor censored",
   refusal: "refusal refused declined",

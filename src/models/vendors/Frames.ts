@@ -105,7 +105,7 @@ const lineFeed = 0x0a
 const byteOrderMark = 0xfeff
 
 /** Names of fields come in any case, with blanks around them. */
-const field = /^[ \t]*(data|event|id|retry)[ \t]*:/i
+const field = /^[ \t]*(data|event|id|retry|error)[ \t]*:/i
 
 const dataAgain = /^\s*data[ \t]*:/i
 
@@ -203,6 +203,12 @@ const fromLines = () => {
           event = value.trim()
           isNamedLate = last !== undefined
           return
+        // The data of a failure, as llama.cpp has it: https://github.com/ggml-org/llama.cpp/tree/master/tools/server
+        case "error":
+          giveUp(frames)
+          event = "error"
+          isData = true
+          return add(value, frames)
       }
     },
     end: endBlock

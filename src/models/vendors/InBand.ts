@@ -8,6 +8,7 @@
  * vLLM and FastChat (`object: error`, codes of five digits that begin with a status), https://github.com/lm-sys/FastChat ·
  * MiniMax (`base_resp`), https://platform.minimax.io/docs/api-reference/errorcode · FastAPI (`detail`),
  * https://fastapi.tiangolo.com/tutorial/handling-errors · AWS (`__type`), https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html ·
+ * Amazon Bedrock (`throttlingException` as a name), https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ResponseStream.html ·
  * Tencent (`Response.Error.Code`), https://cloud.tencent.com/document/api/1729 · SiliconFlow (20000 is success) · RFC 9457 (`status`, `title`, `detail`).
  */
 import * as Json from "../Json.js"
@@ -36,9 +37,11 @@ export const ofWord = (word: string): Failure => ({ body: { code: word } })
 export const ofText = (text: string): Failure | undefined =>
   isFailureText.test(text) || isMarkup.test(text) ? { body: { message: text } } : undefined
 
-/** The sentence of an event that may be no answer. */
-export const sentenceOf = (root: Json.JsonObject): string | undefined =>
-  Json.string(root["message"]) ?? Json.string(root["msg"]) ?? Json.string(root["Message"])
+/** The sentence of an event that may be no answer; one that says that all is well is none. */
+export const sentenceOf = (root: Json.JsonObject): string | undefined => {
+  const sentence = Json.string(root["message"]) ?? Json.string(root["msg"]) ?? Json.string(root["Message"])
+  return sentence !== undefined && isSomething(sentence) ? sentence : undefined
+}
 
 /** Whether the name of an event says that it is a failure. */
 export const isErrorEvent = (event: string): boolean =>
@@ -91,9 +94,13 @@ const isCodeName = /^(http|err(or)?|ret(urn)?|status|biz|result)?(code|no)$|^ret
 const hasError = (from: Json.JsonObject): boolean => {
   for (const name in from) {
     if (!usual.has(name) && isErrorName.test(plain(name)) && isSomething(from[name])) return true
+    if (isException.test(name) && Json.isRecord(from[name])) return true
   }
   return false
 }
+
+/** The name of a failure as the name of what says more of it. */
+const isException = /^\w*[a-z]Exception$/
 
 /** Nothing is false, 0, blank, empty, or made of nothing; so is what says that all is well. */
 const isSomething = (value: unknown, depth = 0): boolean => {
@@ -160,7 +167,12 @@ const isBadStatus = (value: unknown): boolean =>
 
 /** Beside the vendor's own code of five or six digits stands the status that it begins with. */
 const failure = (body: Json.JsonObject, event = ""): Failure => {
-  const named = isErrorType.test(event) ? { code: event, ...body } : body
+  const exception = Object.keys(body).find((name) => isException.test(name))
+  const named = exception !== undefined
+    ? { code: exception, ...Json.object(body[exception]) }
+    : isErrorType.test(event)
+    ? { code: event, ...body }
+    : body
   const error = Json.object(body["error"])
   for (const from of [body, error ?? {}]) {
     for (const name in from) {

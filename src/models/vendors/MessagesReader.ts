@@ -48,7 +48,8 @@ const wire = (tool: string | undefined): Answers.Wire => {
     }
     give(value, answer)
   }
-  const blockEnded = (answer: Answers.Answer): void => {
+  const blockEnded = (answer: Answers.Answer, block?: unknown): void => {
+    if (tool === undefined) give(block, { ...answer, text: answer.wholePart })
     if (input !== undefined) answer.text(input)
     input = undefined
   }
@@ -98,13 +99,15 @@ const wire = (tool: string | undefined): Answers.Wire => {
         return give(delta ?? root["content_block"] ?? { text: root["text"] }, answer)
       }
       case "content_block_stop":
-        return blockEnded(answer)
+        return blockEnded(answer, root["content_block"])
       case "message_delta":
         blockEnded(answer)
         return finish(answer, change, root, inner)
       case "message_stop":
         blockEnded(answer)
-        finish(answer, change, root, inner)
+        // Some send all of it once more, or only here. The input of a tool may be written in another way.
+        if (inner !== undefined && tool === undefined) message(inner, true, answer)
+        finish(answer, change, root)
         return answer.done()
       case "message":
         return message(inner ?? root, true, answer)
