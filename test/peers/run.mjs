@@ -150,7 +150,7 @@ const peers = [
     prompt: "How many nodes?",
     expected: /\S/,
     failingModel: "no-such-model",
-    failure: "PROVIDER_REJECTED",
+    failure: "MODEL_NOT_FOUND",
     start: (port) => start(bin("mock-openai-api"), ["-p", String(port), "-H", "127.0.0.1"])
   }
 ]
