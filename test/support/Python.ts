@@ -3,11 +3,19 @@
  */
 import { execFileSync } from "node:child_process"
 import * as Fs from "node:fs"
+import { createRequire } from "node:module"
+import * as Path from "node:path"
 import * as Temporary from "./Temporary.js"
 
 const proto = new URL("../../proto", import.meta.url).pathname
 
-const files = ["llm_proxy.proto", "google/rpc/status.proto"]
+/** A client of reflection needs its stubs before it can ask for any others. */
+const reflection = Path.join(
+  Path.dirname(createRequire(import.meta.url).resolve("@grpc/reflection")),
+  "../proto/grpc/reflection"
+)
+
+const files = ["llm_proxy.proto", "google/rpc/status.proto", "v1/reflection.proto"]
 
 export interface Found {
   readonly python: string
@@ -20,7 +28,7 @@ export const available = (): Found | undefined => {
   for (const python of ["/usr/bin/python3", "python3"]) {
     if (!works(python, ["-c", "import grpc, google.protobuf"])) continue
     const stubs = Temporary.directory("stubs")
-    const output = [`-I${proto}`, `--python_out=${stubs}`, `--grpc_python_out=${stubs}`, ...files]
+    const output = [`-I${proto}`, `-I${reflection}`, `--python_out=${stubs}`, `--grpc_python_out=${stubs}`, ...files]
     // Debian has the compiler and its plugin apart; elsewhere they come as a Python package.
     const made = works("protoc", ["--plugin=protoc-gen-grpc_python=/usr/bin/grpc_python_plugin", ...output])
       || works(python, ["-m", "grpc_tools.protoc", ...output])
