@@ -64,7 +64,7 @@ export const make = (endpoint: Endpoint): Calls => {
     const body = Object.assign({}, toBody(shape, request), { stream })
     return (abort: Abort) =>
       requests.send(
-        { body, stream, timeouts, abort, trace: request.trace, onSent: request.onSent },
+        { body, stream, timeouts, abort, hooks: request },
         (options) => client.post<unknown>("/v1/messages", { body, stream, ...options }).asResponse()
       )
   }

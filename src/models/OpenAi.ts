@@ -69,7 +69,7 @@ export const make = (endpoint: Endpoint): Calls => {
       return HttpBody.whole(
         (abort) =>
           requests.send(
-            { body, stream: false, timeouts, abort, trace: request.trace, onSent: request.onSent },
+            { body, stream: false, timeouts, abort, hooks: request },
             (options) => client.chat.completions.create(body, options).asResponse()
           ),
         { millis: timeouts.total, limit: "total" },
@@ -91,7 +91,7 @@ export const make = (endpoint: Endpoint): Calls => {
       return HttpBody.open(
         (abort) =>
           requests.send(
-            { body, stream: true, timeouts, abort, trace: request.trace, onSent: request.onSent },
+            { body, stream: true, timeouts, abort, hooks: request },
             (options) => client.chat.completions.create(body, options).asResponse()
           ),
         forFirstToken(timeouts)

@@ -10,6 +10,7 @@ import type { InvalidRequest, ProviderFailure } from "../domain/Errors.js"
 import type { Price } from "../domain/ModelInfo.js"
 import type { Trace } from "../telemetry/Traceparent.js"
 import type { NotListed } from "./Listing.js"
+import type { ResponseHead } from "./ResponseHead.js"
 import type { ResponseSchema } from "./ResponseSchema.js"
 
 export interface Provider {
@@ -76,6 +77,8 @@ export interface ProviderRequest {
   readonly onUsage?: ((usage: Usage) => void) | undefined
   /** Called when the first byte of the request may leave this machine; perhaps more than once. Must not throw. */
   readonly onSent?: (() => void) | undefined
+  /** Called with the head of each HTTP response of the provider. Must not throw. */
+  readonly onResponse?: ((head: ResponseHead) => void) | undefined
   /** Tells the provider which trace the request belongs to. */
   readonly trace?: Trace | undefined
 }

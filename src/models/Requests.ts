@@ -7,10 +7,11 @@
  * wrong is the SDK's own error either way.
  */
 import { Data } from "effect"
-import type { Trace } from "../telemetry/Traceparent.js"
 import type { Abort } from "./Abort.js"
 import { type Endpoint, headersOf, keyOf, requestOptions } from "./Endpoint.js"
 import * as Json from "./Json.js"
+import type { ProviderRequest } from "./Provider.js"
+import { requestIdOf, type ResponseHead } from "./ResponseHead.js"
 import type { Timeouts } from "./Timeouts.js"
 
 export interface Requests {
@@ -31,10 +32,11 @@ export interface Sending {
   readonly stream: boolean
   readonly timeouts: Timeouts
   readonly abort: Abort
-  readonly trace: Trace | undefined
-  /** See {@link Transport.Post}. */
-  readonly onSent: (() => void) | undefined
+  readonly hooks: Hooks
 }
+
+/** What the request is for wants to know of it, or to have in it. */
+export type Hooks = Pick<ProviderRequest, "onSent" | "onResponse" | "trace">
 
 /**
  * A request could not be put together, so that nothing of it has left this machine: not the provider's doing, and the next
@@ -66,7 +68,7 @@ export const make = (endpoint: Endpoint, errors: Errors): Requests => {
   let made = 0
 
   const again = ({ headers, url }: Known, request: Sending, body: string): Promise<Response> => {
-    const { abort, onSent, timeouts, trace } = request
+    const { abort, hooks: { onResponse, onSent, trace }, timeouts } = request
     return endpoint.transport.post({
       url,
       headers: trace === undefined ? headers : Object.assign({}, headers, headersOf(trace)),
@@ -74,7 +76,10 @@ export const make = (endpoint: Endpoint, errors: Errors): Requests => {
       abort,
       dispatcher: endpoint.transport.pool(timeouts.connect),
       onSent
-    }).then((response) => response.ok ? response : refused(response), (thrown: unknown) => {
+    }).then((response) => {
+      if (onResponse !== undefined) onResponse(headOf(response))
+      return response.ok ? response : refused(response)
+    }, (thrown: unknown) => {
       throw isArgumentRefused(thrown) ? notBuilt(thrown) : errors.ofConnection(asError(thrown))
     })
   }
@@ -84,9 +89,9 @@ export const make = (endpoint: Endpoint, errors: Errors): Requests => {
   }
 
   const bySdk = async (kind: string, request: Sending, first: First): Promise<Response> => {
-    const options = requestOptions(endpoint, request.timeouts, request.abort.signal, request.trace)
+    const options = requestOptions(endpoint, request.timeouts, request.abort.signal, request.hooks.trace)
     const id = String(made++)
-    const own: Making = { kind, onSent: request.onSent, reachedFetch: false }
+    const own: Making = { kind, hooks: request.hooks, reachedFetch: false }
     making.set(id, own)
     try {
       return await first({ ...options, headers: { ...options.headers, [requestHeader]: id } })
@@ -97,6 +102,11 @@ export const make = (endpoint: Endpoint, errors: Errors): Requests => {
       making.delete(id)
     }
   }
+
+  const headOf = ({ headers, status }: Response): ResponseHead => ({
+    status,
+    requestId: requestIdOf((name) => headers.get(name), endpoint.apiKey && keyOf(endpoint))
+  })
 
   const notBuilt = (thrown: unknown): NotBuilt =>
     new NotBuilt({
@@ -124,14 +134,15 @@ export const make = (endpoint: Endpoint, errors: Errors): Requests => {
           known.set(own.kind, { url: input, headers: withoutTrace(headers) })
         }
       }
-      return endpoint.transport.fetch(input, { ...init, headers }, own?.onSent).then(async (response) =>
-        response.ok
+      return endpoint.transport.fetch(input, { ...init, headers }, own?.hooks.onSent).then(async (response) => {
+        if (own?.hooks.onResponse !== undefined) own.hooks.onResponse(headOf(response))
+        return response.ok
           ? response
           : new Response(JSON.stringify(await wholeOf(response)), {
             status: response.status,
             headers: withoutLength(response.headers)
           })
-      )
+      })
     },
     send: (request, first) => {
       // The SDKs tell the vendor how long they wait.
@@ -154,7 +165,7 @@ export const make = (endpoint: Endpoint, errors: Errors): Requests => {
 /** A request that the SDK is making. */
 interface Making {
   readonly kind: string
-  readonly onSent: (() => void) | undefined
+  readonly hooks: Hooks
   /** Whether the SDK has built it. */
   reachedFetch: boolean
 }

@@ -10,6 +10,7 @@ import { ProviderFailure } from "../domain/Errors.js"
 import * as AccountFaults from "./AccountFaults.js"
 import * as ErrorBody from "./ErrorBody.js"
 import { isRecord } from "./Json.js"
+import { requestIdOf } from "./ResponseHead.js"
 import { type Limit, TooLate } from "./Timeouts.js"
 import type { Empty } from "./vendors/Answers.js"
 import * as Waits from "./Waits.js"
@@ -127,7 +128,7 @@ const refused = (source: Source, thrown: unknown, status: number, now: number): 
       name: nameOf(thrown),
       status,
       code,
-      requestId: headers?.get("x-request-id") ?? headers?.get("request-id") ?? undefined,
+      requestId: requestIdOf((name) => headers?.get(name), source.apiKey && Redacted.value(source.apiKey)),
       message: Redacted.make(withoutSecrets(source, body.messages[0] ?? `HTTP ${status}`))
     } satisfies VendorError
   })

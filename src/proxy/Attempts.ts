@@ -17,6 +17,7 @@ import type { Piece, Provider, ProviderRequest, StreamingUnsupported } from "../
 import * as GenAi from "../telemetry/GenAi.js"
 import * as Traceparent from "../telemetry/Traceparent.js"
 import * as Attempt from "./Attempt.js"
+import * as AttemptLog from "./AttemptLog.js"
 
 export interface Attempts {
   /** The provider of this model, every request to which is an attempt of this call. */
@@ -61,20 +62,40 @@ export const make = ({ admit, captures, clock, inputTokens, onFirst }: Options):
         onFailure: (refused) => notNow(target, refused)
       })
     })
-  const add = (target: Resolved, request: ProviderRequest, trace: Traceparent.Trace | undefined): Attempt.Attempt => {
+  const add = (
+    target: Resolved,
+    request: ProviderRequest,
+    streamed: boolean,
+    trace: Traceparent.Trace | undefined,
+    write: AttemptLog.Write | undefined
+  ): Attempt.Attempt => {
     const traced = trace === undefined ? request : Object.assign({}, request, { trace })
-    const attempt = Attempt.make(target, traced, inputTokens, now())
+    const startedAt = now()
+    const made = Attempt.make(target, traced, inputTokens, startedAt)
+    const attempt = write === undefined ? made : AttemptLog.observed(made, {
+      number: attempts.length + 1,
+      model: target.fullName,
+      streamed,
+      startedAt,
+      now
+    }, write)
     attempts.push(attempt)
     return attempt
   }
 
-  const begin = (target: Resolved, request: ProviderRequest): Effect.Effect<Begun, ProviderFailure> =>
+  const begin = (
+    target: Resolved,
+    request: ProviderRequest,
+    streamed: boolean
+  ): Effect.Effect<Begun, ProviderFailure> =>
     Effect.zipRight(
       letIn(target),
-      Effect.map(
-        Traceparent.current,
-        (trace) => ({ attempt: add(target, request, trace), finished: undefined, tell: undefined })
-      )
+      Effect.flatMap(AttemptLog.writer, (write) =>
+        Effect.map(Traceparent.current, (trace) => ({
+          attempt: add(target, request, streamed, trace, write),
+          finished: undefined,
+          tell: undefined
+        })))
     )
 
   /** In a span of its own. */
@@ -92,7 +113,7 @@ export const make = ({ admit, captures, clock, inputTokens, onFirst }: Options):
         [GenAi.requestStream]: streamed,
         ...captures && GenAi.input(request)
       })
-      const attempt = add(target, request, yield* Traceparent.of(span))
+      const attempt = add(target, request, streamed, yield* Traceparent.of(span), yield* AttemptLog.writer)
       const close = Effect.sync(() => {
         GenAi.annotate(span, attributesOf(attempt))
         attempt.close(now())
@@ -125,7 +146,7 @@ export const make = ({ admit, captures, clock, inputTokens, onFirst }: Options):
       return Effect.flatMap(Traceparent.isTracing, (tracing) =>
         tracing
           ? Effect.scoped(Effect.flatMap(beginTraced(target, request, false), finish))
-          : Effect.flatMap(begin(target, request), finish))
+          : Effect.flatMap(begin(target, request, false), finish))
     }
     const stream: Provider["stream"] = (request) => {
       const answer = ({ attempt, finished, tell }: Begun) => {
@@ -152,7 +173,7 @@ export const make = ({ admit, captures, clock, inputTokens, onFirst }: Options):
       }
       return Effect.flatMap(
         Traceparent.isTracing,
-        (tracing) => Effect.flatMap(tracing ? beginTraced(target, request, true) : begin(target, request), answer)
+        (tracing) => Effect.flatMap(tracing ? beginTraced(target, request, true) : begin(target, request, true), answer)
       )
     }
     const { defaultModel, maxRetries, models, name, open, reportsSent = false } = provider

@@ -44,23 +44,30 @@ export interface Next {
   readonly hasOther: boolean
 }
 
-/** How long to wait before a retry; undefined when it is not worth it, or would come too late. */
+/** Why there is no retry, for the log. */
+export type NoRetry =
+  | "the provider would refuse it again"
+  | "no retries are left"
+  | "the wait would be too long"
+  | "the wait would go beyond the deadline"
+
+/** How long to wait before a retry, or why there is none. */
 export const wait = (
   failure: ProviderFailure,
   { deadline, hasOther, maxRetries, retry }: Next
-): Effect.Effect<Duration.Duration | undefined> =>
+): Effect.Effect<Duration.Duration | NoRetry> =>
   Effect.gen(function*() {
     const allowed = Math.min(
       maxRetries,
       hasOther ? maxRetriesBesideOthers : Infinity,
       failure.reason === "PROVIDER_EMPTY" ? maxRetriesOfEmpty : Infinity
     )
-    if (!mayAnswerAgain(failure) || retry > allowed) return undefined
+    if (!mayAnswerAgain(failure)) return "the provider would refuse it again"
+    if (retry > allowed) return "no retries are left"
     const asked = failure.retryAfter === undefined ? 0 : Duration.toMillis(failure.retryAfter)
     const backoff = Math.min(longest, base * 2 ** (retry - 1))
     const millis = Math.max(asked, yield* Random.nextRange(backoff / 2, backoff))
     const now = yield* Clock.currentTimeMillis
-    return millis > (hasOther ? maxWaitBesideOthers : longest) || now + millis >= deadline
-      ? undefined
-      : Duration.millis(millis)
+    if (millis > (hasOther ? maxWaitBesideOthers : longest)) return "the wait would be too long"
+    return now + millis >= deadline ? "the wait would go beyond the deadline" : Duration.millis(millis)
   })

@@ -114,41 +114,49 @@ export const pull = <C extends Candidate>(options: Options<C>): TierPull<C> => {
     })
   }
 
-  /** What to do after a failure: the tier to go on with and how long to wait first; undefined ends the call. */
-  const plan = (failure: ProviderFailure) =>
+  /** What to do after a failure. */
+  const plan = (failure: ProviderFailure): Effect.Effect<Plan> =>
     Effect.gen(function*() {
+      if (sent && !options.restartable) return { because: "the client holds text and does not take a restart" }
       const late = (yield* Clock.currentTimeMillis) >= giveWayAt
       const hasOther = others.length > 0
-      const again = tier !== "fallback" && !sent && !late
-        ? yield* Retry.wait(failure, {
+      const again = sent
+        ? "it failed in the middle of its text"
+        : late
+        ? "it had no text in time"
+        : tier === "fallback"
+        ? "its whole answer failed, too"
+        : yield* Retry.wait(failure, {
           retry: tries,
           maxRetries: candidate.provider.maxRetries,
           deadline: Math.min(options.deadline, giveWayAt),
           hasOther
         })
-        : undefined
-      if (again !== undefined) {
+      if (typeof again !== "string") {
+        const because = `retry ${tries} of at most ${candidate.provider.maxRetries}`
         tries += 1
-        return { tier, wait: again }
+        return { tier, wait: again, because }
       }
       // Before any text, another model answers sooner than a third request to this one.
       if (tier === "real" && worthAnotherCall(failure) && !late && (sent || !hasOther)) {
-        return { tier: "fallback" as const, wait: Duration.zero }
+        return { tier: "fallback", wait: Duration.zero, because: `${again}: the answer is asked for whole` }
       }
-      const next = Retry.mayAnswerElsewhere(failure) ? others.shift() : undefined
-      if (next === undefined) return undefined
+      if (!Retry.mayAnswerElsewhere(failure)) return { because: "another model would be refused as well" }
+      const next = others.shift()
+      if (next === undefined) return { because: `${again}, and no other model is left` }
       candidate = next
       tries = 1
       giveWayAt = Infinity
-      return { tier: next.streams ? "real" as const : "simulated" as const, wait: Duration.zero }
+      return { tier: next.streams ? "real" : "simulated", wait: Duration.zero, because: `${again}: the next model` }
     })
 
   const after = (failure: ProviderFailure): Pull =>
     Effect.gen(function*() {
       yield* options.onFailed(candidate, tier, failure)
       const failed = { failedModel: candidate.fullName, failedTier: tier, reason: failure.reason }
-      const next = sent && !options.restartable ? undefined : yield* plan(failure)
-      if (next === undefined) {
+      const next = yield* plan(failure)
+      if (next.tier === undefined) {
+        yield* Effect.annotateLogs(Effect.logDebug("no other attempt"), { because: next.because, ...failed })
         return yield* sent ? new StreamInterrupted({ provider: candidate.provider.name, cause: failure }) : failure
       }
       tier = next.tier
@@ -156,6 +164,7 @@ export const pull = <C extends Candidate>(options: Options<C>): TierPull<C> => {
         model: candidate.fullName,
         tier,
         waitMs: Math.round(Duration.toMillis(next.wait)),
+        because: next.because,
         ...failed
       })
       yield* closeAttempt
@@ -213,6 +222,11 @@ export const pull = <C extends Candidate>(options: Options<C>): TierPull<C> => {
 }
 
 // -- internals ---------------------------------------------------------------
+
+/** The tier to go on with and how long to wait first, or nothing; `because` is for the log. */
+type Plan =
+  | { readonly tier: Tier; readonly wait: Duration.Duration; readonly because: string }
+  | { readonly tier?: undefined; readonly because: string }
 
 /** A provider that refuses the request, or is limiting us, would do the same to a call of another form. */
 const worthAnotherCall = (failure: ProviderFailure): boolean =>

@@ -204,7 +204,8 @@ const respond = (behaviour: Behaviour, exchange: Exchange): void => {
     response.writeHead(status, { "content-type": "application/json", ...headers })
     void exchange.send(JSON.stringify(value), {}).then(() => response.end())
   }
-  const { error, fault, refusesStreaming, retryAfter, status } = behaviour
+  const { error, fault, refusesStreaming, requestId, retryAfter, status } = behaviour
+  if (requestId !== undefined) response.setHeader(wire === "openai" ? "x-request-id" : "request-id", requestId)
   if (fault?.after === "request") return fault.how === "hang" ? undefined : void response.destroy()
   const streamed = body["stream"] === true
   if (refusesSchema(behaviour, body)) {

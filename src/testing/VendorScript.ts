@@ -14,6 +14,8 @@ export interface Behaviour {
   readonly error?: string
   /** `Retry-After` of the refusal: seconds or an HTTP date. */
   readonly retryAfter?: string
+  /** What it calls the request, in the header that is usual on its wire. */
+  readonly requestId?: string
   /** Refuses requests for a stream, and answers others. */
   readonly refusesStreaming?: boolean
   /** Refuses requests for an answer of a schema, as often as they come, and is used up by another one. */

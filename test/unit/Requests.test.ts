@@ -29,7 +29,7 @@ const known = Effect.promise(async () => {
   const requests = Requests.make(endpoint, { ofStatus: () => new Error("status"), ofConnection: (cause) => cause })
   const send = (body: object, abort = new Abort()) =>
     requests.send(
-      { body, stream: false, timeouts: Timeouts.defaults, abort, trace: undefined, onSent: undefined },
+      { body, stream: false, timeouts: Timeouts.defaults, abort, hooks: {} },
       (options) => requests.fetch("https://vendor.test/v1", { method: "POST", headers: options.headers, body: "{}" })
     )
   await send({})
