@@ -73,7 +73,7 @@ describe("the log at DEBUG", () => {
           return { answered, attempts }
         })
         const times = ["connectMs", "headersMs", "firstTextMs", "attemptMs"]
-        const told = ({ annotations, message }: Line) => {
+        const told = ({ annotations, message }: Line): Readonly<Record<string, unknown>> => {
           const { attemptMs: _, connectMs: __, firstTextMs: ___, headersMs: ____, ...rest } = annotations
           const { peer: _____, requestId: ______, rpc: _______, subject: ________, waitMs: _________, ...own } = rest
           const phases = times.filter((name) => name in annotations)
