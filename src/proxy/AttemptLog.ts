@@ -4,25 +4,29 @@
  *
  * At any other level nothing is measured, and an attempt is left as it is.
  */
-import { Effect, FiberRef, LogLevel, Runtime } from "effect"
+import { Effect, FiberRef, HashMap, Logger, LogLevel } from "effect"
 import type { ResponseHead } from "../models/ResponseHead.js"
+import * as LogLine from "../telemetry/LogLine.js"
 import type { Attempt } from "./Attempt.js"
 
 /** Writes a line of the call's log. */
-export type Write = (message: string, values: Values) => void
+export type Write = (message: string, values: LogLine.Values) => void
 
-export type Values = Readonly<Record<string, string | number | boolean>>
-
-/** Undefined above DEBUG. */
-export const writer: Effect.Effect<Write | undefined> = Effect.withFiberRuntime((fiber) =>
-  LogLevel.greaterThan(fiber.getFiberRef(FiberRef.currentMinimumLogLevel), LogLevel.Debug)
-    ? Effect.succeed(undefined)
-    : Effect.map(
-      Effect.runtime<never>(),
-      (runtime): Write => (message, values) =>
-        Runtime.runSync(runtime, Effect.annotateLogs(Effect.logDebug(message), values))
-    )
-)
+/** For what the fiber does, with its annotations; undefined above DEBUG. */
+export const writer: Effect.Effect<Write | undefined> = Effect.withFiberRuntime((fiber) => {
+  const isQuiet = () => LogLevel.greaterThan(fiber.getFiberRef(FiberRef.currentMinimumLogLevel), LogLevel.Debug)
+  if (isQuiet()) return Effect.succeed(undefined)
+  const around = Object.fromEntries(HashMap.map(fiber.getFiberRef(FiberRef.currentLogAnnotations), String))
+  return Effect.succeed((message: string, values: LogLine.Values) => {
+    if (isQuiet()) return
+    // An attempt may end where no effect runs: when its scope closes.
+    const line = LogLine.make(fiber, LogLevel.Debug, message, Object.assign({}, around, values))
+    for (const logger of fiber.getFiberRef(FiberRef.currentLoggers)) {
+      // It would add the line to the span, which has the same as attributes.
+      if (logger !== Logger.tracerLogger) logger.log(line)
+    }
+  })
+})
 
 export interface About {
   /** 1 for the first of the call. */

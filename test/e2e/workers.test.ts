@@ -101,7 +101,7 @@ const serving = (server: Record<string, unknown> = {}) =>
     const settings = {
       server: {
         limits: { per_token: limits, reserve_output_tokens: 10 },
-        drain_seconds: 10,
+        drain_seconds: Math.ceil(Patience.scaled(8000) / 1000),
         default_model: "openai/m",
         ...server
       },
@@ -134,12 +134,34 @@ const serving = (server: Record<string, unknown> = {}) =>
     return { vendor, person, running, metrics, token, info, sample }
   })
 
+/** It takes no more calls after SIGTERM, those that run end whole, and then it has ended, with nothing left at the provider. */
+const endsWhole = ({ running, token, vendor }: Effect.Effect.Success<ReturnType<typeof serving>>) =>
+  Effect.gen(function*() {
+    const anybody = yield* token("anybody")
+    const pieces = Array.from({ length: 20 }, (_, index) => `piece ${index} `)
+    vendor.otherwise({ pieces, pace: 100 })
+    const clients = yield* connections(running.port, 6)
+    const streams = yield* Effect.forEach(clients, (client) => begun(client, anybody), { concurrency: "unbounded" })
+    const exit = once(running.process, "exit")
+    running.process.kill("SIGTERM")
+    yield* until(outcome(clients[0]!, anybody), (found) => found !== "OK")
+    const ended = yield* Effect.forEach(streams, Fiber.join)
+    for (const { chunks, status } of ended) {
+      assert.strictEqual(status.code, Grpc.status.OK)
+      const text = chunks.map(FakeCall.text).join("")
+      assert.strictEqual(text, pieces.join(""))
+    }
+    assert.deepStrictEqual(yield* Effect.promise(() => exit), [0, null])
+    assert.strictEqual(vendor.counts.open, 0)
+  })
+
 describe("a server of two processes", () => {
   it.scopedLive(
-    "counts as one: rates, calls at the same time, quotas, revocations and metrics",
+    "counts as one: rates, calls at the same time, quotas, revocations and metrics; lets all calls end after SIGTERM",
     () =>
       Effect.gen(function*() {
-        const { info, metrics, person, running, sample, token, vendor } = yield* serving()
+        const world = yield* serving({ lame_duck_seconds: 0 })
+        const { info, metrics, person, running, sample, token, vendor } = world
         assert.lengthOf(workersOf(running), 2)
         assert.strictEqual((yield* Ops.ask(metrics, "/readyz")).status, 200)
         const clients = yield* connections(running.port, 8)
@@ -184,15 +206,16 @@ describe("a server of two processes", () => {
         const cut = yield* Effect.forEach(held, Fiber.join).pipe(Patience.bounded)
         assert.deepStrictEqual(cut.map(({ status }) => Grpc.status[status.code]), Array(5).fill("UNAUTHENTICATED"))
         assert.deepStrictEqual(yield* rush(clients, conc, 16), { UNAUTHENTICATED: 16 })
-        assert.strictEqual(yield* Effect.promise(running.stop), 0)
+        yield* endsWhole(world)
       })
   )
 
   it.scopedLive(
-    "replaces one that dies: its places are free, its calls are booked, and its counts stay",
+    "replaces one that dies: its places are free, its calls are booked, its counts stay; with a lame duck, all calls end, too",
     () =>
       Effect.gen(function*() {
-        const { info, metrics, person, running, sample, token, vendor } = yield* serving()
+        const world = yield* serving({ lame_duck_seconds: 1 })
+        const { info, metrics, person, running, sample, token, vendor } = world
         const conc = yield* token("conc")
         vendor.otherwise({ fault: { after: 1, how: "hang" } })
         const clients = yield* connections(running.port, 4)
@@ -223,34 +246,13 @@ describe("a server of two processes", () => {
         assert.deepStrictEqual(usage.map(({ estimated, failures, requests }) => [requests, failures, estimated]), [
           [4 - left, 4 - left, 4 - left]
         ])
+
+        // Ends those that hang.
+        yield* Effect.promise(() => person.sh("vibectl-server revoke-token conc"))
+        yield* until(inUse, (count) => count === 0)
+        yield* endsWhole(world)
       })
   )
-
-  for (const lame_duck_seconds of [0, 1]) {
-    it.scopedLive(`lets all calls end after SIGTERM with lame_duck_seconds ${lame_duck_seconds}, and takes no more`, () =>
-      Effect.gen(function*() {
-        const { running, token, vendor } = yield* serving({
-          drain_seconds: Math.ceil(Patience.scaled(8000) / 1000),
-          lame_duck_seconds
-        })
-        const anybody = yield* token("anybody")
-        const pieces = Array.from({ length: 20 }, (_, index) => `piece ${index} `)
-        vendor.otherwise({ pieces, pace: 100 })
-        const clients = yield* connections(running.port, 6)
-        const streams = yield* Effect.forEach(clients, (client) => begun(client, anybody), { concurrency: "unbounded" })
-        const exit = once(running.process, "exit")
-        running.process.kill("SIGTERM")
-        yield* until(outcome(clients[0]!, anybody), (found) => found !== "OK")
-        const ended = yield* Effect.forEach(streams, Fiber.join)
-        for (const { chunks, status } of ended) {
-          assert.strictEqual(status.code, Grpc.status.OK)
-          const text = chunks.map(FakeCall.text).join("")
-          assert.strictEqual(text, pieces.join(""))
-        }
-        assert.deepStrictEqual(yield* Effect.promise(() => exit), [0, null])
-        assert.strictEqual(vendor.counts.open, 0)
-      }))
-  }
 
   it.scopedLive("has nothing left of it when its first process is killed", () =>
     Effect.gen(function*() {
