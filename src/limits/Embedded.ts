@@ -167,6 +167,8 @@ const counting = (guard: LedgerGuard.Guard, { file, keepDays, onUnavailable }: O
           waits.unsafeOpen()
           return ahead.waiting() < together ? Effect.void : Effect.uninterruptible(flush)
         }),
+      // What is not in the file yet is there in a moment, and asked for again.
+      progress: (all) => Effect.zipRight(flush, use(() => ledger.progress(all))),
       usage: ({ from, to }) => Effect.zipRight(flush, use(() => ledger.usage(from, to))),
       outstanding: Effect.zipRight(flush, use(ledger.outstanding)),
       ready: use(ledger.renew)

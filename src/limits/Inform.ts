@@ -38,6 +38,7 @@ export const make = (): Inform => {
           at: now,
           bounds: counted(bounds),
           tokens: 0,
+          inputTokens: 0,
           cost: 0,
           account: { subject: "", tenant: "", model: "" }
         }

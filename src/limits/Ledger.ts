@@ -14,8 +14,8 @@ import * as Quotas from "./Quotas.js"
 import {
   abandoned,
   type Ask,
-  type Booking,
   type Charge,
+  type Progress,
   type Refusal,
   type Settlement,
   type UsageRow
@@ -31,6 +31,8 @@ export interface Ledger {
   readonly settle: (ask: Ask, settlement: Settlement) => void
   /** The same of many, and what else is to be written; all of it or nothing. */
   readonly write: (pending: Pending) => void
+  /** Replaces what is booked for reservations of this file if this server dies. */
+  readonly progress: (all: ReadonlyArray<Progress>) => void
   /** Renews the lease, books what servers left behind whose lease ended, and forgets once a day what is too old. */
   readonly renew: (now: number) => void
   /** Whether somebody else books what this server leaves behind, should it end now. */
@@ -78,8 +80,13 @@ export const make = (first: Connection, { keepDays, server }: Options): Ledger =
 
   const bookAbandoned = (now: number): void => {
     for (const left of run.left.all()) {
-      const booking = abandoned({ account: left, cost: left.cost, tokens: left.tokens })
-      run.addUsage.run(JSON.stringify([Tables.usageRow(left.day, booking)]))
+      run.addUsage.run(left.abandoned)
+      const [tokens, cost] = [left.spentTokens - left.tokens, left.spentCost - left.cost]
+      const periods = [left.day, left.day.slice(0, 7)]
+      const totals = (JSON.parse(left.keys) as ReadonlyArray<string>).flatMap((key) =>
+        periods.map((period) => [key, period, tokens, cost] as const)
+      )
+      if (tokens !== 0 || cost !== 0) run.addTotals.run(JSON.stringify(totals))
       run.book.run(now, left.id)
     }
   }
@@ -103,7 +110,7 @@ export const make = (first: Connection, { keepDays, server }: Options): Ledger =
     const reserved: Array<ReadonlyArray<string | number>> = []
     for (const { ask, settlement } of fresh) {
       sums.add(ask, (index) => settlement?.charges[index] ?? ask)
-      for (const row of settlement?.rows ?? []) usage.add(dayOf(ask.at), row)
+      for (const row of settlement?.rows ?? []) usage.add(Tables.usageRow(dayOf(ask.at), row))
       if (settlement === undefined) reserved.push(reservation(ask))
     }
     const ids = settled.map(({ ask }) => ask.id)
@@ -118,16 +125,15 @@ export const make = (first: Connection, { keepDays, server }: Options): Ledger =
         const charge = settlement.charges[index] ?? row
         return { cost: charge.cost - row.cost, tokens: charge.tokens - row.tokens }
       })
-      for (const booked of settlement.rows) usage.add(row.day, booked)
+      for (const booked of settlement.rows) usage.add(Tables.usageRow(row.day, booked))
       if (row.booked !== null) emptied.push(row)
     }
-    for (const row of emptied) {
-      usage.add(row.day, abandoned({ account: row, cost: row.cost, tokens: row.tokens }), -1)
-    }
+    const undone = emptied.flatMap(({ abandoned }) => JSON.parse(abandoned) as ReadonlyArray<Tables.UsageValues>)
+    for (const row of undone) usage.add(row, -1)
     if (reserved.length > 0) run.reserve.run(server, JSON.stringify(reserved))
     if (sums.all().length > 0) run.addTotals.run(JSON.stringify(sums.all()))
     if (usage.all().length > 0) run.addUsage.run(JSON.stringify(usage.all()))
-    for (const { day, model, subject, tenant } of emptied) run.forgetEmpty.run(day, subject, tenant, model)
+    for (const row of undone) run.forgetEmpty.run(...row.slice(0, 4))
   }
 
   return {
@@ -151,6 +157,10 @@ export const make = (first: Connection, { keepDays, server }: Options): Ledger =
     },
     settle: (ask, settlement) => within(db, () => write({ fresh: [], settled: [{ ask, settlement }], totals: [] })),
     write: (pending) => within(db, () => write(pending)),
+    progress: (all) =>
+      run.progress.run(
+        JSON.stringify(all.map(({ ask, rows, spent }) => [ask.id, spent.tokens, spent.cost, bookings(ask, rows)]))
+      ),
     renew: (now) => {
       const today = dayOf(now)
       within(db, () => {
@@ -186,15 +196,17 @@ const nothing: Charge = { tokens: 0, cost: 0 }
 
 const none: Taking = { left: () => nothing, also: () => [] }
 
-const reservation = ({ account: { model, subject, tenant }, at, cost, id, tokens }: Ask) => [
-  id,
-  dayOf(at),
-  tokens,
-  cost,
-  subject,
-  tenant,
-  model
+const reservation = (ask: Ask) => [
+  ask.id,
+  dayOf(ask.at),
+  ask.tokens,
+  ask.cost,
+  JSON.stringify(ask.bounds.filter(Quotas.isKept).map(({ key }) => key)),
+  bookings(ask, abandoned(ask))
 ]
+
+const bookings = ({ at }: Ask, rows: Progress["rows"]): string =>
+  JSON.stringify(rows.map((row) => Tables.usageRow(dayOf(at), row)))
 
 /** One total for each key and period. */
 const summing = (first: ReadonlyArray<Tables.Total>) => {
@@ -222,14 +234,10 @@ const booking = () => {
   const rows = new Map<string, Array<string | number>>()
   return {
     all: () => [...rows.values()],
-    add: (day: string, booked: Booking, times: 1 | -1 = 1) => {
-      const row = Tables.usageRow(day, booked, times)
+    add: (row: Tables.UsageValues, times: 1 | -1 = 1) => {
       const id = JSON.stringify(row.slice(0, 4))
       const known = rows.get(id)
-      rows.set(
-        id,
-        row.map((value, index) => index < 4 || known === undefined ? value : Number(value) + Number(known[index]))
-      )
+      rows.set(id, row.map((value, index) => index < 4 ? value : times * Number(value) + Number(known?.[index] ?? 0)))
     }
   }
 }

@@ -132,18 +132,26 @@ const busyMillis = 500
 /** "vbct": says whose file it is. */
 const application = 0x76626374
 
-const version = 1
+const version = 2
 
-/** `booked` is when a reservation was booked as abandoned, in milliseconds since the epoch. */
+/**
+ * A reservation: `tokens` and `cost` are what totals have for it, `keys` the bounds whose totals these are. If its server
+ * dies, the list of rows in `abandoned` is booked and totals are charged what was `spent`; `booked` is when that was done,
+ * in milliseconds since the epoch.
+ */
+const reservations = `
+  CREATE TABLE reservations (
+    id TEXT PRIMARY KEY, server TEXT NOT NULL, day TEXT NOT NULL, tokens INTEGER NOT NULL, cost INTEGER NOT NULL,
+    keys TEXT NOT NULL, abandoned TEXT NOT NULL, spent_tokens INTEGER NOT NULL, spent_cost INTEGER NOT NULL, booked INTEGER
+  ) STRICT, WITHOUT ROWID;
+`
+
 const tables = `
   CREATE TABLE totals (
     key TEXT NOT NULL, period TEXT NOT NULL, tokens INTEGER NOT NULL, cost INTEGER NOT NULL,
     PRIMARY KEY (key, period)
   ) STRICT, WITHOUT ROWID;
-  CREATE TABLE reservations (
-    id TEXT PRIMARY KEY, server TEXT NOT NULL, day TEXT NOT NULL, tokens INTEGER NOT NULL, cost INTEGER NOT NULL,
-    subject TEXT NOT NULL, tenant TEXT NOT NULL, model TEXT NOT NULL, booked INTEGER
-  ) STRICT, WITHOUT ROWID;
+  ${reservations}
   CREATE TABLE usage (
     day TEXT NOT NULL, subject TEXT NOT NULL, tenant TEXT NOT NULL, model TEXT NOT NULL,
     requests INTEGER NOT NULL, failures INTEGER NOT NULL, estimated INTEGER NOT NULL,
@@ -157,13 +165,23 @@ const tables = `
   PRAGMA user_version = ${version};
 `
 
-/** Not in files of older versions, which may be running on this one: they leave it alone, and find all that they know. */
+/** Not in files of older versions. */
 const added = `
   CREATE TABLE IF NOT EXISTS endings (
     day TEXT NOT NULL, subject TEXT NOT NULL, tenant TEXT NOT NULL, model TEXT NOT NULL,
     cut_off INTEGER NOT NULL, filtered INTEGER NOT NULL, refused INTEGER NOT NULL,
     PRIMARY KEY (day, subject, tenant, model)
   ) STRICT, WITHOUT ROWID;
+`
+
+/** From version 1, which had the row of a reservation in columns, all of it as input. */
+const migration = `
+  ALTER TABLE reservations RENAME TO former;
+  ${reservations}
+  INSERT INTO reservations SELECT id, server, day, tokens, cost, '[]',
+    json_array(json_array(day, subject, tenant, model, 1, 1, 1, tokens, 0, 0, 0, 0, cost, 0)), tokens, cost, booked FROM former;
+  DROP TABLE former;
+  PRAGMA user_version = ${version};
 `
 
 /** Only looks where there is a file: to open it would break the locks of this process. */
@@ -237,6 +255,7 @@ const adoptTables = (db: Connection): void => {
     })
   }
   if (isEmpty) db.exec(tables)
+  else if (found < version) db.exec(migration)
   db.exec(added)
 }
 

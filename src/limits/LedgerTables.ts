@@ -2,11 +2,18 @@
  * What the ledger says to SQLite. The tables are those of `LedgerFile`.
  */
 import { type Connection, within } from "./LedgerFile.js"
-import type { Account, Booking, Charge, Counts, UsageRow } from "./Store.js"
+import type { Booking, Charge, Counts, UsageRow } from "./Store.js"
 
-export interface Reserved extends Account, Charge {
+/** What totals have for it, and, as `spent` and `abandoned`, what is booked if its server dies. */
+export interface Reserved extends Charge {
   readonly id: string
   readonly day: string
+  /** A list of keys, as JSON. */
+  readonly keys: string
+  /** A list of {@link usageRow}, as JSON. */
+  readonly abandoned: string
+  readonly spentTokens: number
+  readonly spentCost: number
   /** When it was booked as abandoned. */
   readonly booked: number | null
 }
@@ -47,19 +54,22 @@ export const statements = (db: Connection) => {
     addTotals: prepare(`
       INSERT INTO totals SELECT value->>0, value->>1, value->>2, value->>3 FROM json_each(?) WHERE true
       ON CONFLICT DO UPDATE SET tokens = tokens + excluded.tokens, cost = cost + excluded.cost`),
-    /** Of a server, a list of id, day, tokens, cost, subject, tenant and model. */
+    /** Of a server, a list of id, day, tokens, cost, keys and rows. */
     reserve: prepare(`
-      INSERT INTO reservations SELECT value->>0, ?1, ${
-      [1, 2, 3, 4, 5, 6].map((index) => `value->>${index}`).join(", ")
-    }, NULL FROM json_each(?2)`),
+      INSERT INTO reservations SELECT value->>0, ?1, value->>1, value->>2, value->>3, value->>4, value->>5, value->>2,
+      value->>3, NULL FROM json_each(?2)`),
+    /** A list of id, tokens, cost and rows. */
+    progress: prepare(`
+      UPDATE reservations SET spent_tokens = value->>1, spent_cost = value->>2, abandoned = value->>3
+      FROM json_each(?) WHERE reservations.id = value->>0 AND booked IS NULL`),
     /** A list of ids. */
     take: prepare<Reserved>(`
       DELETE FROM reservations WHERE id IN (SELECT value FROM json_each(?))
-      RETURNING id, day, tokens, cost, subject, tenant, model, booked`),
+      RETURNING ${reserved}`),
     left: prepare<Reserved>(`
-      SELECT id, day, tokens, cost, subject, tenant, model, booked FROM reservations
+      SELECT ${reserved} FROM reservations
       WHERE booked IS NULL AND server NOT IN (SELECT id FROM servers)`),
-    book: prepare("UPDATE reservations SET booked = ? WHERE id = ?"),
+    book: prepare("UPDATE reservations SET booked = ?, tokens = spent_tokens, cost = spent_cost WHERE id = ?"),
     outstanding: prepare<{ readonly count: number }>(
       "SELECT count(*) AS count FROM reservations WHERE booked IS NULL"
     ),
@@ -122,12 +132,15 @@ export const carryOver = (db: Connection, file: string): void => {
   }
 }
 
-export const usageRow = (day: string, booking: Booking, times: 1 | -1 = 1): ReadonlyArray<string | number> => [
+/** The columns of the table `usage`, in their order: the first four are text. */
+export type UsageValues = ReadonlyArray<string | number>
+
+export const usageRow = (day: string, booking: Booking): UsageValues => [
   day,
   booking.subject,
   booking.tenant,
   booking.model,
-  ...[...counts, ...endings].map(([, name]) => times * booking[name])
+  ...[...counts, ...endings].map(([, name]) => booking[name])
 ]
 
 // -- internals ---------------------------------------------------------------
@@ -136,6 +149,9 @@ type Columns = ReadonlyArray<readonly [column: string, name: keyof Counts]>
 
 /** The first columns of `usage` and of `endings`. */
 const account = ["day", "subject", "tenant", "model"] as const
+
+/** A {@link Reserved}. */
+const reserved = "id, day, tokens, cost, keys, abandoned, spent_tokens AS spentTokens, spent_cost AS spentCost, booked"
 
 /** What each count of a {@link Booking} is called in the table `usage`. */
 const counts = [

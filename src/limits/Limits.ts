@@ -13,6 +13,7 @@ import * as Bounds from "./Bounds.js"
 import { exceeded } from "./Exceeded.js"
 import * as Inform from "./Inform.js"
 import * as Line from "./Line.js"
+import * as Progress from "./Progress.js"
 import * as Spending from "./Spending.js"
 import { type Account, type Ask, type Bound, Store, type StoreUnavailable } from "./Store.js"
 
@@ -31,6 +32,8 @@ export interface Call {
   readonly inputTokens: number
   /** What it used, asked when its scope closes. */
   readonly spending: () => Spending.Spending
+  /** What it has used so far, asked now and then while it runs. */
+  readonly soFar: () => ReadonlyArray<Spending.Attempted>
 }
 
 export type Refused = InvalidRequest | LimitExceeded | LimitsUnavailable | ModelNotAllowed
@@ -80,6 +83,8 @@ export const make = (options: Options, store: Store["Type"]): Effect.Effect<Limi
     const inform = options.inform ?? Inform.make()
     const warning = yield* rarely(Effect.logWarning("calls pass without limits: their store cannot be used"))
 
+    const running = yield* Progress.make(store)
+
     // Servers that share a store must not make the same one.
     const server = yield* randomId
     let calls = 0
@@ -95,6 +100,7 @@ export const make = (options: Options, store: Store["Type"]): Effect.Effect<Limi
     ): Effect.Effect<Ask, LimitExceeded | LimitsUnavailable> => {
       const settle = (taken: Ask) =>
         Effect.suspend(() => {
+          running.remove(taken)
           const account = booked ? accountOf(taken, call) : undefined
           return Effect.map(store.settle(taken, Spending.settlement(taken, account, call.spending())), () => {
             line.freed(taken)
@@ -104,6 +110,7 @@ export const make = (options: Options, store: Store["Type"]): Effect.Effect<Limi
       const taken = (taken: Ask) =>
         Effect.suspend(() => {
           also.begin()
+          running.add(taken, call)
           return Effect.as(Scope.addFinalizerExit(scope, () => settle(taken)), taken)
         })
       return Effect.uninterruptible(Effect.matchEffect(line.pass(ask, until), {
@@ -127,6 +134,7 @@ export const make = (options: Options, store: Store["Type"]): Effect.Effect<Limi
         at,
         bounds,
         tokens: usage.inputTokens + usage.outputTokens,
+        inputTokens: usage.inputTokens,
         cost: price === undefined ? 0 : Cost.ofUsage(price, usage),
         account: { subject, tenant: access.tenant ?? "", model }
       }
@@ -159,7 +167,8 @@ export const make = (options: Options, store: Store["Type"]): Effect.Effect<Limi
         const held = new Set(Bounds.ofModel(models, call.model).map(({ key }) => key))
         const bounds = Bounds.ofModel(models, model).filter(({ key }) => !held.has(key))
         if (bounds.length === 0) return
-        yield* take(askFor(call, model, price, bounds, yield* Clock.currentTimeMillis), 0, call, scope, false)
+        const ask = askFor(call, model, price, bounds, yield* Clock.currentTimeMillis)
+        yield* take(Object.assign(ask, { isFurther: true }), 0, call, scope, false)
       })
 
     return {

@@ -8,7 +8,16 @@ import { Option, Schema } from "effect"
 import * as Cost from "../domain/Cost.js"
 import type { LimitType } from "../domain/LimitErrors.js"
 import * as Periods from "./Periods.js"
-import { abandoned, type Ask, type Booking, type Bound, type Charge, noCounts, type Settlement } from "./Store.js"
+import {
+  abandoned,
+  type Ask,
+  type Booking,
+  type Bound,
+  type Charge,
+  noCounts,
+  type Progress,
+  type Settlement
+} from "./Store.js"
 
 /** Whose it is, what its keys begin with, and for how many seconds usage is kept. */
 export interface Owner {
@@ -31,18 +40,19 @@ export const boundKeys = ["day", "month", "running", "rpm", "tpm", "sum"] as con
 export const reserve = (owner: Owner, ask: Ask, first: boolean): Question =>
   question(owner, ask, {
     first,
-    record: JSON.stringify({
-      ...booked(owner, ask)(abandoned(ask)),
-      running: ask.bounds.filter(({ limits }) => limits.maxConcurrentRequests !== undefined).map(({ key }) =>
-        plain(key)
-      )
-    })
+    record: record(owner, { ask, spent: ask, rows: abandoned(ask) })
   })
+
+/** Of several calls of one server: what each is booked as if that dies. */
+export const progress = (owner: Owner, all: ReadonlyArray<Progress>): Question => ({
+  keys: [openKey(owner.base, owner.server)],
+  request: JSON.stringify({ entries: all.map((own) => ({ id: plain(own.ask.id), record: record(owner, own) })) })
+})
 
 export const settle = (owner: Owner, ask: Ask, { charges, rows }: Settlement): Question =>
   question(owner, ask, {
     charges: ask.bounds.map((_, index) => charges[index] ?? nothing),
-    rows: rows.map(booked(owner, ask))
+    rows: [booked(owner, ask)(rows)]
   })
 
 /** As if it had never been taken, or so that it cannot be any more. What it used may still be settled. */
@@ -75,7 +85,12 @@ export const reap = (
       record,
       usage: place(usageKey(base, decoded.day)),
       done: place(doneKey(base, id)),
-      running: decoded.running.map((bound) => place(`${base}running:${bound}`))
+      running: decoded.running.map((bound) => place(`${base}running:${bound}`)),
+      totals: decoded.more.tokens === 0 && decoded.more.cost === 0
+        ? []
+        : decoded.bounds.flatMap((bound) =>
+          [decoded.day, decoded.day.slice(0, 7)].map((period) => place(totalKey(base, period, bound)))
+        )
     }
   })
   return { keys, request: JSON.stringify({ dead, entries }) }
@@ -102,7 +117,25 @@ const daySeconds = 86_400
 
 const doneKey = (base: string, id: string) => `${base}done:${id}`
 
-const OpenCall = Schema.parseJson(Schema.Struct({ day: Schema.String, running: Schema.Array(Schema.String) }))
+const totalKey = (base: string, period: string, bound: string) => `${base}total:${period}:${bound}`
+
+/** What is booked for the call if its server dies, and how much more, or less, than what was set aside. */
+const record = (owner: Owner, { ask, rows, spent }: Progress): string =>
+  JSON.stringify({
+    ...booked(owner, ask)(rows),
+    running: ask.bounds.filter(({ limits }) => limits.maxConcurrentRequests !== undefined).map(({ key }) => plain(key)),
+    bounds: ask.bounds.map(({ key }) => plain(key)),
+    more: { tokens: spent.tokens - ask.tokens, cost: spent.cost - ask.cost }
+  })
+
+const OpenCall = Schema.parseJson(Schema.Struct({
+  day: Schema.String,
+  running: Schema.Array(Schema.String),
+  bounds: Schema.optionalWith(Schema.Array(Schema.String), { default: () => [] }),
+  more: Schema.optionalWith(Schema.Struct({ tokens: Schema.Number, cost: Schema.Number }), {
+    default: () => ({ tokens: 0, cost: 0 })
+  })
+}))
 const decodeRecord = Schema.decodeUnknownOption(OpenCall)
 
 const question = ({ base, server }: Owner, ask: Ask, rest: object): Question => {
@@ -115,8 +148,8 @@ const question = ({ base, server }: Owner, ask: Ask, rest: object): Question => 
     usage: usageKey(base, day)
   }
   const ofBound = (bound: string): Record<typeof boundKeys[number], string> => ({
-    day: `${base}total:${day}:${bound}`,
-    month: `${base}total:${month}:${bound}`,
+    day: totalKey(base, day, bound),
+    month: totalKey(base, month, bound),
     running: `${base}running:${bound}`,
     rpm: `${base}rpm:${bound}`,
     tpm: `${base}tpm:${bound}`,
@@ -166,10 +199,10 @@ const quota = ({ at, cost, tokens }: Ask, type: LimitType, limit: number | undef
     : [{ type, ...period, of: "tokens", take: tokens, most: limit }]
 }
 
-const booked = ({ keep }: Owner, { at }: Ask) => (row: Booking) => ({
+const booked = ({ keep }: Owner, { at }: Ask) => (rows: ReadonlyArray<Booking>) => ({
   day: Periods.dayOf(at),
   keep,
-  counts: countNames.flatMap((name) => row[name] === 0 ? [] : [[field(row, name), row[name]]])
+  counts: rows.flatMap((row) => countNames.flatMap((name) => row[name] === 0 ? [] : [[field(row, name), row[name]]]))
 })
 
 const countNames = Object.keys(noCounts) as ReadonlyArray<keyof typeof noCounts>

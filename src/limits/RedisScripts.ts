@@ -188,6 +188,9 @@ local abandoned = mark and mark ~= 'g'
 if abandoned then book(cjson.decode(mark), -1, usage, days) end
 local tokens, cost = 0, 0
 if record or abandoned then tokens, cost = q.tokens, q.cost end
+-- Totals have what was booked, and not any more what was set aside.
+local more = abandoned and cjson.decode(mark).more
+if more then tokens, cost = tokens + more.tokens, cost + more.cost end
 
 for i, bound in ipairs(q.bounds) do
   local keys, used = keysOf(i), q.charges[i]
@@ -229,7 +232,16 @@ if not at or tonumber(at) > now then return 0 end
 for _, entry in ipairs(q.entries) do
   if redis.call('HGET', open, entry.id) == entry.record then
     if entry.usage then
-      book(cjson.decode(entry.record), 1, KEYS[entry.usage], days)
+      local record = cjson.decode(entry.record)
+      book(record, 1, KEYS[entry.usage], days)
+      for _, place in ipairs(entry.totals) do
+        -- One that has expired meanwhile must not come back without an expiry.
+        if redis.call('EXISTS', KEYS[place]) == 1 then
+          for of, amount in pairs(record.more) do
+            if amount ~= 0 then redis.call('HINCRBY', KEYS[place], of, amount) end
+          end
+        end
+      end
       redis.call('SET', KEYS[entry.done], entry.record, 'EX', 86400)
       for _, place in ipairs(entry.running) do redis.call('HDEL', KEYS[place], q.dead) end
     end
@@ -239,6 +251,18 @@ for _, entry in ipairs(q.entries) do
 end
 if redis.call('EXISTS', open) == 0 then redis.call('ZREM', servers, q.dead) end
 return reaped
+`
+
+const progress = `
+local q = cjson.decode(ARGV[1])
+local open, known = KEYS[1], 0
+for _, entry in ipairs(q.entries) do
+  if redis.call('HGET', open, entry.id) then
+    redis.call('HSET', open, entry.id, entry.record)
+    known = known + 1
+  end
+end
+return known
 `
 
 /** Every command that scripts and questions use, but those of channels; the first that is refused, and why. */
@@ -263,7 +287,7 @@ return refused
 `
 
 /** Every script; for a look at what they use. */
-export const sources = { reserve, settle, renew, reap, probe }
+export const sources = { reserve, settle, progress, renew, reap, probe }
 
 const script = <Reply>(lua: string) =>
   defineScript({
@@ -280,6 +304,8 @@ export const scripts = {
   reserve: script<Refused>(reserve),
   /** Yields 0 when it was settled before. */
   settle: script<number>(settle),
+  /** Yields how many of the calls are still open. */
+  progress: script<number>(progress),
   /** Says that the server lives; yields some of the servers that died. */
   renew: script<ReadonlyArray<string>>(renew),
   /** Yields how many calls of a dead server it has booked. */

@@ -116,6 +116,7 @@ const make = (
         ),
       settle: (taken, settlement) =>
         Effect.uninterruptible(Effect.suspend(() => settled(Request.settle(owner, taken, settlement)))),
+      progress: (all) => Effect.asVoid(read((client) => client.progress(Request.progress(owner, all)))),
       usage: ({ from, to }) =>
         Effect.gen(function*() {
           const days = yield* read((client) => client.zRange(Request.daysKey(base), 0, -1))

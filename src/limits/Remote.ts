@@ -8,16 +8,29 @@
  */
 import { Effect } from "effect"
 import type { Inform } from "./Inform.js"
-import { abandoned, type Ask, type Bound, type Refusal, type Settlement, Store, StoreUnavailable } from "./Store.js"
-import type { UsageRow } from "./Store.js"
+import {
+  abandoned,
+  type Ask,
+  type Bound,
+  type Progress,
+  type Refusal,
+  type Settlement,
+  Store,
+  StoreUnavailable,
+  type UsageRow
+} from "./Store.js"
 
 /** As JSON. One that is answered has a number of its own. */
 export type Question =
   | readonly [number: number, kind: "reserve", ask: Ask]
   | readonly [number: number, kind: "inform", bounds: ReadonlyArray<Bound>]
   | readonly [number: number, kind: "settle", ask: string, settlement: Settlement]
+  | readonly [number: number, kind: "progress", all: ReadonlyArray<Shown>]
   | readonly [number: number, kind: "usage", range: { readonly from: string; readonly to: string }]
   | readonly [number: number, kind: "outstanding" | "ready"]
+
+/** A {@link Progress}, by the id of its reservation. */
+type Shown = readonly [ask: string, spent: Progress["spent"], rows: Progress["rows"]]
 
 /** `failure` says of which store it is. */
 export type Answer = readonly [number: number, failure: string | null, found: Found]
@@ -66,6 +79,11 @@ export const client = (send: (questions: ReadonlyArray<Question>) => void): Clie
     store: Store.of({
       reserve: (wanted) => ask((number) => [number, "reserve", wanted], (found) => refusalOf(wanted.bounds, found)),
       settle: ({ id }, settlement) => Effect.sync(() => post([0, "settle", id, settlement])),
+      progress: (all) =>
+        ask(
+          (number) => [number, "progress", all.map(({ ask, rows, spent }) => [ask.id, spent, rows] as const)],
+          () => undefined
+        ),
       usage: (range) => ask((number) => [number, "usage", range], (found) => "rows" in found ? found.rows : []),
       outstanding: ask((number) => [number, "outstanding"], (found) => "count" in found ? found.count : 0),
       ready: ask((number) => [number, "ready"], () => undefined)
@@ -90,25 +108,35 @@ export interface Desk {
 }
 
 export const desk = (store: Store["Type"], inform: Inform): Desk => {
-  /** What that process has reserved. */
-  const held = new Map<string, Ask>()
+  /** What that process has reserved, and what of it was used so far. */
+  const held = new Map<string, Progress>()
 
   const answer = (question: Question): Effect.Effect<Found, StoreUnavailable> => {
     switch (question[1]) {
       case "reserve": {
         const [, , ask] = question
         return Effect.map(store.reserve(ask), (refusal) => {
-          if (refusal === undefined) held.set(ask.id, ask)
+          if (refusal === undefined) {
+            held.set(ask.id, { ask, spent: { tokens: ask.tokens, cost: ask.cost }, rows: abandoned(ask) })
+          }
           return told(ask.bounds, refusal)
         })
       }
       case "inform":
         return Effect.map(inform(question[2]), (refusal) => told(question[2], refusal))
       case "settle": {
-        const ask = held.get(question[2])
-        if (ask === undefined) return Effect.succeed(nothing)
-        held.delete(ask.id)
-        return Effect.as(store.settle(ask, question[3]), nothing)
+        const own = held.get(question[2])
+        if (own === undefined) return Effect.succeed(nothing)
+        held.delete(own.ask.id)
+        return Effect.as(store.settle(own.ask, question[3]), nothing)
+      }
+      case "progress": {
+        const shown = question[2].flatMap(([id, spent, rows]): ReadonlyArray<Progress> => {
+          const own = held.get(id)
+          return own === undefined ? [] : [{ ask: own.ask, spent, rows }]
+        })
+        for (const own of shown) held.set(own.ask.id, own)
+        return Effect.as(store.progress(shown), nothing)
       }
       case "usage":
         return Effect.map(store.usage(question[2]), (rows) => ({ rows }))
@@ -138,11 +166,7 @@ export const desk = (store: Store["Type"], inform: Inform): Desk => {
       held.clear()
       return Effect.forEach(
         left,
-        (ask) =>
-          store.settle(ask, {
-            charges: ask.bounds.map(() => ({ tokens: ask.tokens, cost: ask.cost })),
-            rows: [abandoned(ask)]
-          }),
+        ({ ask, rows, spent }) => store.settle(ask, { charges: ask.bounds.map(() => spent), rows }),
         { discard: true }
       )
     })

@@ -19,6 +19,8 @@ export class Store extends Context.Tag("vibectl/limits/Store")<Store, {
    * fails: what cannot be written now is kept and written when the store is back. Settling twice is settling once.
    */
   readonly settle: (ask: Ask, settlement: Settlement) => Effect.Effect<void>
+  /** Replaces what is booked for reservations if this server dies; what is settled, or not reserved, is left alone. */
+  readonly progress: (all: ReadonlyArray<Progress>) => Effect.Effect<void, StoreUnavailable>
   /** What was used on the days from `from` to `to`, both inclusive, as `2026-11-26`; one row for each key of {@link Account}. */
   readonly usage: (range: { readonly from: string; readonly to: string }) => Effect.Effect<
     ReadonlyArray<UsageRow>,
@@ -72,10 +74,23 @@ export interface Ask {
   readonly bounds: ReadonlyArray<Bound>
   /** Set aside until it is known what was used. Tokens of input and output together; a whole number. */
   readonly tokens: number
+  /** Of these, the input. */
+  readonly inputTokens: number
   /** Billionths of a US dollar; a whole number. */
   readonly cost: number
   /** Whose row it is if the server dies before it settles. */
   readonly account: Account
+  /** Whether another reservation of the same call has that row. */
+  readonly isFurther?: boolean
+}
+
+/** What a call that still runs has used so far. */
+export interface Progress {
+  readonly ask: Ask
+  /** Of all its attempts; what each bound is charged if the server dies. */
+  readonly spent: Charge
+  /** What is booked then. */
+  readonly rows: ReadonlyArray<Booking>
 }
 
 /** What a row of usage is about. */
@@ -156,13 +171,20 @@ export const noCounts: Counts = {
   refused: 0
 }
 
-/** The row of a call whose server died: everything that was set aside, as input, and marked as an estimate. */
-export const abandoned = (ask: Pick<Ask, "account" | "tokens" | "cost">): Booking => ({
-  ...noCounts,
-  ...ask.account,
-  requests: 1,
-  failures: 1,
-  estimated: 1,
-  inputTokens: ask.tokens,
-  cost: ask.cost
-})
+/** What is booked for a call whose server died before it showed any progress: everything that was set aside, as an estimate. */
+export const abandoned = (
+  { account, cost, inputTokens, isFurther, tokens }: Pick<
+    Ask,
+    "account" | "cost" | "inputTokens" | "isFurther" | "tokens"
+  >
+): ReadonlyArray<Booking> =>
+  isFurther === true ? [] : [{
+    ...noCounts,
+    ...account,
+    requests: 1,
+    failures: 1,
+    estimated: 1,
+    inputTokens,
+    outputTokens: tokens - inputTokens,
+    cost
+  }]

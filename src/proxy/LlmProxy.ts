@@ -120,7 +120,8 @@ export class LlmProxy extends Context.Tag("vibectl/proxy/LlmProxy")<LlmProxy, {
               spending: () => {
                 attempts.close()
                 return { attempts: attempts.spent(), succeeded: progress.answered, finishReason: progress.finishReason }
-              }
+              },
+              soFar: attempts.spent
             }
             const conclude = (exit: Exit.Exit<unknown, unknown>) =>
               Effect.sync(() => {

@@ -12,7 +12,14 @@ const away = new StoreUnavailable({ store: "redis", cause: "ECONNREFUSED" })
 
 const store = Layer.succeed(
   Store,
-  Store.of({ reserve: () => away, settle: () => Effect.void, usage: () => away, outstanding: away, ready: away })
+  Store.of({
+    reserve: () => away,
+    settle: () => Effect.void,
+    progress: () => away,
+    usage: () => away,
+    outstanding: away,
+    ready: away
+  })
 )
 const catalog = Catalog.Catalog.layer({ providers: [], aliases: new Map(), defaultModel: undefined })
 

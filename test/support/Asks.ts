@@ -40,6 +40,8 @@ export const ask = (bounds: ReadonlyArray<Bound>, given: Partial<Ask> = {}): Ask
   at: noon,
   bounds,
   tokens: 10,
+  // All of it, where a test does not care.
+  inputTokens: given.tokens ?? 10,
   cost: 1000,
   account,
   ...given

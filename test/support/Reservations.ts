@@ -33,6 +33,8 @@ export const ask = (bounds: ReadonlyArray<Bound>, rest: Partial<Ask> = {}): Ask 
   at: noon,
   bounds,
   tokens: 10,
+  // All of it, where a test does not care.
+  inputTokens: rest.tokens ?? 10,
   cost: 1000,
   account,
   ...rest

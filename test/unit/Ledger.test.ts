@@ -8,7 +8,7 @@ import * as Backlog from "../../src/limits/Backlog.js"
 import * as Embedded from "../../src/limits/Embedded.js"
 import * as Ledger from "../../src/limits/Ledger.js"
 import * as LedgerFile from "../../src/limits/LedgerFile.js"
-import { type Ask, noCounts, Store, StoreUnavailable } from "../../src/limits/Store.js"
+import { type Ask, type Booking, noCounts, Store, StoreUnavailable } from "../../src/limits/Store.js"
 import { account, ask, bound, noon, row, used } from "../support/Asks.js"
 import { logging } from "../support/AuditFiles.js"
 import * as Patience from "../support/Patience.js"
@@ -225,6 +225,64 @@ describe("Embedded", () => {
         ])
         assert.strictEqual((yield* other.reserve(ask(bounds, { tokens: 71 })))?.type, "tokens_per_day")
         assert.isUndefined(yield* other.reserve(ask(bounds, { tokens: 70 })))
+      })
+    ))
+
+  it.effect("books for a server that died what its calls had used by then, and corrects that when it lives after all", () =>
+    withServer((other, file) =>
+      Effect.gen(function*() {
+        const stopped = Ledger.make(yield* LedgerFile.open(file), { server: "stopped", keepDays: 400 })
+        const bounds = [bound({ maxTokensPerDay: 2000 })]
+        stopped.renew(noon)
+        const [silent, streamed] = [
+          ask(bounds, { tokens: 1000, inputTokens: 10 }),
+          ask(bounds, { tokens: 1000, inputTokens: 10, cost: 5000 })
+        ]
+        const further = ask([bound({ maxTokensPerDay: 2000 }, "p/b", "model")], { isFurther: true })
+        for (const made of [silent, streamed, further]) assert.isUndefined(stopped.reserve(made, noon))
+        const row = (counts: Partial<Booking>) => ({
+          ...noCounts,
+          ...account,
+          requests: 1,
+          failures: 1,
+          estimated: 1,
+          ...counts
+        })
+        stopped.progress([
+          {
+            ask: streamed,
+            spent: { tokens: 20, cost: 90 },
+            rows: [row({ inputTokens: 10, outputTokens: 10, cost: 90 })]
+          },
+          {
+            ask: streamed,
+            spent: { tokens: 30, cost: 100 },
+            rows: [row({ inputTokens: 10, outputTokens: 20, cost: 100 })]
+          },
+          { ask: ask(bounds), spent: { tokens: 5, cost: 5 }, rows: [row({})] }
+        ])
+        assert.strictEqual(
+          (yield* other.reserve(ask(bounds, { tokens: 1 })))?.type,
+          "tokens_per_day",
+          "2000 are set aside"
+        )
+        yield* TestClock.adjust("25 seconds")
+        assert.strictEqual(yield* other.outstanding, 0)
+        const totals = { requests: 2, failures: 2, estimated: 2, inputTokens: 20, outputTokens: 990 + 20, cost: 1100 }
+        assert.deepStrictEqual(yield* other.usage(today), [{ day: "2026-11-26", ...row(totals) }])
+        assert.strictEqual((yield* other.reserve(ask(bounds, { tokens: 971 })))?.type, "tokens_per_day")
+        const rest = ask(bounds, { tokens: 970, cost: 0 })
+        assert.isUndefined(yield* other.reserve(rest))
+        yield* other.settle(rest, { charges: [{ tokens: 0, cost: 0 }], rows: [] })
+
+        for (const made of [silent, streamed]) stopped.settle(made, used(made, { tokens: 100, cost: 7 }))
+        stopped.progress([{ ask: streamed, spent: { tokens: 9, cost: 9 }, rows: [row({})] }])
+        assert.deepStrictEqual(
+          (yield* other.usage(today)).map(({ cost, inputTokens, requests }) => [requests, inputTokens, cost]),
+          [[2, 200, 14]]
+        )
+        assert.strictEqual((yield* other.reserve(ask(bounds, { tokens: 1801 })))?.type, "tokens_per_day")
+        assert.isUndefined(yield* other.reserve(ask(bounds, { tokens: 1800 })))
       })
     ))
 
@@ -553,6 +611,36 @@ describe("a file that is deleted or replaced while the server runs", () => {
 })
 
 describe("the file", () => {
+  it.effect("of the version before is taken over, with its open reservations", () =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(noon)
+      const file = `${yield* directory}/usage.db`
+      const former = new Database(file)
+      former.exec(`
+        CREATE TABLE totals (key TEXT NOT NULL, period TEXT NOT NULL, tokens INTEGER NOT NULL, cost INTEGER NOT NULL,
+          PRIMARY KEY (key, period)) STRICT, WITHOUT ROWID;
+        CREATE TABLE reservations (id TEXT PRIMARY KEY, server TEXT NOT NULL, day TEXT NOT NULL, tokens INTEGER NOT NULL,
+          cost INTEGER NOT NULL, subject TEXT NOT NULL, tenant TEXT NOT NULL, model TEXT NOT NULL, booked INTEGER) STRICT, WITHOUT ROWID;
+        CREATE TABLE usage (day TEXT NOT NULL, subject TEXT NOT NULL, tenant TEXT NOT NULL, model TEXT NOT NULL,
+          requests INTEGER NOT NULL, failures INTEGER NOT NULL, estimated INTEGER NOT NULL, input_tokens INTEGER NOT NULL,
+          output_tokens INTEGER NOT NULL, cached_input_tokens INTEGER NOT NULL, cache_write_tokens INTEGER NOT NULL,
+          reasoning_tokens INTEGER NOT NULL, cost INTEGER NOT NULL, unpriced_tokens INTEGER NOT NULL,
+          PRIMARY KEY (day, subject, tenant, model)) STRICT, WITHOUT ROWID;
+        CREATE TABLE servers (id TEXT PRIMARY KEY, alive_until INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+        INSERT INTO totals VALUES ('subject ann', '2026-11-26', 60, 9);
+        INSERT INTO reservations VALUES ('a', 'dead', '2026-11-26', 60, 9, 'ann', 'acme', 'p/a', NULL);
+        PRAGMA application_id = 1986159476; PRAGMA user_version = 1;
+      `)
+      former.close()
+      const store = yield* server(file)
+      assert.deepStrictEqual(yield* store.usage(today), [{
+        ...noCounts,
+        ...{ day: "2026-11-26", subject: "ann", tenant: "acme", model: "p/a" },
+        ...{ requests: 1, failures: 1, estimated: 1, inputTokens: 60, cost: 9 }
+      }])
+      yield* server(file)
+    }).pipe(Effect.scoped, Effect.provide(NodeContext.layer)))
+
   it.effect("is for its owner only, as are those beside it", () =>
     withServer((store, file) =>
       Effect.gen(function*() {
@@ -615,8 +703,8 @@ describe("the file", () => {
       assert.match(yield* refusal((file) => Fs.mkdirSync(file)), /^F is not a regular file\. Move it away/)
       assert.match(yield* refusal(executed("CREATE TABLE t (a)")), /^F is a file of another program\. Move it away/)
       assert.match(
-        yield* refusal(executed("PRAGMA application_id = 1986159476; PRAGMA user_version = 2")),
-        /^F was made by a newer version of vibectl-server \(.*version 2, this knows 1\)\. Run that version/
+        yield* refusal(executed("PRAGMA application_id = 1986159476; PRAGMA user_version = 3")),
+        /^F was made by a newer version of vibectl-server \(.*version 3, this knows 2\)\. Run that version/
       )
     }))
 

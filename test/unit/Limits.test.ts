@@ -48,6 +48,7 @@ const call = (who: Caller, more: Partial<Limits.Call> = {}): Limits.Call => ({
   length: 1,
   inputTokens: 1,
   spending: () => ({ attempts: [], succeeded: true }),
+  soFar: () => [],
   ...more
 })
 
@@ -240,6 +241,7 @@ describe("Limits, with a store that is gone", () => {
   const store = (settled: Array<string>): Store["Type"] => ({
     reserve: () => gone,
     settle: ({ id }) => Effect.sync(() => void settled.push(id)),
+    progress: () => gone,
     usage: () => gone,
     outstanding: gone,
     ready: gone

@@ -19,6 +19,7 @@ const ask = (subject: string, ...bounds: ReadonlyArray<Bound>): Ask => ({
   at: 0,
   bounds,
   tokens: 1,
+  inputTokens: 1,
   cost: 0,
   account: { subject, tenant: "", model: "p/a" }
 })

@@ -49,6 +49,7 @@ const storeWith = (usage: Store["Type"]["usage"]) =>
     Store.of({
       reserve: () => Effect.die("the command only reads"),
       settle: () => Effect.die("the command only reads"),
+      progress: () => Effect.die("the command only reads"),
       usage,
       outstanding: Effect.die("the command only reads"),
       ready: Effect.void
