@@ -168,6 +168,21 @@ describe("tls", () => {
     "c.yaml:1:8: tls.client_ca_file: it needs TLS, which is off (--insecure)."
   )
   says(
+    "takes the URL of Redis from one place",
+    { yaml: "state: { url: 'rediss://r', url_file: u }" },
+    "c.yaml:1:29: state.url_file: it is set together with url (c.yaml:1); keep one of them."
+  )
+  says(
+    "asks for a URL where Redis is wanted",
+    { yaml: "state: { kind: redis }" },
+    "c.yaml:1:16: state.kind: redis needs state.url or state.url_file."
+  )
+  says(
+    "wants a CA of Redis only with TLS",
+    { yaml: "state: { url: 'redis://r', ca_file: c }" },
+    "c.yaml:1:28: state.ca_file: it is for a URL with rediss:// only."
+  )
+  says(
     "knows which fields of requests each kind of provider has",
     {
       yaml:
