@@ -34,6 +34,10 @@ export type Entry =
     readonly outputTokens: number | undefined
     readonly costUsd: number | undefined
     readonly durationMs: number
+    /** The action of the plan in it, `prose`, or why it holds no plan; undefined when it broke off. */
+    readonly readAs: string | undefined
+    /** Characters of it that are words and no part of the plan. */
+    readonly ignoredCharacters: number | undefined
     /** With placeholders in it, not restored. */
     readonly text: string
   }
@@ -76,6 +80,8 @@ export const Line = Schema.Union(
     output_tokens: optional(Schema.Number),
     cost_usd: optional(Schema.Number),
     duration_ms: Schema.Number,
+    read_as: optional(Schema.String),
+    ignored_characters: optional(Schema.Number),
     ...digested
   }),
   line("command", {
@@ -127,6 +133,8 @@ const lineOf = (entry: Entry, time: DateTime.Utc): Line => {
         output_tokens: entry.outputTokens,
         cost_usd: entry.costUsd,
         duration_ms: entry.durationMs,
+        read_as: entry.readAs,
+        ignored_characters: entry.ignoredCharacters,
         ...digest(entry.text)
       }
     case "command":

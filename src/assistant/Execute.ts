@@ -51,8 +51,12 @@ export type Outcome = { readonly _tag: "Shown" } | { readonly _tag: "Step"; read
 export const execute = (
   deps: Deps,
   history: History,
-  plan: Plan.Command,
-  requestId: string
+  { hasWordsAround, plan, requestId }: {
+    readonly plan: Plan.Command
+    readonly requestId: string
+    /** Whether the model's answer has words around the plan, which may make it an example. */
+    readonly hasWordsAround: boolean
+  }
 ): Effect.Effect<Outcome, NotConfirmed | CommandRefused | ClusterUnreachable | KubectlMissing> =>
   Effect.gen(function*() {
     const { audit, face, redactor } = deps
@@ -84,7 +88,11 @@ export const execute = (
       verdict,
       stdin: plan.stdin,
       targets,
-      also: secrets.length === 0 ? undefined : secretsNote(secrets)
+      also: secrets.length > 0
+        ? secretsNote(secrets)
+        : hasWordsAround && verdict._tag === "Confirm"
+        ? "the model wrote text around it, so that it may be an example"
+        : undefined
     })
 
     if (verdict._tag === "Refused") {
@@ -121,7 +129,8 @@ export const execute = (
       planned,
       verdict,
       secrets,
-      () => Targets.of(deps, args, (preview, exitCode) => noted(preview, Safety.judge(preview), "unasked", exitCode))
+      () => Targets.of(deps, args, (preview, exitCode) => noted(preview, Safety.judge(preview), "unasked", exitCode)),
+      hasWordsAround
     )
     switch (decision._tag) {
       case "Nobody":
@@ -187,18 +196,20 @@ const decide = (
   planned: (targets: Planned["targets"]) => Planned,
   verdict: Exclude<Safety.Verdict, { readonly _tag: "Refused" }>,
   secrets: ReturnType<Redactor["mentioned"]>,
-  lookUp: () => ReturnType<typeof Targets.of>
+  lookUp: () => ReturnType<typeof Targets.of>,
+  hasWordsAround: boolean
 ) =>
   Effect.gen(function*() {
     const isStolen = secrets.some(({ source }) => source === "cluster")
-    if (secrets.length === 0 && Safety.decide(verdict, deps.policy) === "run") {
+    const isClear = !hasWordsAround || verdict._tag === "ReadOnly"
+    if (secrets.length === 0 && isClear && Safety.decide(verdict, deps.policy) === "run") {
       return { _tag: "Run", isUnasked: true } as const
     }
     const isDestructive = verdict._tag === "Confirm" && verdict.destructive
     // What no configuration can allow, no yes to another command does.
     const may = verdict._tag === "ReadOnly" || (verdict.allowable && !isDestructive)
     const kind = `${verdict._tag} ${verdict.verb}`
-    const wasConfirmed = deps.confirmOnce && may && secrets.length === 0 && history.confirmed.has(kind)
+    const wasConfirmed = deps.confirmOnce && may && isClear && secrets.length === 0 && history.confirmed.has(kind)
     // What would carry a secret out of the cluster is only for a person to allow, who sees it.
     if ((deps.yes && !isStolen) || wasConfirmed) {
       return { _tag: "Run", isUnasked: false } as const

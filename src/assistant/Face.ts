@@ -18,6 +18,8 @@ export interface Face {
   /** The model cannot stream, so that its answer comes at once. */
   readonly simulated: Effect.Effect<void>
   readonly thought: (text: string) => Effect.Effect<void>
+  /** Words of the model's answer that are no part of its plan. */
+  readonly ignored: (text: string) => Effect.Effect<void>
   /** A command is about to be run. */
   readonly running: (command: string) => Effect.Effect<void>
   /** Something the user should know. */

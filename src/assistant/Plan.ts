@@ -6,6 +6,7 @@
  * into one of six actions, and what does not fit exactly is malformed.
  */
 import { Data, Either, ParseResult, Schema } from "effect"
+import * as LooseJson from "./LooseJson.js"
 
 export type Plan = Command | Thought | Feedback | Wait | Done | Failed
 
@@ -56,7 +57,7 @@ export interface Failed {
 
 /** What a model answered is no plan. */
 export class Malformed extends Data.TaggedError("Malformed")<{
-  /** What is wrong with it, for the model to mend. */
+  /** What is wrong with it, in a sentence, for the model to correct and for people. */
   readonly problem: string
 }> {
   override get message() {
@@ -64,12 +65,32 @@ export class Malformed extends Data.TaggedError("Malformed")<{
   }
 }
 
-/** Reads a whole answer; code fences around it are left out. */
-export const decode = (text: string): Either.Either<Plan, Malformed> =>
-  Either.mapLeft(
-    decodeJson(unfenced(text)),
-    (error) => new Malformed({ problem: ParseResult.TreeFormatter.formatErrorSync(error).slice(0, mostProblem) })
+/** The action of this name, in whatever letter case. */
+export const actionOf = (name: unknown): Plan["action"] | undefined => {
+  const upper = typeof name === "string" ? name.trim().toUpperCase() : ""
+  return actions.find((action) => action === upper)
+}
+
+/** Reads an object whose `action` is one of ours; `null` counts as absent. */
+export const decode = (action: Plan["action"], object: LooseJson.JsonObject): Either.Either<Plan, Malformed> => {
+  const present = [...object].filter(([, value]) => value !== null)
+  const doubled = present.find(([, value]) => value === LooseJson.twice)
+  if (doubled !== undefined) {
+    return Either.left(new Malformed({ problem: `The key "${doubled[0]}" stands twice in the plan, with different values.` }))
+  }
+  return Either.mapLeft(
+    decoders[action](Object.fromEntries([...present, ["action", action]])),
+    (error) => new Malformed({ problem: problemOf(action, error) })
   )
+}
+
+/** Why an object is no plan. */
+export const notAPlan = (action: LooseJson.Json | undefined): Malformed =>
+  new Malformed({
+    problem: `${
+      typeof action === "string" ? `The plan's "action" is "${action.slice(0, 40)}"` : "The answer is JSON without an \"action\""
+    }; it must be one of ${actions.map((name) => `"${name}"`).join(", ")}.`
+  })
 
 /** The actions whose text is for the user, to be shown while it is produced. */
 export const isAnswer = (action: string): action is "DONE" | "FEEDBACK" => action === "DONE" || action === "FEEDBACK"
@@ -104,7 +125,7 @@ export const jsonSchema: string = JSON.stringify({
 
 // -- internals ---------------------------------------------------------------
 
-const mostProblem = 1_000
+const actions = ["COMMAND", "THOUGHT", "FEEDBACK", "WAIT", "DONE", "ERROR"] as const
 
 const text = Schema.String.pipe(Schema.filter((value) => value.trim() !== "" || "a text that is not empty"))
 
@@ -119,33 +140,50 @@ const memory = Schema.optionalWith(Schema.String, { default: () => "" })
 
 const said = <A extends string>(action: A) => Schema.Struct({ action: Schema.Literal(action), text, ...absent, memory })
 
-const schema = Schema.Union(
-  Schema.Struct({
-    action: Schema.Literal("COMMAND"),
-    text: Schema.optionalWith(Schema.String, { default: () => "" }),
-    args: Schema.Array(Schema.String).pipe(Schema.minItems(1)),
-    stdin: Schema.optionalWith(Schema.String, { default: () => "" }),
-    seconds: absent.seconds,
-    memory
-  }),
-  said("THOUGHT"),
-  said("FEEDBACK"),
-  Schema.Struct({
-    action: Schema.Literal("WAIT"),
-    text: Schema.optionalWith(Schema.String, { default: () => "" }),
-    args: absent.args,
-    stdin: absent.stdin,
-    seconds: Schema.Number.pipe(Schema.between(1, longestWait)),
-    memory
-  }),
-  said("DONE"),
-  said("ERROR")
-)
+const strict = { onExcessProperty: "error" } as const
 
-const decodeJson = Schema.decodeUnknownEither(Schema.parseJson(schema), { onExcessProperty: "error" })
+const decoders: {
+  readonly [A in Plan["action"]]: (object: unknown) => Either.Either<Plan, ParseResult.ParseError>
+} = {
+  COMMAND: Schema.decodeUnknownEither(
+    Schema.Struct({
+      action: Schema.Literal("COMMAND"),
+      text: Schema.optionalWith(Schema.String, { default: () => "" }),
+      args: Schema.Array(Schema.String).pipe(Schema.minItems(1)),
+      stdin: Schema.optionalWith(Schema.String, { default: () => "" }),
+      seconds: absent.seconds,
+      memory
+    }),
+    strict
+  ),
+  THOUGHT: Schema.decodeUnknownEither(said("THOUGHT"), strict),
+  FEEDBACK: Schema.decodeUnknownEither(said("FEEDBACK"), strict),
+  WAIT: Schema.decodeUnknownEither(
+    Schema.Struct({
+      action: Schema.Literal("WAIT"),
+      text: Schema.optionalWith(Schema.String, { default: () => "" }),
+      args: absent.args,
+      stdin: absent.stdin,
+      seconds: Schema.Number.pipe(Schema.between(1, longestWait)),
+      memory
+    }),
+    strict
+  ),
+  DONE: Schema.decodeUnknownEither(said("DONE"), strict),
+  ERROR: Schema.decodeUnknownEither(said("ERROR"), strict)
+}
 
-/** Some models put a fence around JSON although they are told not to. */
-const unfenced = (text: string): string => {
-  const fenced = /^\s*```[a-z]*\s*\n([^]*?)\n?\s*```\s*$/.exec(text)
-  return fenced?.[1] ?? text
+/** In a sentence, of the first thing that is wrong. */
+const problemOf = (action: Plan["action"], error: ParseResult.ParseError): string => {
+  const [issue] = ParseResult.ArrayFormatter.formatErrorSync(error)
+  const key = String(issue?.path[0] ?? "")
+  const isCommand = action === "COMMAND"
+  const rules: { readonly [key: string]: string } = {
+    text: `"text" of ${action} must be text${isCommand || action === "WAIT" ? "" : " that is not empty"}.`,
+    args: isCommand ? "\"args\" of COMMAND must be a list of strings that is not empty." : `"args" of ${action} must be empty.`,
+    stdin: isCommand ? "\"stdin\" of COMMAND must be text." : `"stdin" of ${action} must be empty.`,
+    seconds: action === "WAIT" ? `"seconds" of WAIT must be a number from 1 to ${longestWait}.` : "\"seconds\" must be a number.",
+    memory: "\"memory\" must be text."
+  }
+  return rules[key] ?? `"${key.slice(0, 40)}" is no key of a plan.`
 }

@@ -2,7 +2,7 @@
  * One question to the model: what leaves the machine is redacted, what comes
  * back is read as a plan, and an answer to the user is shown while it is made.
  */
-import { Cause, Clock, Effect, type Either, Option, Stream } from "effect"
+import { Cause, Clock, Effect, Either, Option, Stream } from "effect"
 import type { ProxyClient } from "../client/ProxyClient.js"
 import type { AnswerEvent, FinishReason, Metrics } from "../domain/Answer.js"
 import type { ClientError } from "../domain/ClientErrors.js"
@@ -29,7 +29,7 @@ export interface Deps {
 
 export interface Answered {
   readonly requestId: string
-  readonly reading: Either.Either<PlanReader.Read, Plan.Malformed>
+  readonly reading: PlanReader.Ending["reading"]
   /** As the model wrote it, with placeholders. */
   readonly raw: string
   /** What of it was shown, restored. */
@@ -99,6 +99,7 @@ export const ask = (
           outputTokens: metrics?.outputTokens,
           costUsd: metrics?.costUsd,
           durationMs: now - began,
+          ...readAs(reading.state.reading),
           text: reading.state.raw
         })
       }))
@@ -111,6 +112,8 @@ interface State {
   raw: string
   shown: string
   reader: PlanReader.PlanReader
+  /** Undefined until the answer has ended. */
+  reading: PlanReader.Ending["reading"] | undefined
   restoring: Filter
   model: string | undefined
   finishReason: FinishReason | undefined
@@ -123,6 +126,7 @@ const read = (face: Face, redactor: Redactor) => {
   const fresh = () => ({ raw: "", shown: "", reader: PlanReader.make(), restoring: redactor.restoring() })
   const state: State = {
     ...fresh(),
+    reading: undefined,
     model: undefined,
     finishReason: undefined,
     metrics: undefined,
@@ -139,7 +143,20 @@ const read = (face: Face, redactor: Redactor) => {
       state.raw += piece
       return show(state.restoring.push(state.reader.push(piece)))
     },
-    end: Effect.suspend(() => show(state.restoring.end())),
+    hasEnded: () => state.reader.hasEnded(),
+    /** Shows what of the answer came last; all of it anew where what was shown is none of it. */
+    settle: Effect.gen(function*() {
+      const { isVoid, reading, rest } = state.reader.end()
+      if (isVoid) {
+        Object.assign(state, { shown: "", restoring: redactor.restoring() })
+        yield* face.restarted
+      }
+      yield* show(state.restoring.push(rest))
+      yield* show(state.restoring.end())
+      return reading
+    }),
+    /** Of an answer that broke off. */
+    flush: Effect.suspend(() => show(state.restoring.end())),
     restart: Effect.suspend(() => {
       const hasShown = state.shown !== ""
       Object.assign(state, fresh())
@@ -151,7 +168,7 @@ const read = (face: Face, redactor: Redactor) => {
 const consume = <E>(
   face: Face,
   events: Stream.Stream<AnswerEvent, E>,
-  { end, push, restart, state }: ReturnType<typeof read>,
+  { flush, hasEnded, push, restart, settle, state }: ReturnType<typeof read>,
   began: number
 ) =>
   Effect.gen(function*() {
@@ -176,18 +193,29 @@ const consume = <E>(
           return Effect.void
       }
     }
-    yield* Stream.runForEach(events, (event) => Effect.flatMap(Clock.currentTimeMillis, (now) => take(event, now)))
+    // An answer that goes on behind its plan is cancelled, and with it the provider's work.
+    yield* Stream.runForEachWhile(events, (event) =>
+      Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.map(take(event, now), () => !hasEnded())))
       .pipe(
-        Effect.ensuring(end),
         // What was shown of an answer that breaks off ends its line, before anything is said of it.
-        Effect.onError(() => face.answered)
+        Effect.onError(() => Effect.zipRight(flush, face.answered))
       )
-    const { finishReason, firstTokenMs, metrics, model, raw, reader, shown } = state
+    const reading = yield* settle
+    state.reading = reading
+    const { finishReason, firstTokenMs, metrics, model, raw, shown } = state
     const incomplete = finishReason === undefined ? undefined : incompleteness[finishReason]
     if (incomplete !== undefined) yield* Effect.zipRight(face.answered, face.note(`Warning: ${incomplete}`))
     const durationMs = (yield* Clock.currentTimeMillis) - began
-    return { reading: reader.end(), raw, shown, call: { metrics, model, finishReason, firstTokenMs, durationMs } }
+    return { reading, raw, shown, call: { metrics, model, finishReason, firstTokenMs, durationMs } }
   })
+
+/** How an answer was read, for the audit log. */
+const readAs = (reading: State["reading"]) => {
+  if (reading === undefined) return { readAs: undefined, ignoredCharacters: undefined }
+  if (Either.isLeft(reading)) return { readAs: `none: ${reading.left.problem}`, ignoredCharacters: undefined }
+  const { ignored, isProse, plan } = reading.right
+  return { readAs: isProse ? "prose" : plan.action, ignoredCharacters: ignored.length }
+}
 
 /** What to say of an answer that did not end well. */
 const incompleteness: { readonly [reason in FinishReason]?: string } = {

@@ -16,6 +16,7 @@ import * as Execute from "./Execute.js"
 import type { Report } from "./Face.js"
 import type { Memory } from "./Memory.js"
 import * as Plan from "./Plan.js"
+import type * as PlanReader from "./PlanReader.js"
 import type { Situation, Step } from "./Prompts.js"
 import * as Question from "./Question.js"
 import * as Totals from "./Totals.js"
@@ -46,7 +47,7 @@ export const run = (options: Options): Effect.Effect<Report, ClientError | VibeE
     const report = (answer: string): Report => ({ answer, commands: state.history.commands, totals: state.totals })
 
     for (let left = options.maxSteps; left > 0; left--) {
-      const { plan, requestId, shown } = yield* next(options, state, {
+      const { hasWordsAround, plan, requestId, shown } = yield* next(options, state, {
         request: options.request,
         memory: state.memory,
         steps: state.steps,
@@ -90,7 +91,7 @@ export const run = (options: Options): Effect.Effect<Report, ClientError | VibeE
         case "ERROR":
           return yield* new Impossible({ summary: options.redactor.restore(plan.text).replace(/\s+/g, " ").trim() })
         case "COMMAND": {
-          const outcome = yield* Execute.execute(options, state.history, plan, requestId)
+          const outcome = yield* Execute.execute(options, state.history, { plan, requestId, hasWordsAround })
           if (outcome._tag === "Shown") {
             const shown = report("")
             yield* face.ended(shown)
@@ -138,19 +139,17 @@ const next = (options: Options, state: State, situation: Situation) =>
 
 const mostRepair = { head: 1_500, tail: 500 }
 
-/** An answer that could not be shown while it came is shown now. */
 const read = (
   { face, redactor }: Options,
   { requestId, shown }: Question.Answered,
-  { isCut, plan }: { readonly plan: Plan.Plan; readonly isCut: boolean }
+  { hasWordsAround, ignored, isCut, plan }: PlanReader.Read
 ) =>
   Effect.gen(function*() {
-    if (!Plan.isAnswer(plan.action)) return { plan, requestId, shown }
-    const late = shown === "" ? redactor.restore(plan.text) : ""
-    if (late !== "") yield* face.answer(late)
+    if (ignored !== "") yield* face.ignored(redactor.restore(ignored))
+    if (!Plan.isAnswer(plan.action)) return { plan, requestId, shown, hasWordsAround }
     yield* face.answered
     if (isCut) yield* face.note("Warning: The answer breaks off: the model stopped before its end.")
-    return { plan, requestId, shown: shown + late }
+    return { plan, requestId, shown, hasWordsAround }
   })
 
 const ask = (options: Options, state: State, situation: Situation) =>

@@ -36,6 +36,9 @@ export const judgement = ({ also, verdict }: Planned): string => {
   return because === undefined ? "It only reads." : `It would need a yes: ${because}.`
 }
 
+/** The beginning of a text of the model, on one line. */
+export const short = (text: string): string => Width.shorten(harmless(text.replace(/\s+/g, " ").trim()), mostIgnored)
+
 /** What is asked about: why, what exactly, and what it would hit. */
 export const question = (planned: Planned, { bold, dim, warn }: Style): ReadonlyArray<string> => {
   const { also, targets, text, verdict } = planned
@@ -100,7 +103,7 @@ export const last = (planned: Planned): string => {
 /** Lines that a person sees at once. */
 const fewLines = 15
 /** Columns. */
-const [mostReason, mostCommand] = [400, 60]
+const [mostReason, mostCommand, mostIgnored] = [400, 60, 100]
 
 const hits = ({ count, isPartial, names }: Targets): ReadonlyArray<string> => {
   if (count === 0) return ["It would hit nothing now."]

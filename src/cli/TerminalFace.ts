@@ -43,12 +43,13 @@ export const make = (options: Options): Effect.Effect<Face, never, Output | Prom
       answered: screen.end,
       restarted: Effect.zipRight(
         screen.end,
-        note("Warning: The answer was interrupted and starts again; what stands above is void.")
+        note("Warning: Ignore the text above; the answer starts again.")
       ),
       simulated: output.isTerminal
         ? Effect.zipRight(quiet, note("Warning: Model doesn't support streaming, falling back to simulated"))
         : Effect.void,
       thought: dim,
+      ignored: (text) => options.showKubectl ? dim(`Not part of the model's plan, and ignored: ${Shown.short(text)}`) : Effect.void,
       running: (command) =>
         Effect.suspend(() => options.showKubectl && command !== confirmed ? dim(`$ ${command}`) : Effect.void),
       note,

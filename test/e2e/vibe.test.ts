@@ -222,7 +222,7 @@ describe("a model", () => {
     assert.deepStrictEqual(await stage.vibe("x"), {
       code: 0,
       stdout: "It is never\nIt is whole.\n",
-      stderr: "Warning: The answer was interrupted and starts again; what stands above is void.\n"
+      stderr: "Warning: Ignore the text above; the answer starts again.\n"
     })
   })
 })

@@ -13,7 +13,7 @@ import * as Redactor from "../../src/redaction/Redactor.js"
 import * as Property from "./Property.js"
 
 /** One reply of the model: its text, or how the call fails; events are played as they are. */
-export type Reply = string | ClientError | ReadonlyArray<AnswerEvent>
+export type Reply = string | ClientError | ReadonlyArray<AnswerEvent> | Stream.Stream<AnswerEvent>
 
 /** What kubectl does with these arguments. */
 export type Cluster = (args: ReadonlyArray<string>, stdin: string | undefined) =>
@@ -90,6 +90,7 @@ export const play = (script: Script): Effect.Effect<Played> =>
         state.answer = ""
       }),
       thought: note("thought"),
+      ignored: note("ignored"),
       running: note("running"),
       note: note("note"),
       simulated: note("note")("simulated"),
@@ -134,9 +135,8 @@ export const play = (script: Script): Effect.Effect<Played> =>
         const reply = replies.shift()
         if (reply === undefined) return Stream.dieMessage("the model is asked once more than the script knows")
         if (typeof reply === "string") return Stream.fromIterable(events(reply))
-        return Array.isArray(reply)
-          ? Stream.fromIterable(reply as ReadonlyArray<AnswerEvent>)
-          : Stream.fail(reply as ClientError)
+        if ("_tag" in reply) return Stream.fail(reply)
+        return Stream.StreamTypeId in reply ? reply : Stream.fromIterable(reply)
       })
 
     const redactor = Redactor.make({ key: Redacted.make("a key of the tests") })

@@ -31,6 +31,8 @@ const response: Entry = {
   outputTokens: undefined,
   costUsd: 0.5,
   durationMs: 1200,
+  readAs: "DONE",
+  ignoredCharacters: 0,
   text: "canary answer 😀"
 }
 const command = (...words: ReadonlyArray<string>): Entry => ({

@@ -9,7 +9,8 @@ import * as Property from "../support/Property.js"
 const readAll = (pieces: ReadonlyArray<string>) => {
   const reader = PlanReader.make()
   const shown = pieces.map(reader.push)
-  return { shown, end: reader.end() }
+  const { isVoid, reading, rest } = reader.end()
+  return { shown, end: reading, isVoid, rest }
 }
 const plan = (over: object) =>
   JSON.stringify({ action: "DONE", text: "", args: [], stdin: "", seconds: 0, memory: "", ...over })
@@ -34,7 +35,10 @@ describe("PlanReader", () => {
       end,
       Either.right({
         plan: { action: "DONE", text: "All pods run\nwell", args: [], stdin: "", seconds: 0, memory: "" },
-        isCut: false
+        isCut: false,
+        isProse: false,
+        ignored: "",
+        hasWordsAround: false
       })
     )
   })
@@ -64,17 +68,52 @@ describe("PlanReader", () => {
     )
   })
 
-  it("takes prose for an answer, from the first piece on", () => {
-    const { end, shown } = readAll(["Pods ", "are {groups}"])
-    assert.deepStrictEqual(shown, ["Pods ", "are {groups}"])
+  it("takes prose for an answer: a short one when it is whole, a longer one while it comes", () => {
+    const { end, rest, shown } = readAll(["Pods ", "are {groups}"])
+    assert.deepStrictEqual([...shown, rest], ["", "", "Pods are {groups}"])
     assert.deepStrictEqual(Either.map(end, (read) => read.plan.text), Either.right("Pods are {groups}"))
+    const long = "Pods are groups. ".repeat(20)
+    assert.deepStrictEqual(readAll([long.slice(0, 50), long.slice(50), "They ", "run."]).shown, ["", long, "They ", "run."])
+  })
+
+  it("voids prose that was shown when a plan follows it", () => {
+    const { end, isVoid, shown } = readAll(["I look at the nodes now. ".repeat(20), `\n${plan({ action: "COMMAND", args: ["get", "nodes"] })}`])
+    assert.notStrictEqual(shown.join(""), "")
+    assert.isTrue(isVoid)
+    assert.deepStrictEqual(Either.map(end, ({ plan }) => `${plan.action}`), Either.right("COMMAND"))
+  })
+
+  it("ends an answer after some blanks behind its plan or within it, and never within a text", () => {
+    const whole = plan({ text: "One node." })
+    for (
+      const [first, limit] of [
+        [whole, 32],
+        [`Look:\n\`\`\`json\n${whole}\n\`\`\``, 32],
+        ["{\"action\":\"DONE\",\"text\":\"One node.\",", 96],
+        ["", 1000]
+      ] as const
+    ) {
+      const reader = PlanReader.make()
+      let visible = reader.push(first)
+      let blanks = 0
+      while (!reader.hasEnded() && blanks < 5_000) {
+        visible += reader.push(" \n")
+        blanks += 2
+      }
+      assert.strictEqual(blanks, limit, first)
+      const { reading, rest } = reader.end()
+      assert.strictEqual(visible + rest, first === "" ? "" : "One node.", first)
+      assert.strictEqual(Either.isRight(reading), first !== "")
+    }
+    const { end } = readAll([plan({ text: `a${" ".repeat(500)}b` })])
+    assert.deepStrictEqual(Either.map(end, ({ plan }) => plan.text.length), Either.right(502))
   })
 
   it("reads a plan in a code fence, and a fence of something else as prose", () => {
     const fenced = readAll([...`\n\`\`\`json\n${plan({ text: "in it" })}\n\`\`\`\n`])
     assert.strictEqual(fenced.shown.join(""), "in it")
     assert.deepStrictEqual(Either.map(fenced.end, ({ plan }) => plan.text), Either.right("in it"))
-    assert.strictEqual(readAll(["```", "sh\nkubectl get pods\n```"]).shown.join(""), "```sh\nkubectl get pods\n```")
+    assert.strictEqual(readAll(["```", "sh\nkubectl get pods\n```"]).rest, "```sh\nkubectl get pods\n```")
   })
 
   it("keeps what was shown of an answer that breaks off, and says so", () => {
@@ -92,7 +131,7 @@ describe("PlanReader", () => {
       const [text, words] of [
         ["", "empty"],
         ["  \n", "empty"],
-        ["{\"action\":\"COMMAND\",\"args\":[\"get\"", "JSON"],
+        ["{\"action\":\"COMMAND\",\"args\":[\"get\"", "breaks off"],
         [plan({ action: "DELETE", text: "x" }), "\"COMMAND\""],
         [plan({ action: "COMMAND", text: "x" }), "args"],
         [plan({ action: "COMMAND", text: "x", args: ["get", 1] }), "args"],

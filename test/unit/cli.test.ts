@@ -374,7 +374,7 @@ describe("vibectl vibe", () => {
       yield* type("setup-proxy", "configure", url)
       const asked = yield* type("vibe", "x")
       assert.strictEqual(asked.stdout, "half\nwhole\n")
-      assert.include(asked.stderr, "what stands above is void")
+      assert.include(asked.stderr, "Ignore the text above")
     }).pipe(Effect.provide(NodeContext.layer)))
 
   it.scoped("ends the line of an answer that breaks off, and fails", () =>
