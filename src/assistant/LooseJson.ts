@@ -145,7 +145,10 @@ const scalar = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null/y
 
 const isBlank = (code: number): boolean => code === 0x20 || (code >= 0x09 && code <= 0x0d) || code === 0xa0
 
-const isEqual = (one: Json | undefined, other: Json): boolean => JSON.stringify(plain(one)) === JSON.stringify(plain(other))
+const isEqual = (one: Json | undefined, other: Json): boolean =>
+  JSON.stringify(plain(one)) === JSON.stringify(plain(other))
 
-const plain = (value: Json | undefined): unknown =>
-  value instanceof Map ? [...value].map(([key, item]) => [key, plain(item)]) : Array.isArray(value) ? value.map(plain) : value
+const plain = (value: Json | undefined): unknown => {
+  if (value instanceof Map) return [...value].map(([key, item]: readonly [string, Json]) => [key, plain(item)])
+  return Array.isArray(value) ? value.map((item: Json) => plain(item)) : value
+}

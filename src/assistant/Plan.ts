@@ -76,7 +76,9 @@ export const decode = (action: Plan["action"], object: LooseJson.JsonObject): Ei
   const present = [...object].filter(([, value]) => value !== null)
   const doubled = present.find(([, value]) => value === LooseJson.twice)
   if (doubled !== undefined) {
-    return Either.left(new Malformed({ problem: `The key "${doubled[0]}" stands twice in the plan, with different values.` }))
+    return Either.left(
+      new Malformed({ problem: `The key "${doubled[0]}" stands twice in the plan, with different values.` })
+    )
   }
   return Either.mapLeft(
     decoders[action](Object.fromEntries([...present, ["action", action]])),
@@ -88,7 +90,9 @@ export const decode = (action: Plan["action"], object: LooseJson.JsonObject): Ei
 export const notAPlan = (action: LooseJson.Json | undefined): Malformed =>
   new Malformed({
     problem: `${
-      typeof action === "string" ? `The plan's "action" is "${action.slice(0, 40)}"` : "The answer is JSON without an \"action\""
+      typeof action === "string"
+        ? `The plan's "action" is "${action.slice(0, 40)}"`
+        : "The answer is JSON without an \"action\""
     }; it must be one of ${actions.map((name) => `"${name}"`).join(", ")}.`
   })
 
@@ -180,9 +184,13 @@ const problemOf = (action: Plan["action"], error: ParseResult.ParseError): strin
   const isCommand = action === "COMMAND"
   const rules: { readonly [key: string]: string } = {
     text: `"text" of ${action} must be text${isCommand || action === "WAIT" ? "" : " that is not empty"}.`,
-    args: isCommand ? "\"args\" of COMMAND must be a list of strings that is not empty." : `"args" of ${action} must be empty.`,
+    args: isCommand
+      ? "\"args\" of COMMAND must be a list of strings that is not empty."
+      : `"args" of ${action} must be empty.`,
     stdin: isCommand ? "\"stdin\" of COMMAND must be text." : `"stdin" of ${action} must be empty.`,
-    seconds: action === "WAIT" ? `"seconds" of WAIT must be a number from 1 to ${longestWait}.` : "\"seconds\" must be a number.",
+    seconds: action === "WAIT"
+      ? `"seconds" of WAIT must be a number from 1 to ${longestWait}.`
+      : "\"seconds\" must be a number.",
     memory: "\"memory\" must be text."
   }
   return rules[key] ?? `"${key.slice(0, 40)}" is no key of a plan.`

@@ -96,7 +96,10 @@ export const marks = (): RegExp =>
 
 /** Prose without tokens at its ends, such as `<|im_end|>`; behind a thought without the blanks before it, too. */
 export const withoutTokens = (text: string, isBehindThought: boolean): string => {
-  const said = text.replace(isBehindThought ? /^(?:\s|<\|[^|<>\n]{1,60}\|>)+/ : /^(?:<\|[^|<>\n]{1,60}\|>\s{0,20})+/, "")
+  const said = text.replace(
+    isBehindThought ? /^(?:\s|<\|[^|<>\n]{1,60}\|>)+/ : /^(?:<\|[^|<>\n]{1,60}\|>\s{0,20})+/,
+    ""
+  )
   const end = said.slice(-400)
   return said.slice(0, said.length - end.length) + end.replace(trailingTokens, "")
 }
@@ -123,7 +126,8 @@ interface Thinking {
   readonly openedAt: number | undefined
 }
 
-const thinkingWord = "think|thought|reason|reflect|ruminat|analys|scratch|deliberat|ponder|monolog|rationale|cot(?=[>_])"
+const thinkingWord =
+  "think|thought|reason|reflect|ruminat|analys|scratch|deliberat|ponder|monolog|rationale|cot(?=[>_])"
 
 const notFound = (problem: string, isAmbiguous = false): Either.Either<never, NotFound> =>
   Either.left({ malformed: new Plan.Malformed({ problem }), isAmbiguous })
@@ -141,7 +145,9 @@ const partsOf = (text: string, budget: LooseJson.Budget): ReadonlyArray<Part> =>
       parts.push({ from, to: attempt.end, candidates, isBroken: false, isCut: false })
       opening.lastIndex = attempt.end
     } else if (Plan.actionOf(attempt.known.get("action")) !== undefined) {
-      const problem = attempt.isCut ? "The answer breaks off before its plan is complete." : "The plan is no valid JSON."
+      const problem = attempt.isCut
+        ? "The answer breaks off before its plan is complete."
+        : "The plan is no valid JSON."
       const candidates = [Either.left(new Plan.Malformed({ problem }))]
       parts.push({ from, to: from + 1, candidates, isBroken: true, isCut: attempt.isCut })
       budget.left -= costOfPlan
@@ -212,7 +218,12 @@ const isAlone = (text: string, from: number, length: number): boolean =>
   || text.startsWith("<|channel|>", from)
 
 /** `json` is what of JSON the answer holds first. */
-const proseOf = (text: string, { end, openedAt }: Thinking, json: Part | undefined, isQuoting: boolean): Either.Either<Found, NotFound> => {
+const proseOf = (
+  text: string,
+  { end, openedAt }: Thinking,
+  json: Part | undefined,
+  isQuoting: boolean
+): Either.Either<Found, NotFound> => {
   const rest = text.slice(end)
   const isJson = json === undefined
     ? /^\s*\{/.test(rest.slice(0, 1_000).replace(marks(), " "))
@@ -247,7 +258,8 @@ const isQuotation = (text: string, part: Part, from: number, to: number): boolea
   return goesOn ? isInline || isQuoted(text, part) : isInline && isQuoted(text, part) && /[.!?,;:)]/.test(after)
 }
 
-const isQuoted = (text: string, { from }: Part): boolean => /[`"'“‘«(]/.test(text.charAt(from - 1)) && !text.endsWith("```", from)
+const isQuoted = (text: string, { from }: Part): boolean =>
+  /[`"'“‘«(]/.test(text.charAt(from - 1)) && !text.endsWith("```", from)
 
 const lineBefore = (text: string, at: number, from: number): string => {
   const before = text.slice(from, at)

@@ -65,9 +65,13 @@ export const make = (): PlanReader => {
   const isEnough = (): boolean => {
     if (blanks === maxBlanks) return true
     if (kind === "plan") {
-      return blanks === blanksBehindPlan ? scanner.depth() === 0 : blanks === blanksWithinPlan && scanner.depth() > 0 && !scanner.isInString()
+      return blanks === blanksBehindPlan
+        ? scanner.depth() === 0
+        : blanks === blanksWithinPlan && scanner.depth() > 0 && !scanner.isInString()
     }
-    if (blanks !== blanksBehindPlan || !/[}\])"'`~>]\s*$/.test(whole.slice(-blanksBehindPlan - 1)) || looks++ > maxLooks) return false
+    if (
+      blanks !== blanksBehindPlan || !/[}\])"'`~>]\s*$/.test(whole.slice(-blanksBehindPlan - 1)) || looks++ > maxLooks
+    ) return false
     const found = PlanFinder.find(whole)
     return Either.isRight(found) && !found.right.isProse
   }

@@ -198,7 +198,9 @@ const consume = <E>(
       Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.map(take(event, now), () => !hasEnded())))
       .pipe(
         // What was shown of an answer that breaks off ends its line, before anything is said of it.
-        Effect.onError(() => Effect.zipRight(flush, face.answered))
+        Effect.onError(() =>
+          Effect.zipRight(flush, face.answered)
+        )
       )
     const reading = yield* settle
     state.reading = reading

@@ -49,7 +49,8 @@ export const make = (options: Options): Effect.Effect<Face, never, Output | Prom
         ? Effect.zipRight(quiet, note("Warning: Model doesn't support streaming, falling back to simulated"))
         : Effect.void,
       thought: dim,
-      ignored: (text) => options.showKubectl ? dim(`Not part of the model's plan, and ignored: ${Shown.short(text)}`) : Effect.void,
+      ignored: (text) =>
+        options.showKubectl ? dim(`Not part of the model's plan, and ignored: ${Shown.short(text)}`) : Effect.void,
       running: (command) =>
         Effect.suspend(() => options.showKubectl && command !== confirmed ? dim(`$ ${command}`) : Effect.void),
       note,

@@ -45,10 +45,17 @@ const envelope: fc.Arbitrary<Wrap> = fc.constantFrom<Wrap>(
   (json) => json.replace("\"action\"", "\"Action\"").replace("\"text\"", "\"TEXT\""),
   (json) => json.replace("\"stdin\":\"\"", "\"stdin\":null")
 )
-const text = fc.oneof(fc.string(), fc.constantFrom("</think>", "```json", "{\"action\":\"DONE\"}", "say \"no\"", "a\nb"))
+const text = fc.oneof(
+  fc.string(),
+  fc.constantFrom("</think>", "```json", "{\"action\":\"DONE\"}", "say \"no\"", "a\nb")
+)
 const plan = fc.oneof(
   fc.record({ action: fc.constant("COMMAND"), text, args: fc.array(text, { minLength: 1 }) }),
-  fc.record({ action: fc.constantFrom("DONE", "THOUGHT", "ERROR"), text: text.filter((said) => said.trim() !== ""), args: fc.constant([]) })
+  fc.record({
+    action: fc.constantFrom("DONE", "THOUGHT", "ERROR"),
+    text: text.filter((said) => said.trim() !== ""),
+    args: fc.constant([])
+  })
 ).map((some) => ({ ...some, stdin: "", seconds: 0, memory: "" }))
 
 type Read = (answer: string, size: number) => string | undefined
@@ -67,10 +74,18 @@ const essence = (plan: object): string => {
 
 const holdsFor = (read: Read) =>
   Property.check(
-    fc.property(plan, thought, sentence, fence, envelope, fc.integer({ min: 1, max: 200 }), (plan, thought, sentence, [open, close], envelope, size) => {
-      const answer = `${thought}${sentence}${open}${envelope(JSON.stringify(plan))}${close}`
-      assert.strictEqual(read(answer, size), essence(plan), answer)
-    })
+    fc.property(
+      plan,
+      thought,
+      sentence,
+      fence,
+      envelope,
+      fc.integer({ min: 1, max: 200 }),
+      (plan, thought, sentence, [open, close], envelope, size) => {
+        const answer = `${thought}${sentence}${open}${envelope(JSON.stringify(plan))}${close}`
+        assert.strictEqual(read(answer, size), essence(plan), answer)
+      }
+    )
   )
 
 describe("a plan in any wrapping", () => {

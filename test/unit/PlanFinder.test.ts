@@ -4,7 +4,15 @@ import * as PlanFinder from "../../src/assistant/PlanFinder.js"
 import * as PlanReader from "../../src/assistant/PlanReader.js"
 
 const planOf = (over: object = {}) =>
-  JSON.stringify({ action: "COMMAND", text: "Look.", args: ["get", "nodes"], stdin: "", seconds: 0, memory: "", ...over })
+  JSON.stringify({
+    action: "COMMAND",
+    text: "Look.",
+    args: ["get", "nodes"],
+    stdin: "",
+    seconds: 0,
+    memory: "",
+    ...over
+  })
 const look = planOf()
 const other = planOf({ args: ["delete", "ns", "prod"] })
 const quoted = JSON.stringify(look)
@@ -20,7 +28,11 @@ const read = (text: string): string => {
     if (Either.isLeft(reading)) return `malformed: ${reading.left.problem}`
     const { isProse, plan } = reading.right
     if (plan.action === "DONE") assert.strictEqual(shown + rest, plan.text)
-    return isProse ? `prose: ${plan.text}` : plan.action === "COMMAND" ? plan.args.join(" ") : `${plan.action}: ${plan.text}`
+    return isProse
+      ? `prose: ${plan.text}`
+      : plan.action === "COMMAND"
+      ? plan.args.join(" ")
+      : `${plan.action}: ${plan.text}`
   })
   for (const another of others) assert.strictEqual(another, first)
   return first ?? ""
@@ -35,8 +47,10 @@ const wrappings: Record<string, string> = {
   "a thought between wedges": `◁think▷hm◁/think▷${look}`,
   "a thought between tokens": `<|begin_of_thought|>hm ${other}<|end_of_thought|>\n${look}`,
   "a thought that has a name space": `<seed:think>hm</seed:think>${look}`,
-  "channels": `<|channel|>analysis<|message|>hm ${other}<|end|><|start|>assistant<|channel|>final <|constrain|>json<|message|>${look}<|return|>`,
-  "a commentary channel": `<|start|>assistant<|channel|>commentary to=functions.plan <|constrain|>json<|message|>${look}<|call|>`,
+  "channels":
+    `<|channel|>analysis<|message|>hm ${other}<|end|><|start|>assistant<|channel|>final <|constrain|>json<|message|>${look}<|return|>`,
+  "a commentary channel":
+    `<|start|>assistant<|channel|>commentary to=functions.plan <|constrain|>json<|message|>${look}<|call|>`,
   "channels without their tokens": `analysisThey want nodes.assistantfinal${look}`,
   "a sentence on the same line": `Sure: ${look}`,
   "a sentence behind it": `${look}\n\nThis lists the nodes.`,
@@ -49,8 +63,10 @@ const wrappings: Record<string, string> = {
   "an unclosed tool call": `<tool_call>${look}`,
   "a function tag": `<function=vibectl_plan>${look}</function>`,
   "Mistral's tool calls": `[TOOL_CALLS][{"name":"plan","arguments":${look}}]`,
-  "DeepSeek's tool calls": `<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>plan\n\`\`\`json\n${look}\n\`\`\`<｜tool▁call▁end｜>`,
-  "OpenAI's tool calls": `{"tool_calls":[{"id":"1","type":"function","function":{"name":"plan","arguments":${quoted}}}]}`,
+  "DeepSeek's tool calls":
+    `<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>plan\n\`\`\`json\n${look}\n\`\`\`<｜tool▁call▁end｜>`,
+  "OpenAI's tool calls":
+    `{"tool_calls":[{"id":"1","type":"function","function":{"name":"plan","arguments":${quoted}}}]}`,
   "an envelope": `{"plan":${look}}`,
   "an envelope with a word beside it": `{"status":"ok","response":${look}}`,
   "an envelope whose action is another": `{"action":"vibectl_plan","action_input":${look}}`,
@@ -133,7 +149,26 @@ describe("PlanFinder", () => {
     })
   })
 
-  it.each(["{\"a\":", "{\"action\":\"COMMAND\",", `${look}\n`, "[[", "{}", "\"{\\\"", "<think>", "</think>\n", "` ", "<|channel|>analysis", "a", " ", "\n", "{\"x\":[", `{"a":${quoted}}`, "< |", "◁", "a {\"b\": \"c\"} "])("reads a megabyte of %j within 250 ms", (unit) => {
+  it.each([
+    "{\"a\":",
+    "{\"action\":\"COMMAND\",",
+    `${look}\n`,
+    "[[",
+    "{}",
+    "\"{\\\"",
+    "<think>",
+    "</think>\n",
+    "` ",
+    "<|channel|>analysis",
+    "a",
+    " ",
+    "\n",
+    "{\"x\":[",
+    `{"a":${quoted}}`,
+    "< |",
+    "◁",
+    "a {\"b\": \"c\"} "
+  ])("reads a megabyte of %j within 250 ms", (unit) => {
     const text = unit.repeat(Math.ceil(1_000_000 / unit.length))
     PlanFinder.find(text.slice(0, 10_000))
     const began = process.cpuUsage()

@@ -73,11 +73,19 @@ describe("PlanReader", () => {
     assert.deepStrictEqual([...shown, rest], ["", "", "Pods are {groups}"])
     assert.deepStrictEqual(Either.map(end, (read) => read.plan.text), Either.right("Pods are {groups}"))
     const long = "Pods are groups. ".repeat(20)
-    assert.deepStrictEqual(readAll([long.slice(0, 50), long.slice(50), "They ", "run."]).shown, ["", long, "They ", "run."])
+    assert.deepStrictEqual(readAll([long.slice(0, 50), long.slice(50), "They ", "run."]).shown, [
+      "",
+      long,
+      "They ",
+      "run."
+    ])
   })
 
   it("voids prose that was shown when a plan follows it", () => {
-    const { end, isVoid, shown } = readAll(["I look at the nodes now. ".repeat(20), `\n${plan({ action: "COMMAND", args: ["get", "nodes"] })}`])
+    const { end, isVoid, shown } = readAll([
+      "I look at the nodes now. ".repeat(20),
+      `\n${plan({ action: "COMMAND", args: ["get", "nodes"] })}`
+    ])
     assert.notStrictEqual(shown.join(""), "")
     assert.isTrue(isVoid)
     assert.deepStrictEqual(Either.map(end, ({ plan }) => `${plan.action}`), Either.right("COMMAND"))

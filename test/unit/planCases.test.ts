@@ -21,7 +21,9 @@ interface Case {
 const read = <A>(name: string): A =>
   JSON.parse(Fs.readFileSync(new URL(`../cases/${name}.json`, import.meta.url), "utf8")) as A
 
-const cases = ["text-round-the-plan", "nulls-and-twice"].flatMap((file) => read<{ cases: ReadonlyArray<Case> }>(file).cases)
+const cases = ["text-round-the-plan", "nulls-and-twice"].flatMap((file) =>
+  read<{ cases: ReadonlyArray<Case> }>(file).cases
+)
 const done = Assistant.plan({ text: "One node." })
 
 describe("a plan as models write it", () => {
@@ -44,7 +46,9 @@ describe("a plan as models write it", () => {
 })
 
 describe("blanks behind a plan", () => {
-  const { cases } = read<{ cases: ReadonlyArray<{ readonly name: string; readonly first: string }> }>("blanks-without-end")
+  const { cases } = read<{ cases: ReadonlyArray<{ readonly name: string; readonly first: string }> }>(
+    "blanks-without-end"
+  )
   it.effect.each(cases)("end it: $name", ({ first }) =>
     Effect.gen(function*() {
       let blanks = 0
