@@ -155,8 +155,13 @@ const read = (face: Face, redactor: Redactor) => {
       yield* show(state.restoring.end())
       return reading
     }),
-    /** Of an answer that broke off. */
-    flush: Effect.suspend(() => show(state.restoring.end())),
+    /** Shows what had come of an answer that broke off; prose may have waited. */
+    flush: Effect.gen(function*() {
+      const { reading, rest } = state.reader.end()
+      const waiting = Either.isRight(reading) && reading.right.isProse ? rest : ""
+      yield* show(state.restoring.push(waiting))
+      yield* show(state.restoring.end())
+    }),
     restart: Effect.suspend(() => {
       const hasShown = state.shown !== ""
       Object.assign(state, fresh())

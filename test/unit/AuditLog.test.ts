@@ -89,6 +89,8 @@ describe("AuditLog", () => {
           input_tokens: 10,
           cost_usd: 0.5,
           duration_ms: 1200,
+          read_as: "DONE",
+          ignored_characters: 0,
           sha256: sha256("canary answer 😀"),
           characters: 15
         })

@@ -370,7 +370,8 @@ describe("vibectl vibe", () => {
   it.scoped("says when the text so far is void", () =>
     Effect.gen(function*() {
       const restart = { _tag: "Restart", reason: "PROVIDER_UNAVAILABLE" } as const
-      const { type } = yield* person({ events: [text("half"), restart, text("whole"), done, metrics] })
+      const half = text("{\"action\":\"DONE\",\"text\":\"half")
+      const { type } = yield* person({ events: [half, restart, text("whole"), done, metrics] })
       yield* type("setup-proxy", "configure", url)
       const asked = yield* type("vibe", "x")
       assert.strictEqual(asked.stdout, "half\nwhole\n")
