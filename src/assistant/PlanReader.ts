@@ -3,7 +3,7 @@
  * at once: of `{"action":"DONE","text":"All pods …` the text, as it comes.
  *
  * What is shown early is a guess; the whole answer decides what it is. An answer in prose waits for its first
- * characters, for a plan may follow a sentence. Blanks behind a plan, or without end, end the answer.
+ * characters or a moment, for a plan may follow a sentence. Blanks behind a plan, or without end, end the answer.
  */
 import { Either } from "effect"
 import * as Plan from "./Plan.js"
@@ -12,6 +12,8 @@ import * as PlanFinder from "./PlanFinder.js"
 export interface PlanReader {
   /** Takes the next piece of the model's answer; yields what of it is text for the user. */
   readonly push: (piece: string) => string
+  /** Called at an interval; yields prose that has waited from one call to the next. */
+  readonly tick: () => string
   /** Whether nothing more is to come, although the model goes on. */
   readonly hasEnded: () => boolean
   /** The whole plan, or why it is none. What was shown of an answer whose end is missing or broken is that answer. */
@@ -49,17 +51,22 @@ export const make = (): PlanReader => {
 
   const feed = (piece: string): string => {
     whole += piece
-    let text = piece
-    if (kind === "unknown") {
-      const known = opening(piece)
-      kind = known.kind
-      // What came before it was known is looked at now.
-      text = known.text
-    }
+    return show(kind === "unknown" ? know(opening.push(piece)) : piece)
+  }
+
+  /** What came before it was known is looked at now. */
+  const know = (known: Opening): string => {
+    kind = known.kind
+    return known.text
+  }
+
+  const show = (text: string): string => {
     const visible = kind === "plan" ? scanner.push(text) : kind === "prose" ? text : ""
     shown += visible
     return visible
   }
+
+  const tick = (): string => kind === "unknown" && !isEnded ? show(know(opening.tick())) : ""
 
   /** Whether the blanks that have come so far end the answer. */
   const isEnough = (): boolean => {
@@ -111,10 +118,10 @@ export const make = (): PlanReader => {
     return { reading: Either.right(read), isVoid: false, rest: "" }
   }
 
-  return { push, hasEnded: () => isEnded, end }
+  return { push, tick, hasEnded: () => isEnded, end }
 }
 
-/** Characters of prose that wait for a plan behind them. */
+/** Characters of prose that wait for a plan behind them, unless they have waited from one tick to the next. */
 export const heldProse = 240
 
 // -- internals ---------------------------------------------------------------
@@ -142,6 +149,8 @@ const makeOpening = () => {
   let isThinking = false
   let hasThought = false
   let thoughts = 0
+  /** The ticks that prose has waited. */
+  let ticks = 0
 
   const pass = (length: number): "again" => {
     passed += ahead.slice(0, length)
@@ -162,7 +171,7 @@ const makeOpening = () => {
     passed = ""
     return "again"
   }
-  const step = (): Kind | "again" => {
+  const step = (): Kind | "again" | "waiting" => {
     const mark = PlanFinder.thinkingMark().exec(ahead)
     if (isThinking) {
       if (mark !== null) return drop(mark, mark.index)
@@ -179,15 +188,25 @@ const makeOpening = () => {
     if (passing?.index === 0 && passing[0].length < ahead.length) return pass(passing[0].length)
     if (/^(?:[<`~[]|json?$|js$|j$)/.test(ahead) && ahead.length < maxMark) return "unknown"
     if (/^["[]/.test(ahead)) return "held"
-    return ahead.length > heldProse ? "prose" : "unknown"
+    return ahead.length > heldProse ? "prose" : "waiting"
   }
+  const known = (kind: Kind): Opening => ({
+    kind,
+    text: kind === "prose" ? PlanFinder.withoutTokens(passed + ahead, hasThought) : ahead
+  })
 
-  return (piece: string): Opening => {
-    ahead += piece
-    for (;;) {
+  return {
+    push: (piece: string): Opening => {
+      ahead += piece
+      let kind = step()
+      while (kind === "again") kind = step()
+      return known(kind === "waiting" ? "unknown" : kind)
+    },
+    tick: (): Opening => {
+      // What has been looked at goes no further by being looked at again.
       const kind = step()
-      if (kind === "again") continue
-      return { kind, text: kind === "prose" ? PlanFinder.withoutTokens(passed + ahead, hasThought) : ahead }
+      if (kind !== "waiting") return known("unknown")
+      return known(++ticks > 1 ? "prose" : "unknown")
     }
   }
 }

@@ -143,6 +143,7 @@ const read = (face: Face, redactor: Redactor) => {
       state.raw += piece
       return show(state.restoring.push(state.reader.push(piece)))
     },
+    tick: Effect.suspend(() => show(state.restoring.push(state.reader.tick()))),
     hasEnded: () => state.reader.hasEnded(),
     /** Shows what of the answer came last; all of it anew where what was shown is none of it. */
     settle: Effect.gen(function*() {
@@ -173,11 +174,11 @@ const read = (face: Face, redactor: Redactor) => {
 const consume = <E>(
   face: Face,
   events: Stream.Stream<AnswerEvent, E>,
-  { flush, hasEnded, push, restart, settle, state }: ReturnType<typeof read>,
+  { flush, hasEnded, push, restart, settle, state, tick }: ReturnType<typeof read>,
   began: number
 ) =>
   Effect.gen(function*() {
-    const take = (event: AnswerEvent, now: number): Effect.Effect<void> => {
+    const take = (event: AnswerEvent | Tick, now: number): Effect.Effect<void> => {
       switch (event._tag) {
         case "Text":
           state.firstTokenMs ??= now - began
@@ -196,10 +197,12 @@ const consume = <E>(
           return Effect.void
         case "Heartbeat":
           return Effect.void
+        case "Tick":
+          return tick
       }
     }
     // An answer that goes on behind its plan is cancelled, and with it the provider's work.
-    yield* Stream.runForEachWhile(events, (event) =>
+    yield* Stream.runForEachWhile(Stream.merge(events, ticks, { haltStrategy: "left" }), (event) =>
       Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.map(take(event, now), () => !hasEnded())))
       .pipe(
         // What was shown of an answer that breaks off ends its line, before anything is said of it.
@@ -215,6 +218,13 @@ const consume = <E>(
     const durationMs = (yield* Clock.currentTimeMillis) - began
     return { reading, raw, shown, call: { metrics, model, finishReason, firstTokenMs, durationMs } }
   })
+
+/** Time has passed: prose that waits for a plan behind it is shown. */
+interface Tick {
+  readonly _tag: "Tick"
+}
+
+const ticks: Stream.Stream<Tick> = Stream.as(Stream.tick("250 millis"), { _tag: "Tick" })
 
 /** How an answer was read, for the audit log. */
 const readAs = (reading: State["reading"]) => {

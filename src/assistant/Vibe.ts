@@ -102,7 +102,10 @@ export const run = (options: Options): Effect.Effect<Report, ClientError | VibeE
       }
     }
     return yield* new StepsUsedUp({ steps: options.maxSteps })
-  })
+  }).pipe(
+    // Wherever it is interrupted, the line that was begun ends.
+    Effect.onInterrupt(() => options.face.answered)
+  )
 
 // -- internals ---------------------------------------------------------------
 

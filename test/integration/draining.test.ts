@@ -17,10 +17,13 @@ const execute = "/vibectl.llm_proxy.VibectlLLMProxy/Execute"
 
 const answer = { text: "yes", model: "fake/one", metrics: Loopback.metrics }
 
+/** Milliseconds between two pings: several of them are due in a drain, and a slow machine has answered one by then. */
+const interval = Patience.scaled(150)
+
 /** A piece every 50 ms, for this long. */
 const slowly = (millis: number) =>
   Loopback.script(
-    ...Array.from({ length: millis / 50 }, (_, index) =>
+    ...Array.from({ length: Math.ceil(millis / 50) }, (_, index) =>
       Effect.delay(Effect.succeed(Loopback.text(`${index} `)), "50 millis")),
     Effect.succeed(Loopback.done),
     Effect.succeed(Loopback.metrics)
@@ -67,12 +70,13 @@ describe("a drain", () => {
   // The canary of what src/grpc/Connections.ts and Draining.ts know of grpc-js.
   it.scopedLive("that is longer than the ping intervals of both ends cuts no call, and the calls end whole", () =>
     Effect.gen(function*() {
-      const open = slowly(1500)
+      const open = slowly(interval * 10)
       const { port, stop } = yield* stoppable({
         proxy: Loopback.proxy({ serverInfo: Loopback.serverInfo, open }),
-        keepalive: Duration.millis(150)
+        keepalive: Duration.millis(interval),
+        drain: Duration.millis(interval * 200)
       })
-      const pings = { keepaliveTime: "150 millis", keepaliveTimeout: "5 seconds" } as const
+      const pings = { keepaliveTime: Duration.millis(interval), keepaliveTimeout: Duration.millis(interval * 30) }
       const running = yield* Effect.forEach(Array.from({ length: 10 }), () =>
         Effect.gen(function*() {
           const begun = yield* Deferred.make<void>()
@@ -92,10 +96,10 @@ describe("a drain", () => {
       const begun = yield* Deferred.make<void>()
       const { port, stop } = yield* stoppable({
         proxy: Loopback.proxy({ serverInfo: Loopback.serverInfo, open: slowly(60_000) }),
-        keepalive: Duration.millis(100),
-        drain: Duration.millis(800)
+        keepalive: Duration.millis(interval),
+        drain: Duration.millis(interval * 6)
       })
-      const pings = { keepaliveTime: "100 millis", keepaliveTimeout: "5 seconds" } as const
+      const pings = { keepaliveTime: Duration.millis(interval), keepaliveTimeout: Duration.millis(interval * 30) }
       const fiber = yield* Effect.fork(read(port, begun, pings))
       yield* Deferred.await(begun)
       yield* stop

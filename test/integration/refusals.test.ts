@@ -13,6 +13,7 @@ import { vi } from "vitest"
 import { ModelNotAllowed } from "../../src/domain/Errors.js"
 import * as Edge from "../support/Edge.js"
 import * as Loopback from "../support/Loopback.js"
+import * as Patience from "../support/Patience.js"
 import * as RawHttp2 from "../support/RawHttp2.js"
 
 const { DEADLINE_EXCEEDED, INTERNAL, INVALID_ARGUMENT, PERMISSION_DENIED, RESOURCE_EXHAUSTED } = Grpc.status
@@ -118,7 +119,7 @@ describe("a call whose time is over while it is answered", () => {
       const edge = yield* Edge.serve({ proxy: { ...Edge.proxy, open } })
       const headers = RawHttp2.headersOf(`${Edge.service}/StreamExecute`, {
         ...Edge.bearer(edge.good),
-        "grpc-timeout": "50m"
+        "grpc-timeout": `${Patience.scaled(200)}m`
       })
       const ended = yield* Edge.call(edge.port, headers)
       assert.strictEqual(ended.status, DEADLINE_EXCEEDED)

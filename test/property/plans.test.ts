@@ -62,7 +62,10 @@ type Read = (answer: string, size: number) => string | undefined
 
 const reads: Read = (answer, size) => {
   const reader = PlanReader.make()
-  for (let at = 0; at < answer.length; at += size) reader.push(answer.slice(at, at + size))
+  for (let at = 0; at < answer.length; at += size) {
+    reader.push(answer.slice(at, at + size))
+    if (size % 2 === 0) reader.tick()
+  }
   const { reading } = reader.end()
   return Either.isRight(reading) && !reading.right.isProse ? essence(reading.right.plan) : undefined
 }

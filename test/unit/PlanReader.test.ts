@@ -81,6 +81,22 @@ describe("PlanReader", () => {
     ])
   })
 
+  it("shows prose that waited from one tick to the next, and what follows at once", () => {
+    const reader = PlanReader.make()
+    assert.deepStrictEqual([reader.tick(), reader.push("A pod"), reader.tick()], ["", "", ""])
+    assert.deepStrictEqual([reader.push(" is"), reader.tick(), reader.push(" a group")], ["", "A pod is", " a group"])
+    assert.deepStrictEqual([reader.tick(), reader.end().rest], ["", ""])
+  })
+
+  it("shows nothing at a tick of what is no prose yet: a thought, a mark that may go on, a plan", () => {
+    for (const begun of ["<think>They want", "<|chan", "```js", "  ", "{\"action\":", "[{\"action\"", "\"{"]) {
+      const reader = PlanReader.make()
+      assert.deepStrictEqual([reader.push(begun), reader.tick(), reader.tick(), reader.tick()], ["", "", "", ""], begun)
+    }
+    const reader = PlanReader.make()
+    assert.deepStrictEqual([reader.push("<think>Hm</think> So"), reader.tick(), reader.tick()], ["", "", "So"])
+  })
+
   it("voids prose that was shown when a plan follows it", () => {
     const { end, isVoid, shown } = readAll([
       "I look at the nodes now. ".repeat(20),
