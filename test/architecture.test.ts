@@ -8,6 +8,7 @@ const root = new URL("../src", import.meta.url).pathname
 /** A folder imports from lower ranks and from itself. */
 const rank: Record<string, number> = {
   domain: 0,
+  effect: 0,
   network: 0.5,
   config: 1,
   terminal: 1,

@@ -8,6 +8,7 @@ import type { FileSystem } from "@effect/platform"
 import { Console, Context, Effect, Layer } from "effect"
 import { paths } from "../config/Paths.js"
 import { ServerConfig } from "../config/ServerConfig.js"
+import type { Moment } from "../effect/Eager.js"
 import type { Event } from "./Event.js"
 import * as LogFile from "./LogFile.js"
 import * as Writer from "./Writer.js"
@@ -15,10 +16,11 @@ import * as Writer from "./Writer.js"
 export { AuditUnusable } from "./LogFile.js"
 
 export class Audit extends Context.Tag("vibectl/audit/Audit")<Audit, {
-  /** Adds the event to the log, with the time it has now. A log that cannot be written stops nobody. */
-  readonly record: (event: Event) => Effect.Effect<void>
-  /** The same at once, with the time in milliseconds since the epoch; a log without it is only told by effects. */
-  readonly recordAt?: (event: Event, millis: number) => void
+  /**
+   * Adds the event to the log, with the Effect clock's time where no moment is given. A log that cannot be written fails no
+   * call.
+   */
+  readonly record: (event: Event, moment?: Moment) => Effect.Effect<void>
 }>() {
   /** Fails when the file cannot be written at the start. */
   static readonly layerFile = (
@@ -37,10 +39,7 @@ export class Audit extends Context.Tag("vibectl/audit/Audit")<Audit, {
   static readonly layerStderr: Layer.Layer<Audit> = Layer.scoped(this, printing("stderr", Console.error))
 
   /** Records nothing. */
-  static readonly layerNone: Layer.Layer<Audit> = Layer.succeed(this, {
-    record: () => Effect.void,
-    recordAt: () => {}
-  })
+  static readonly layerNone: Layer.Layer<Audit> = Layer.succeed(this, { record: () => Effect.void })
 
   /** As the section `audit` of the configuration says: for the server. */
   static readonly layer: Layer.Layer<Audit, LogFile.AuditUnusable, ServerConfig | FileSystem.FileSystem> = Layer

@@ -8,6 +8,7 @@
  */
 import type { PlatformError } from "@effect/platform/Error"
 import { Cause, Clock, Effect, Exit, type Scope } from "effect"
+import type { Moment } from "../effect/Eager.js"
 import { type Event, toLine } from "./Event.js"
 
 export interface Sink {
@@ -19,9 +20,7 @@ export interface Sink {
 }
 
 export interface Recorder {
-  readonly record: (event: Event) => Effect.Effect<void>
-  /** At a moment in milliseconds since the epoch. */
-  readonly recordAt: (event: Event, millis: number) => void
+  readonly record: (event: Event, moment?: Moment) => Effect.Effect<void>
 }
 
 /** About 10,000 events: seconds of a busy server. */
@@ -101,7 +100,13 @@ export const make = (
       )
     )
     yield* Effect.forkScoped(run)
-    return { record: (event) => Effect.map(Clock.currentTimeMillis, (millis) => add(event, millis)), recordAt: add }
+    return {
+      record: (event, moment) => {
+        if (moment === undefined) return Effect.map(Clock.currentTimeMillis, (millis) => add(event, millis))
+        add(event, moment.at)
+        return Exit.void
+      }
+    }
   })
 
 // -- internals ---------------------------------------------------------------

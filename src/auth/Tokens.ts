@@ -7,11 +7,12 @@
  * without waiting, unless it was revoked or its key retired since.
  */
 import type { FileSystem } from "@effect/platform"
-import { Clock, Context, Data, Duration, Effect, Layer, Redacted, Stream } from "effect"
+import { Clock, Context, Data, Duration, Effect, Exit, Layer, Redacted, Stream } from "effect"
 import * as Jose from "jose"
 import * as Crypto from "node:crypto"
 import { type Grants, noGrants } from "../domain/Access.js"
 import { IdentityUnavailable, type Unauthenticated } from "../domain/Errors.js"
+import { mapEager, type Moment } from "../effect/Eager.js"
 import * as Claims from "./Claims.js"
 import * as GrantsClaim from "./GrantsClaim.js"
 import * as Keyring from "./Keyring.js"
@@ -55,19 +56,16 @@ export class Tokens extends Context.Tag("vibectl/auth/Tokens")<Tokens, {
     lifetime: Duration.Duration,
     grants?: Grants
   ) => Effect.Effect<Redacted.Redacted, InvalidSubject | InvalidGrants>
-  /** Checks signature, issuer and times by the Effect clock, and that it was not revoked. */
+  /**
+   * Checks signature, issuer and times, by the Effect clock where no moment is given, and that it was not revoked. With a
+   * moment, a token that was verified before is answered with an `Exit`.
+   */
   readonly verify: (
-    token: Redacted.Redacted
+    token: Redacted.Redacted,
+    moment?: Moment
   ) => Effect.Effect<Claims.Claims, Unauthenticated | IdentityUnavailable>
-  /** Fails when what was verified is trusted no longer: revoked, or its key retired. Expiry does not count. */
+  /** Fails when what was verified is trusted no longer: revoked, or its key retired. Expiry does not count. Looks when called. */
   readonly recheck: (claims: Claims.Claims) => Effect.Effect<void, Unauthenticated>
-  /** A faster way, for what needs no waiting; without it every call goes the other one. */
-  readonly atOnce?: {
-    /** What `verify` would answer now, where it knows; `now` in milliseconds since the epoch. */
-    readonly verify: (token: Redacted.Redacted, now: number) => Claims.Claims | undefined
-    /** What `recheck` would fail with. */
-    readonly recheck: (claims: Claims.Claims) => Unauthenticated | undefined
-  }
   /** Fails while it is not known what other servers have revoked; then `verify` fails too. Absent for one server. */
   readonly known?: Effect.Effect<void, IdentityUnavailable>
   /** An element after every change of what is trusted: time to recheck whoever is being served. */
@@ -102,12 +100,10 @@ export const trusting = (trust: Trust.Trust): Tokens["Type"] => {
   const verified = VerifiedTokens.make<Claims.Claims>()
   let generation = trust.generation()
 
-  const refused = (claims: Claims.Claims): Unauthenticated | undefined => {
+  const recheck = (claims: Claims.Claims): Effect.Effect<void, Unauthenticated> => {
     const refusal = trust.revocations().refusal(claims) ?? retirement(claims, trust.keyring())
-    return refusal === undefined ? undefined : Claims.refused(refusal, claims)
+    return refusal === undefined ? Exit.void : Exit.fail(Claims.refused(refusal, claims))
   }
-  const recheck = (claims: Claims.Claims): Effect.Effect<void, Unauthenticated> =>
-    Effect.suspend(() => refused(claims) ?? Effect.void)
 
   const known = (token: string, now: number): Claims.Claims | undefined => {
     if (generation !== trust.generation()) {
@@ -171,6 +167,11 @@ export const trusting = (trust: Trust.Trust): Tokens["Type"] => {
       return claims
     })
 
+  const verify = (token: string, now: number) => {
+    const claims = known(token, now)
+    return claims === undefined ? check(token, now) : mapEager(recheck(claims), () => claims)
+  }
+
   return {
     issue: (subject, lifetime, grants = noGrants) =>
       Effect.gen(function*() {
@@ -191,22 +192,13 @@ export const trusting = (trust: Trust.Trust): Tokens["Type"] => {
         return Redacted.make(yield* Effect.promise(() => jwt.sign(keyObject(key))))
       }),
 
-    verify: (token) =>
-      Effect.flatMap(seconds, (now) => {
-        const text = Redacted.value(token)
-        const claims = known(text, now)
-        return claims === undefined ? check(text, now) : Effect.as(recheck(claims), claims)
-      }),
+    verify: (token, moment) =>
+      moment === undefined
+        ? Effect.flatMap(seconds, (now) => verify(Redacted.value(token), now))
+        : verify(Redacted.value(token), Math.floor(moment.at / 1000)),
 
     recheck,
     known: isKnown,
-    atOnce: {
-      verify: (token, now) => {
-        const claims = known(Redacted.value(token), Math.floor(now / 1000))
-        return claims !== undefined && refused(claims) === undefined ? claims : undefined
-      },
-      recheck: refused
-    },
     changes: trust.changes
   }
 }

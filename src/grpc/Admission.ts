@@ -15,9 +15,7 @@ export interface Admitted {
   /** What the handler's spans belong to; undefined when nobody traces. */
   readonly span: Tracer.AnySpan | undefined
   /** Fails when the caller is trusted no longer. */
-  readonly recheck: Effect.Effect<void, Unauthenticated>
-  /** What it would fail with, where that can be said at once. */
-  readonly refusal: (() => Unauthenticated | undefined) | undefined
+  readonly recheck: () => Effect.Effect<void, Unauthenticated>
   /** Ends the call now. Whoever runs the call puts a way of its own here, to say goodbye properly. */
   cut: (error: ProxyError) => void
 }
@@ -52,7 +50,7 @@ export const running = (): Running => {
     },
     recheck: Effect.suspend(() =>
       Effect.filter([...calls], (admitted) =>
-        Effect.match(admitted.recheck, {
+        Effect.match(Effect.suspend(admitted.recheck), {
           onSuccess: () => false,
           onFailure: (error) => {
             calls.delete(admitted)

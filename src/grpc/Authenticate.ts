@@ -6,11 +6,12 @@
  * {@link callerOf}, which knows only calls that passed.
  */
 import * as Grpc from "@grpc/grpc-js"
-import { Cause, Effect, Stream, type Tracer } from "effect"
+import { type Cause, Effect, Exit, Stream, type Tracer } from "effect"
 import type { Audit } from "../audit/Audit.js"
 import * as Claims from "../auth/Claims.js"
 import type { Caller } from "../domain/Answer.js"
 import type { ProxyError, Unauthenticated } from "../domain/Errors.js"
+import { mapEager, matchCauseEffectEager, matchEffectEager, suspendEager } from "../effect/Eager.js"
 import * as CallTimes from "../proxy/CallTimes.js"
 import * as Metrics from "../telemetry/Metrics.js"
 import * as Admission from "./Admission.js"
@@ -48,10 +49,6 @@ export const make = (bridge: Bridge, options: Options): Authentication => {
       Effect.zipRight(Metrics.calls([methodOf(rpc), outcome]))
     )
 
-  /** Without a fiber, which costs several times what there is to do; whatever is not usual goes the long way. */
-  const atOnce = (metadata: Grpc.Metadata): Identify.Identified | undefined =>
-    audit.recordAt && Identify.identifyAtOnce(metadata, options, bridge.clock.unsafeCurrentTimeMillis())
-
   const interceptor: Grpc.ServerInterceptor = ({ path: rpc }, call) => {
     // Later the connection may be gone, and its address with it.
     const peer = call.getPeer()
@@ -69,11 +66,11 @@ export const make = (bridge: Bridge, options: Options): Authentication => {
           onReceiveMetadata: (metadata, next) => {
             const told = { rpc, peer }
             const span = watch.begin(metadata)
-            let arrivedAt = 0
-            const admit = ({ caller, holder, recheck, refusal }: Identify.Identified) => {
+            const arrivedAt = CallTimes.now(bridge.clock)
+            const admit = ({ caller, holder, recheck }: Identify.Identified) => {
               const cut = (error: ProxyError) => call.sendStatus(Status.fromError(error))
               admitted = metadata
-              running.add(metadata, { caller: { arrivedAt, ...caller }, rpc, peer, span, recheck, refusal, cut })
+              running.add(metadata, { caller: { arrivedAt, ...caller }, rpc, peer, span, recheck, cut })
               if (left) running.remove(metadata)
               if (holder !== undefined) Metrics.authentications.unsafe(["accepted"])
             }
@@ -85,54 +82,41 @@ export const make = (bridge: Bridge, options: Options): Authentication => {
                 Effect.zipRight(Metrics.calls([methodOf(rpc), "INTERNAL"])),
                 Effect.zipRight(Effect.sync(() => call.sendStatus(Status.fromCause(cause).status)))
               )
-            try {
-              const known = span?._tag === "Span" ? undefined : atOnce(metadata)
-              if (known !== undefined) {
-                arrivedAt = CallTimes.now(bridge.clock)
-                admit(known)
-                if (known.holder !== undefined) {
-                  const event = { event: "token_accepted", ...known.holder, ...told } as const
-                  audit.recordAt?.(event, bridge.clock.unsafeCurrentTimeMillis())
-                }
-                pass()
-                return
-              }
-            } catch (defect) {
-              bridge.fork(failed(Cause.die(defect)))
-              return
-            }
-            const identifying = Effect.flatMap(Effect.clock, (clock) => {
-              arrivedAt = CallTimes.now(clock)
-              return Identify.identify(metadata, certificateOf(call), options)
-            })
-            const settled = Effect.matchEffect(inSpan(identifying, span), {
-              onSuccess: (identified) =>
-                Effect.suspend(() => {
+            const settled = suspendEager(() => {
+              const moment = { at: bridge.clock.unsafeCurrentTimeMillis() }
+              const identifying = () => Identify.identify(metadata, certificateOf(call), options, moment)
+              return matchEffectEager(inSpan(identifying, span), {
+                onSuccess: (identified) => {
                   admit(identified)
                   return identified.holder === undefined
-                    ? Effect.sync(pass)
-                    : Effect.zipRight(
-                      audit.record({ event: "token_accepted", ...identified.holder, ...told }),
-                      Effect.sync(pass)
-                    )
-                }),
-              onFailure: ({ error, holder }) => {
-                const refusal = Identify.refusalOf(error)
-                return refusals.record({
-                  event: "token_refused",
-                  refusal,
-                  reason: error.reason,
-                  ...error._tag === "Unauthenticated" && error.claim !== undefined ? { claim: error.claim } : {},
-                  ...holder,
-                  ...told
-                }).pipe(
-                  Effect.zipRight(Metrics.authentications([refusal])),
-                  Effect.zipRight(refused(rpc, peer, error.reason)),
-                  Effect.zipRight(Effect.sync(() => call.sendStatus(Status.fromError(error))))
-                )
-              }
+                    ? Exit.void
+                    : audit.record({ event: "token_accepted", ...identified.holder, ...told }, moment)
+                },
+                onFailure: ({ error, holder }) => {
+                  const refusal = Identify.refusalOf(error)
+                  return refusals.record({
+                    event: "token_refused",
+                    refusal,
+                    reason: error.reason,
+                    ...error._tag === "Unauthenticated" && error.claim !== undefined ? { claim: error.claim } : {},
+                    ...holder,
+                    ...told
+                  }).pipe(
+                    Effect.zipRight(Metrics.authentications([refusal])),
+                    Effect.zipRight(refused(rpc, peer, error.reason)),
+                    Effect.as(error)
+                  )
+                }
+              })
             })
-            bridge.fork(Effect.catchAllCause(settled, failed))
+            bridge.run(matchCauseEffectEager(settled, {
+              onFailure: failed,
+              onSuccess: (error) => {
+                if (error === undefined) pass()
+                else call.sendStatus(Status.fromError(error))
+                return Exit.void
+              }
+            }))
           },
           onCancel: () => {
             left = true
@@ -164,14 +148,12 @@ export const make = (bridge: Bridge, options: Options): Authentication => {
 }
 
 /** The caller of a call that passed the interceptor, and is trusted still. */
-export const callerOf = (metadata: Grpc.Metadata): Effect.Effect<Caller, Unauthenticated> =>
-  Effect.suspend(() => {
-    const admitted = Admission.of(metadata)
-    if (admitted === undefined) return Claims.refused("no_token")
-    return admitted.refusal === undefined
-      ? Effect.as(admitted.recheck, admitted.caller)
-      : admitted.refusal() ?? Effect.succeed(admitted.caller)
-  })
+export const callerOf = (metadata: Grpc.Metadata): Effect.Effect<Caller, Unauthenticated> => {
+  const admitted = Admission.of(metadata)
+  return admitted === undefined
+    ? Exit.fail(Claims.refused("no_token"))
+    : mapEager(admitted.recheck(), () => admitted.caller)
+}
 
 // -- internals ---------------------------------------------------------------
 
@@ -179,10 +161,10 @@ const healthPrefix = "/grpc.health.v1.Health/"
 
 /** In a span of its own, where the call has one. Who is refused made the mistake: the span has not failed. */
 const inSpan = (
-  identify: Effect.Effect<Identify.Identified, Identify.NotIdentified>,
+  identify: () => Effect.Effect<Identify.Identified, Identify.NotIdentified>,
   parent: Tracer.AnySpan | undefined
-): typeof identify =>
-  parent?._tag !== "Span" ? identify : identify.pipe(
+): ReturnType<typeof identify> =>
+  parent?._tag !== "Span" ? identify() : Effect.suspend(identify).pipe(
     Effect.tapError(({ error }) => Effect.annotateCurrentSpan("vibectl.refusal", Identify.refusalOf(error))),
     Effect.exit,
     Effect.withSpan("authenticate", { parent, captureStackTrace: false }),

@@ -43,6 +43,8 @@ export interface Bridge {
   readonly clock: Clock.Clock
   readonly log: CallLog.CallLog
   readonly fork: <A>(effect: Effect.Effect<A>) => { readonly interrupt: () => void }
+  /** Starts a fiber only for what is not over already. */
+  readonly run: (effect: Effect.Effect<unknown>) => void
   /** Completes when no call runs. */
   readonly idle: Effect.Effect<void>
 }
@@ -59,14 +61,18 @@ export const make: Effect.Effect<Bridge, never, Scope.Scope> = Effect.gen(functi
     // All that a call needs was given to the layers: it has no services to copy when it adds its own.
     Effect.mapInputContext((_: Context.Context<never>) => Context.empty())
   )
+  const start: Bridge["fork"] = (effect) => {
+    const fiber = fork(effect)
+    return { interrupt: () => fiber.unsafeInterruptAsFork(FiberId.none) }
+  }
   return {
     tracing,
     deadlines,
     clock: yield* Effect.clock,
     log: yield* CallLog.make,
-    fork: (effect) => {
-      const fiber = fork(effect)
-      return { interrupt: () => fiber.unsafeInterruptAsFork(FiberId.none) }
+    fork: start,
+    run: (effect) => {
+      if (!Exit.isExit(effect) || Exit.isFailure(effect)) start(effect)
     },
     idle: FiberSet.awaitEmpty(fibers)
   }

@@ -3,7 +3,7 @@
  * anybody where the server asks for neither.
  */
 import type * as Grpc from "@grpc/grpc-js"
-import { Effect, Either } from "effect"
+import { Effect, Either, Exit, type Redacted } from "effect"
 import * as AccessRules from "../auth/AccessRules.js"
 import * as Bearer from "../auth/Bearer.js"
 import * as Claims from "../auth/Claims.js"
@@ -12,6 +12,7 @@ import { noGrants } from "../domain/Access.js"
 import { type Caller, type Feature, features } from "../domain/Answer.js"
 import type { IdentityUnavailable, Unauthenticated, VersionIncompatible } from "../domain/Errors.js"
 import { packageVersion } from "../domain/PackageVersion.js"
+import { flatMapEager, mapErrorEager, type Moment } from "../effect/Eager.js"
 import * as Compatibility from "../versions/Compatibility.js"
 import { clientVersionKey, featuresKey } from "./ClientMetadata.js"
 
@@ -35,9 +36,7 @@ export interface Identified {
   /** What the audit log says of it; undefined for `anonymous`. */
   readonly holder: Holder | undefined
   /** Fails when the caller is trusted no longer. */
-  readonly recheck: Effect.Effect<void, Unauthenticated>
-  /** What it would fail with, where that can be said at once. */
-  readonly refusal: (() => Unauthenticated | undefined) | undefined
+  readonly recheck: () => Effect.Effect<void, Unauthenticated>
 }
 
 /** In the words of the audit log. */
@@ -57,37 +56,26 @@ export interface NotIdentified {
 
 export type Refused = Unauthenticated | IdentityUnavailable | VersionIncompatible
 
-/** `certificate` is the name in the client's verified certificate; undefined without one. */
+/**
+ * Eager: a caller whose token was verified before is identified with an `Exit`. `certificate` is the name in the client's
+ * verified certificate, undefined without one.
+ */
 export const identify = (
   metadata: Grpc.Metadata,
   certificate: string | undefined,
-  options: Options
-): Effect.Effect<Identified, NotIdentified> =>
-  Effect.gen(function*() {
-    const claims = yield* Effect.mapError(claimsOf(metadata, certificate, options), (error): NotIdentified => ({
-      error,
-      ..."holder" in error && error.holder !== undefined ? { holder: holderOf(error.holder) } : {}
-    }))
+  options: Options,
+  moment: Moment
+): Effect.Effect<Identified, NotIdentified> => {
+  const claims = mapErrorEager(claimsOf(metadata, certificate, options, moment), (error): NotIdentified => ({
+    error,
+    ..."holder" in error && error.holder !== undefined ? { holder: holderOf(error.holder) } : {}
+  }))
+  return flatMapEager(claims, (claims): Effect.Effect<Identified, NotIdentified> => {
     const error = incompatibility(metadata)
-    if (error !== undefined) {
-      const holder = holderBy(claims, certificate)
-      return yield* Effect.fail({ error, ...holder === undefined ? {} : { holder } })
-    }
-    return identified(metadata, claims, certificate, options)
+    if (error === undefined) return Exit.succeed(identified(metadata, claims, certificate, options))
+    const holder = holderBy(claims, certificate)
+    return Exit.fail({ error, ...holder === undefined ? {} : { holder } })
   })
-
-/**
- * The same at once, for a caller whose token was verified before, and where nobody is asked for one; undefined says
- * nothing. `now` in milliseconds since the epoch.
- */
-export const identifyAtOnce = (metadata: Grpc.Metadata, options: Options, now: number): Identified | undefined => {
-  const { authenticate, clientIdentity, tokens } = options
-  if (clientIdentity !== "none" || incompatibility(metadata) !== undefined) return undefined
-  if (tokens === undefined || !authenticate) return identified(metadata, undefined, undefined, options)
-  if (tokens.atOnce === undefined) return undefined
-  const token = Bearer.parse(text(metadata, "authorization"))
-  const claims = Either.isRight(token) ? tokens.atOnce.verify(token.right, now) : undefined
-  return claims && identified(metadata, claims, undefined, options)
 }
 
 /** What an error that refused a call is called in the audit log. */
@@ -119,18 +107,12 @@ const identified = (
     deadline: Infinity
   }
   if (claims === undefined || tokens === undefined) {
-    return { caller, holder: holderBy(claims, certificate), recheck: Effect.void, refusal: trusted }
+    return { caller, holder: holderBy(claims, certificate), recheck: trusted }
   }
-  const { atOnce } = tokens
-  return {
-    caller,
-    holder: holderBy(claims, certificate),
-    recheck: recheck(tokens, claims),
-    refusal: atOnce && (() => atOnce.recheck(withId(claims)))
-  }
+  return { caller, holder: holderBy(claims, certificate), recheck: () => recheck(tokens, claims) }
 }
 
-const trusted = () => undefined
+const trusted = () => Exit.void
 
 const holderBy = (claims: Known | undefined, certificate: string | undefined): Holder | undefined =>
   claims && Object.assign({}, holderOf(claims), keyOf(claims), named(certificate))
@@ -148,23 +130,30 @@ type Known = Omit<Claims.Claims, "tokenId"> & { readonly tokenId: string | undef
 const claimsOf = (
   metadata: Grpc.Metadata,
   certificate: string | undefined,
-  { authenticate, clientIdentity, tokens }: Options
-): Effect.Effect<Known | undefined, Unauthenticated | IdentityUnavailable> =>
-  Effect.gen(function*() {
-    const header = text(metadata, "authorization")
-    const byCertificate = clientIdentity === "identity" && header === undefined
-    const claims = tokens === undefined || !authenticate || byCertificate
-      ? undefined
-      : yield* Effect.flatMap(Bearer.parse(header), tokens.verify)
-    if (clientIdentity === "none") return claims
-    if (certificate === undefined) return yield* Claims.refused("certificate_without_name", claims)
+  { authenticate, clientIdentity, tokens }: Options,
+  moment: Moment
+): Effect.Effect<Known | undefined, Unauthenticated | IdentityUnavailable> => {
+  const header = text(metadata, "authorization")
+  const byCertificate = clientIdentity === "identity" && header === undefined
+  const verified = tokens === undefined || !authenticate || byCertificate
+    ? Exit.succeed(undefined)
+    : flatMapEager(bearer(header), (token) => tokens.verify(token, moment))
+  if (clientIdentity === "none") return verified
+  return Effect.flatMap(verified, (claims) => {
+    if (certificate === undefined) return Exit.fail(Claims.refused("certificate_without_name", claims))
     if (claims !== undefined) {
-      return certificate === claims.subject ? claims : yield* Claims.refused("certificate_of_another", claims)
+      return certificate === claims.subject
+        ? Exit.succeed(claims)
+        : Exit.fail(Claims.refused("certificate_of_another", claims))
     }
     const known = ofCertificate(certificate)
-    if (tokens !== undefined) yield* Effect.zipRight(tokens.known ?? Effect.void, recheck(tokens, known))
-    return known
+    if (tokens === undefined) return Exit.succeed(known)
+    return Effect.flatMap(tokens.known ?? Exit.void, () => Effect.as(recheck(tokens, known), known))
   })
+}
+
+const bearer = (header: string | undefined): Exit.Exit<Redacted.Redacted, Unauthenticated> =>
+  Either.match(Bearer.parse(header), { onLeft: Exit.fail, onRight: Exit.succeed })
 
 /** A certificate says nothing of when it was issued, so a revocation of its subject is one of it. */
 const ofCertificate = (subject: string): Known => ({
@@ -177,9 +166,8 @@ const ofCertificate = (subject: string): Known => ({
   grants: noGrants
 })
 
-const recheck = (tokens: Tokens["Type"], claims: Known) => tokens.recheck(withId(claims))
-
-const withId = (claims: Known): Claims.Claims => Object.assign({}, claims, { tokenId: claims.tokenId ?? "" })
+const recheck = (tokens: Tokens["Type"], claims: Known) =>
+  tokens.recheck(Object.assign({}, claims, { tokenId: claims.tokenId ?? "" }))
 
 const keyOf = ({ issuer, keyId }: Known): Pick<Holder, "issuer" | "key_id"> =>
   Object.assign({}, keyId === undefined ? undefined : { key_id: keyId }, issuer === undefined ? undefined : { issuer })

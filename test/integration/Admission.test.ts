@@ -11,10 +11,7 @@ const world = (proxy: Parameters<typeof Loopback.proxy>[0]) =>
   Effect.gen(function*() {
     const { refuse, tokens } = yield* Revocable.make
     const audited: Array<Event> = []
-    const audit = {
-      record: (event: Event) => Effect.sync(() => void audited.push(event)),
-      recordAt: (event: Event) => void audited.push(event)
-    }
+    const audit = { record: (event: Event) => Effect.sync(() => void audited.push(event)) }
     const port = yield* Loopback.serve({ proxy: Loopback.proxy(proxy), tokens, audit })
     const client = yield* Loopback.client(port)
     const bearer = (subject: string) =>

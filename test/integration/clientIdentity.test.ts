@@ -30,10 +30,7 @@ const world = (clientIdentity: ClientIdentity, authenticate = true) =>
       tokens: authenticate || clientIdentity === "identity" ? tokens : undefined,
       authenticate,
       clientIdentity,
-      audit: {
-        record: (event) => Effect.sync(() => void audited.push(event)),
-        recordAt: (event) => void audited.push(event)
-      }
+      audit: { record: (event) => Effect.sync(() => void audited.push(event)) }
     })
     const connect = (name: string, token: string | undefined) =>
       Effect.gen(function*() {

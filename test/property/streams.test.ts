@@ -93,7 +93,7 @@ const play = (scenario: Scenario) => {
     tokens: undefined,
     authenticate: false,
     access: () => unrestricted,
-    audit: { record: () => Effect.void, recordAt: () => {} },
+    audit: { record: () => Effect.void },
     requestBytes: { watch: () => {} },
     clientIdentity: "none"
   })

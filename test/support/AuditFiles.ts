@@ -25,7 +25,7 @@ export const recorded = (
   settings: Options,
   ...events: ReadonlyArray<Event>
 ): Effect.Effect<void, AuditUnusable, FileSystem.FileSystem> =>
-  Effect.flatMap(Audit, ({ record }) => Effect.forEach(events, record, { discard: true })).pipe(
+  Effect.flatMap(Audit, ({ record }) => Effect.forEach(events, (event) => record(event), { discard: true })).pipe(
     Effect.provide(Audit.layerFile(settings))
   )
 
