@@ -3,7 +3,15 @@
  */
 import { Data } from "effect"
 
-export type VibeError = PlanMalformed | Impossible | StepsUsedUp | NotConfirmed | CommandRefused | ClusterUnreachable
+export type VibeError =
+  | PlanMalformed
+  | Impossible
+  | StepsUsedUp
+  | NotConfirmed
+  | Declined
+  | CommandRefused
+  | ClusterUnreachable
+  | LastCommandFailed
 
 /** The model's answer was no plan, and neither was its second one. */
 export class PlanMalformed extends Data.TaggedError("PlanMalformed")<{ readonly problem: string }> {
@@ -39,30 +47,39 @@ export class StepsUsedUp extends Data.TaggedError("StepsUsedUp")<{ readonly step
   }
 }
 
-/** A command needs a yes, and there was a no or nobody to ask. */
+/** A command needs a yes, and there is nobody to ask. */
 export class NotConfirmed extends Data.TaggedError("NotConfirmed")<{
   /** As a person would type it. */
   readonly command: string
   readonly because: string
-  /** Whether there was somebody to ask. */
-  readonly wasAsked: boolean
   /** Whether only somebody who sees it may allow it. */
   readonly mustBeSeen: boolean
 }> {
   get summary() {
-    return this.wasAsked
-      ? `Not run, as you said: ${this.command}`
-      : `Not run: ${this.command} (${this.because}); it needs a yes, and there is no terminal to ask on.`
+    return `Not run: ${this.command} (${this.because}); it needs a yes, and there is no terminal to ask on.`
   }
   get remedy() {
-    if (this.wasAsked) return "Say what should be done instead, e.g. `vibectl vibe \"…\"`."
     return this.mustBeSeen
       ? "Run vibectl on a terminal, where somebody can look at it; --yes does not allow this."
-      : "Run vibectl on a terminal, say yes beforehand with --yes, or allow the verb by name: assistant.allow_verbs with "
-        + "--mode auto."
+      : "Run vibectl on a terminal, approve commands without asking with --yes, or allow the verb by name: "
+        + "assistant.allow_verbs with --mode auto."
   }
   override get message() {
     return `${this.summary} ${this.remedy}`
+  }
+}
+
+/** A person declined a command, which ends the request; no error, and not done either. */
+export class Declined extends Data.TaggedError("Declined")<{
+  /** As a person would type it. */
+  readonly command: string
+}> {
+  get summary() {
+    return `Not run: ${this.command}`
+  }
+  readonly remedy = undefined
+  override get message() {
+    return this.summary
   }
 }
 
@@ -77,6 +94,21 @@ export class CommandRefused extends Data.TaggedError("CommandRefused")<{
   get remedy() {
     return "Ask in other words; if you do want this command, run it yourself."
   }
+  override get message() {
+    return `${this.summary} ${this.remedy}`
+  }
+}
+
+/** There is an answer, and the last command before it failed; a failure for those who ask for the exit status. */
+export class LastCommandFailed extends Data.TaggedError("LastCommandFailed")<{
+  /** As a person would type it. */
+  readonly command: string
+  readonly exitCode: number
+}> {
+  get summary() {
+    return `The last command failed with exit code ${this.exitCode}: ${this.command}`
+  }
+  readonly remedy = "Read what kubectl printed above, and run it again when its cause is gone."
   override get message() {
     return `${this.summary} ${this.remedy}`
   }

@@ -4,11 +4,12 @@
 import { type Duration, Effect } from "effect"
 import type { Ended, Kubectl, KubectlMissing } from "../kubectl/Kubectl.js"
 import * as Safety from "../kubectl/Safety.js"
+import * as Where from "../kubectl/Where.js"
 import type { Finding, Redactor } from "../redaction/Redactor.js"
 import type { AuditLog, Entry } from "./AuditLog.js"
-import { ClusterUnreachable, CommandRefused, NotConfirmed } from "./Errors.js"
+import { ClusterUnreachable, CommandRefused, Declined, NotConfirmed } from "./Errors.js"
 import * as Excerpt from "./Excerpt.js"
-import type { Face, Planned } from "./Face.js"
+import type { Face, Planned, Ran } from "./Face.js"
 import * as Judged from "./Judged.js"
 import type * as Plan from "./Plan.js"
 import type { Step } from "./Prompts.js"
@@ -35,7 +36,13 @@ export interface Deps {
 export interface History {
   readonly confirmed: Set<string>
   readonly commands: Array<
-    { readonly command: string; readonly decision: string; readonly exitCode: number | undefined }
+    {
+      readonly command: string
+      readonly decision: string
+      readonly exitCode: number | undefined
+      /** Whether its verb does more than read. */
+      readonly isChange: boolean
+    }
   >
   /** The secrets that were replaced in what the model is told of them. */
   readonly replaced: Array<Finding>
@@ -57,14 +64,14 @@ export const execute = (
     /** Whether the model's answer has words around the plan, which may make it an example. */
     readonly hasWordsAround: boolean
   }
-): Effect.Effect<Outcome, NotConfirmed | CommandRefused | ClusterUnreachable | KubectlMissing> =>
+): Effect.Effect<Outcome, Declined | NotConfirmed | CommandRefused | ClusterUnreachable | KubectlMissing> =>
   Effect.gen(function*() {
     const { audit, face, redactor } = deps
     const { args, command, secrets, stdin, stranger, verdict, written } = Judged.of(redactor, plan)
 
     const record = (decision: Recorded["decision"], exitCode: number | undefined) =>
       Effect.suspend(() => {
-        history.commands.push({ command, decision, exitCode })
+        history.commands.push({ command, decision, exitCode, isChange: !Safety.hasReadingVerb(args) })
         return noted(written, verdict, decision, exitCode)
       })
     const noted = (
@@ -82,8 +89,9 @@ export const execute = (
         exitCode
       })
     const notRun = (because: string) => step({ _tag: "NotRun", command, because })
-    const planned = (targets: Planned["targets"]): Planned => ({
+    const planned = ({ targets, where }: Pick<Planned, "targets" | "where">): Planned => ({
       command,
+      where,
       text: plan.text,
       verdict,
       stdin: plan.stdin,
@@ -109,7 +117,7 @@ export const execute = (
     }
     if (deps.dryRun) {
       yield* record("dry-run", undefined)
-      yield* face.planned(planned(undefined))
+      yield* face.planned(planned({ targets: undefined, where: undefined }))
       return { _tag: "Shown" }
     }
     const isInteractive = verdict._tag === "Confirm" && verdict.interactive
@@ -126,6 +134,7 @@ export const execute = (
     const decision = yield* decide(
       deps,
       history,
+      args,
       planned,
       verdict,
       secrets,
@@ -138,33 +147,33 @@ export const execute = (
         return yield* new NotConfirmed({
           command,
           because: decision.because,
-          wasAsked: false,
           mustBeSeen: decision.isStolen
         })
       case "No":
         yield* record("declined", undefined)
-        return yield* new NotConfirmed({ command, because: "", wasAsked: true, mustBeSeen: false })
+        return yield* new Declined({ command })
       case "But":
         yield* record("declined", undefined)
         return notRun(`the user declined it and said: ${redacted(redactor, history, decision.text)}`)
       case "Run": {
         yield* face.running(command)
-        const ran = isInteractive
-          ? Effect.map(deps.kubectl.attached(args), ({ exitCode }): Step & { exitCode: number } => ({
-            _tag: "Attached",
-            command,
-            exitCode
+        const ran: Effect.Effect<Done, ClusterUnreachable | KubectlMissing> = isInteractive
+          ? Effect.map(deps.kubectl.attached(args), ({ exitCode }) => ({
+            step: { _tag: "Attached", command, exitCode },
+            // The person saw what it printed.
+            ran: undefined
           }))
-          : run(deps, history, command, args, stdin)
+          : run(deps, history, { command, args, stdin, namesChanges: Safety.namesWhatItChanged(args) })
         const done = yield* Effect.onExit(
           ran,
           (exit) =>
             record(
               decision.isUnasked ? "unasked" : "approved",
-              exit._tag === "Success" ? exit.value.exitCode : undefined
+              exit._tag === "Success" ? exit.value.step.exitCode : undefined
             )
         )
-        return step(done)
+        if (done.ran !== undefined) yield* face.ran(done.ran)
+        return step(done.step)
       }
     }
   })
@@ -193,7 +202,8 @@ const secretsNote = (secrets: ReturnType<Redactor["mentioned"]>): string =>
 const decide = (
   deps: Deps,
   history: History,
-  planned: (targets: Planned["targets"]) => Planned,
+  args: ReadonlyArray<string>,
+  planned: (known: Pick<Planned, "targets" | "where">) => Planned,
   verdict: Exclude<Safety.Verdict, { readonly _tag: "Refused" }>,
   secrets: ReturnType<Redactor["mentioned"]>,
   lookUp: () => ReturnType<typeof Targets.of>,
@@ -214,8 +224,9 @@ const decide = (
     if ((deps.yes && !isStolen) || wasConfirmed) {
       return { _tag: "Run", isUnasked: false } as const
     }
+    const where = deps.face.hasPerson ? Where.of(args, yield* deps.kubectl.current) : undefined
     const targets = isDestructive && deps.face.hasPerson ? yield* lookUp() : undefined
-    const answer = yield* deps.face.confirm(planned(targets))
+    const answer = yield* deps.face.confirm(planned({ targets, where }))
     if (answer === undefined) {
       const because = isStolen
         ? secretsNote(secrets)
@@ -229,7 +240,23 @@ const decide = (
     return { _tag: "Run", isUnasked: false } as const
   })
 
-const run = (deps: Deps, history: History, command: string, args: ReadonlyArray<string>, stdin: string) =>
+interface Done {
+  readonly step: Step & { readonly exitCode: number }
+  /** What is shown of it. */
+  readonly ran: Ran | undefined
+}
+
+const run = (
+  deps: Deps,
+  history: History,
+  { args, command, namesChanges, stdin }: {
+    readonly args: ReadonlyArray<string>
+    readonly command: string
+    /** Whether it prints what it changed, and no more. */
+    readonly namesChanges: boolean
+    readonly stdin: string
+  }
+): Effect.Effect<Done, ClusterUnreachable | KubectlMissing> =>
   Effect.scoped(Effect.gen(function*() {
     yield* deps.face.busy(`Running ${command}`)
     const found = (finding: Finding) => void history.replaced.push(finding)
@@ -257,8 +284,28 @@ const run = (deps: Deps, history: History, command: string, args: ReadonlyArray<
     const silent = unreachable.exec(stderr)
     if (ended.exitCode !== 0 && silent !== null) return yield* new ClusterUnreachable({ said: silent[0].trim() })
     const output = stderr === "" ? stdout : `${stdout}${stdout === "" ? "" : "\n"}On standard error:\n${stderr}`
-    return { _tag: "Ran", command, output, ...ended } satisfies Step
+    const lines = ended.exitCode !== 0 || namesChanges ? linesOf(ended.exitCode, { stdout, stderr }) : []
+    return { step: { _tag: "Ran", command, output, ...ended }, ran: { command, ...ended, lines } }
   }))
+
+/** What of a command's output is shown to the person who runs it: its error, or what it changed. */
+const linesOf = (
+  exitCode: number,
+  { stderr, stdout }: { readonly stdout: string; readonly stderr: string }
+): ReadonlyArray<string> => {
+  const lines = (text: string) => text.split("\n").filter((line) => line.trim() !== "")
+  if (exitCode === 0) {
+    const changed = lines(stdout)
+    const left = changed.length - maxShownLines
+    return left > 1 ? [...changed.slice(0, maxShownLines), `… and ${left} more lines`] : changed
+  }
+  // Libraries of kubectl log before it says what failed.
+  const said = lines(stderr === "" ? stdout : stderr)
+  return [said.find((line) => /^error/i.test(line)) ?? said.at(-1) ?? ""].filter((line) => line !== "")
+}
+
+/** Lines of a change that are shown. */
+const maxShownLines = 5
 
 /** Characters of a command's output that the model gets. */
 const most = { stdout: { head: 14_000, tail: 6_000 }, stderr: { head: 2_000, tail: 2_000 } }

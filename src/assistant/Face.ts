@@ -3,6 +3,7 @@
  */
 import type { Effect, Scope } from "effect"
 import type { Verdict } from "../kubectl/Safety.js"
+import type { Where } from "../kubectl/Where.js"
 import type { Targets } from "./Targets.js"
 import type { Totals } from "./Totals.js"
 
@@ -22,6 +23,8 @@ export interface Face {
   readonly ignored: (text: string) => Effect.Effect<void>
   /** A command is about to be run. */
   readonly running: (command: string) => Effect.Effect<void>
+  /** A command has run. */
+  readonly ran: (command: Ran) => Effect.Effect<void>
   /** Something the user should know. */
   readonly note: (text: string) => Effect.Effect<void>
   /** Secrets were replaced before a request was sent. */
@@ -48,10 +51,21 @@ export interface Planned {
   readonly verdict: Verdict
   /** What goes to its standard input, with placeholders; empty for nothing. */
   readonly stdin: string
-  /** What a destructive command would hit; undefined when that is not known. */
+  /** Where it works; undefined when that is not known, or not looked up. */
+  readonly where: Where | undefined
+  /** What a destructive command affects; undefined when that is not known. */
   readonly targets: Targets | undefined
   /** Why it is asked about although its verb would not need it. */
   readonly also: string | undefined
+}
+
+/** How a command ended, with placeholders for secrets. */
+export interface Ran {
+  readonly command: string
+  readonly exitCode: number
+  readonly timedOut: boolean
+  /** What kubectl printed of it: of a failure its error, of a change its first lines; empty for what only reads. */
+  readonly lines: ReadonlyArray<string>
 }
 
 export type Decision = { readonly _tag: "Yes" } | { readonly _tag: "No" } | {

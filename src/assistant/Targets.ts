@@ -1,5 +1,5 @@
 /**
- * What a destructive command would hit, looked up before anybody is asked.
+ * What a destructive command affects, looked up before anybody is asked.
  */
 import { Effect } from "effect"
 import * as Preview from "../kubectl/Preview.js"
@@ -25,7 +25,7 @@ export const of = (
     const preview = Preview.of(args)
     // It runs unasked, so it must be one of those that may.
     if (preview === undefined || Safety.decide(Safety.judge(preview), deps.policy) !== "run") return undefined
-    yield* deps.face.busy("Looking up what it would hit…")
+    yield* deps.face.busy("Listing what it affects…")
     const lines = counting()
     const { exitCode } = yield* deps.kubectl.run(preview, {
       timeout: deps.timeout,

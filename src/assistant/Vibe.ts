@@ -10,7 +10,7 @@ import type { CallFailed, ClientError } from "../domain/ClientErrors.js"
 import type { KubectlMissing } from "../kubectl/Kubectl.js"
 import * as Text from "../kubectl/Text.js"
 import type { Finding } from "../redaction/Redactor.js"
-import { Impossible, PlanMalformed, StepsUsedUp, type VibeError } from "./Errors.js"
+import { Impossible, LastCommandFailed, PlanMalformed, StepsUsedUp, type VibeError } from "./Errors.js"
 import * as Excerpt from "./Excerpt.js"
 import * as Execute from "./Execute.js"
 import type { Report } from "./Face.js"
@@ -24,6 +24,8 @@ import * as Totals from "./Totals.js"
 export interface Options extends Question.Deps, Execute.Deps {
   readonly request: string
   readonly maxSteps: number
+  /** Whether an answer whose last command failed is a failure. */
+  readonly exitStatus: boolean
   /** Undefined: nothing is remembered. */
   readonly memory: Memory["Type"] | undefined
 }
@@ -44,7 +46,11 @@ export const run = (options: Options): Effect.Effect<Report, ClientError | VibeE
     }
     const mark = yield* makeMark
     const hasKubectl = yield* options.kubectl.isInstalled
-    const report = (answer: string): Report => ({ answer, commands: state.history.commands, totals: state.totals })
+    const report = (answer: string): Report => ({
+      answer,
+      commands: state.history.commands.map(({ command, decision, exitCode }) => ({ command, decision, exitCode })),
+      totals: state.totals
+    })
 
     for (let left = options.maxSteps; left > 0; left--) {
       const { hasWordsAround, plan, requestId, shown } = yield* next(options, state, {
@@ -63,6 +69,11 @@ export const run = (options: Options): Effect.Effect<Report, ClientError | VibeE
           yield* remember(options, state)
           const done = report(shown)
           yield* face.ended(done)
+          const failed = failureIn(state.history)
+          if (failed === undefined) return done
+          if (options.exitStatus) return yield* failed.error
+          // What only reads may fail to find what was asked for, which is an answer.
+          if (failed.isChange) yield* face.note(`Warning: ${failed.error.summary} The answer above may not know.`)
           return done
         }
         case "FEEDBACK": {
@@ -108,6 +119,14 @@ export const run = (options: Options): Effect.Effect<Report, ClientError | VibeE
   )
 
 // -- internals ---------------------------------------------------------------
+
+/** The last command that ran, if it failed. */
+const failureIn = ({ commands }: Execute.History) => {
+  const last = commands.findLast(({ exitCode }) => exitCode !== undefined)
+  if (last?.exitCode === undefined || last.exitCode === 0) return undefined
+  const { command, exitCode, isChange } = last
+  return { error: new LastCommandFailed({ command, exitCode }), isChange }
+}
 
 interface State {
   readonly steps: Array<Step>

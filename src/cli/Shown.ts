@@ -1,9 +1,10 @@
 /**
  * What the assistant shows, as text.
  */
-import type { Planned, Report } from "../assistant/Face.js"
+import type { Planned, Ran, Report } from "../assistant/Face.js"
 import type { Targets } from "../assistant/Targets.js"
 import type { Totals } from "../assistant/Totals.js"
+import * as Where from "../kubectl/Where.js"
 import { harmless } from "../terminal/Output.js"
 import * as Width from "../terminal/Width.js"
 
@@ -11,12 +12,13 @@ export interface Style {
   readonly dim: (text: string) => string
   readonly bold: (text: string) => string
   readonly warn: (text: string) => string
+  readonly danger: (text: string) => string
 }
 
 /** Without colour, text stays as it is. */
 export const style = (colour: boolean): Style => {
   const sgr = (begin: number, end: number) => (text: string) => colour ? `\u001b[${begin}m${text}\u001b[${end}m` : text
-  return { dim: sgr(2, 22), bold: sgr(1, 22), warn: sgr(33, 39) }
+  return { dim: sgr(2, 22), bold: sgr(1, 22), warn: sgr(33, 39), danger: sgr(31, 39) }
 }
 
 /** A planned command as lines of shell, with what goes to its standard input as a here-document. */
@@ -39,23 +41,40 @@ export const judgement = ({ also, verdict }: Planned): string => {
 /** The beginning of a text of the model, on one line. */
 export const short = (text: string): string => Width.shorten(harmless(text.replace(/\s+/g, " ").trim()), mostIgnored)
 
-/** What is asked about: why, what exactly, and what it would hit. */
-export const question = (planned: Planned, { bold, dim, warn }: Style): ReadonlyArray<string> => {
-  const { also, targets, text, verdict } = planned
+/** What is asked about: why, what exactly, and where, and what it affects. */
+export const question = (planned: Planned, { bold, danger, dim, warn }: Style): ReadonlyArray<string> => {
+  const { also, targets, text, verdict, where } = planned
   const because = verdict._tag === "Confirm" ? [verdict.because] : []
-  const [first, ...others] = harmless(script(planned)).split("\n")
+  const [first = "", ...others] = harmless(script(planned)).split("\n")
+  const isDestructive = verdict._tag === "Confirm" && verdict.destructive
   return [
     // On one line, so that it cannot imitate what stands below it.
     ...(text.trim() === "" ? [] : [Width.shorten(harmless(text.replace(/\s+/g, " ").trim()), mostReason)]),
+    ...(where === undefined ? [] : [placed(where, { dim, danger, bold })]),
     // Four blanks make it code, which is not wrapped and can be copied.
-    `    ${bold(first ?? "")}`,
+    `    ${bold(isDestructive ? danger(first) : first)}`,
     // Those of a manifest, and of an argument that has several.
     ...others.map((line) => `    ${line}`),
     ...[...because, ...(also === undefined ? [] : [also])].map((reason) => warn(`  ${capital(harmless(reason))}.`)),
     ...(targets === undefined ? [] : hits(targets).map((line) => dim(`  ${harmless(line)}`))),
-    ...(targets === undefined && verdict._tag === "Confirm" && verdict.destructive
-      ? [dim("  What it would hit could not be listed.")]
+    ...(targets === undefined && isDestructive
+      ? [dim("  What it affects could not be listed.")]
       : [])
+  ]
+}
+
+/** How a command ended: nothing of one that succeeded and printed nothing worth showing. */
+export const ended = (
+  { command, exitCode, lines, timedOut }: Ran,
+  wasShown: boolean,
+  { dim, warn }: Style
+): ReadonlyArray<string> => {
+  const shown = lines.map((line) => Width.shorten(harmless(line), maxColumns))
+  if (exitCode === 0) return shown.map((line, index) => dim(index === 0 ? `✓ ${line}` : `  ${line}`))
+  const outcome = timedOut ? "ended after its time limit" : `exit ${exitCode}`
+  const [said = "no error message"] = shown
+  return [
+    warn(wasShown ? `✗ ${outcome}: ${said}` : `✗ ${harmless(Width.shorten(command, maxColumns))}: ${outcome}: ${said}`)
   ]
 }
 
@@ -103,13 +122,20 @@ export const last = (planned: Planned): string => {
 /** Lines that a person sees at once. */
 const fewLines = 15
 /** Columns. */
-const [mostReason, mostCommand, mostIgnored] = [400, 60, 100]
+const [mostReason, mostCommand, mostIgnored, maxColumns, maxName] = [400, 60, 100, 300, 120]
+
+const placed = (where: Where.Where, { bold, danger, dim }: Pick<Style, "bold" | "danger" | "dim">): string => {
+  const text = `  context ${shortName(where.context)} · namespace ${shortName(where.namespace)}`
+  return Where.isProduction(where) ? bold(danger(text)) : dim(text)
+}
+
+const shortName = (name: string): string => Width.shorten(harmless(name), maxName)
 
 const hits = ({ count, isPartial, names }: Targets): ReadonlyArray<string> => {
-  if (count === 0) return ["It would hit nothing now."]
+  if (count === 0) return ["Affects nothing now."]
   const more = count - names.length
   return [
-    `It would hit ${isPartial ? "at least " : ""}${count} ${count === 1 ? "object" : "objects"}:`,
+    `Affects ${isPartial ? "at least " : ""}${count} ${count === 1 ? "object" : "objects"}:`,
     ...names.map((name) => `  ${name}`),
     ...(more > 0 ? [`  … and ${more} more`] : [])
   ]

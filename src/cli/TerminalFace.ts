@@ -53,6 +53,14 @@ export const make = (options: Options): Effect.Effect<Face, never, Output | Prom
         options.showKubectl ? dim(`Not part of the model's plan, and ignored: ${Shown.short(text)}`) : Effect.void,
       running: (command) =>
         Effect.suspend(() => options.showKubectl && command !== confirmed ? dim(`$ ${command}`) : Effect.void),
+      ran: (command) =>
+        Effect.suspend(() => {
+          const wasShown = options.showKubectl || command.command === confirmed
+          const lines = Shown.ended(command, wasShown, style)
+          return lines.length === 0
+            ? Effect.void
+            : Effect.zipRight(quiet, Effect.forEach(lines, (line) => output.note(line), { discard: true }))
+        }),
       note,
       redacted: (text) => options.warnSanitization ? dim(text) : Effect.void,
       planned: (planned) =>
@@ -126,7 +134,7 @@ const ask = (prompt: Prompt["Type"], planned: Planned): Effect.Effect<Decision |
   Effect.gen(function*() {
     const key = yield* prompt.choose(Shown.last(planned), [
       { key: "y", label: "yes" },
-      { key: "n", label: "no" },
+      { key: "n", label: "no", isDefault: true },
       { key: "b", label: "no, but …" }
     ])
     if (key === "y") return { _tag: "Yes" }

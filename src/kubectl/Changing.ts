@@ -66,7 +66,7 @@ const ofReach = (verb: Verb, invocation: Invocation): ReadonlyArray<Concern> => 
     return [{ because: "delete of such a kind takes other resources or data with it", asked: true }]
   }
   if (verb.name.startsWith("rollout ") && operands.length === 1 && !operands[0]?.includes("/")) {
-    return [{ because: `${verb.name} without a name hits every resource of the kind`, asked: true }]
+    return [{ because: `${verb.name} without a name affects every resource of the kind`, asked: true }]
   }
   return []
 }

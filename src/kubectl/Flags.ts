@@ -68,13 +68,13 @@ export const templates: ReadonlySet<string> = set("output template sort-by for")
 
 /** What flags of changing verbs do that goes beyond the one thing that was named. */
 export const widening: ReadonlyMap<string, string> = new Map([
-  ["all", "hits every resource of the kind"],
-  ["all-namespaces", "hits every namespace"],
-  ["selector", "hits whatever matches"],
-  ["field-selector", "hits whatever matches"],
-  ["pod-selector", "hits whatever matches"],
-  ["recursive", "hits whatever is found below"],
-  ["force", "leaves out a safeguard"],
+  ["all", "affects every resource of the kind"],
+  ["all-namespaces", "affects every namespace"],
+  ["selector", "affects every resource that matches"],
+  ["field-selector", "affects every resource that matches"],
+  ["pod-selector", "affects every resource that matches"],
+  ["recursive", "affects all that is found below"],
+  ["force", "skips a safeguard"],
   ["force-conflicts", "takes fields from their owners"],
   ["grace-period", "changes the time a pod has to end properly"],
   ["now", "leaves a pod no time to end properly"],

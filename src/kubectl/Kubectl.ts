@@ -11,10 +11,13 @@ import { Config, Context, Data, type Duration, Effect, Layer, Option } from "eff
 import type { SpawnOptions } from "node:child_process"
 import * as NodePath from "node:path"
 import * as Child from "./Child.js"
+import * as Where from "./Where.js"
 
 export class Kubectl extends Context.Tag("vibectl/kubectl/Kubectl")<Kubectl, {
   /** Whether there is a kubectl to run. */
   readonly isInstalled: Effect.Effect<boolean>
+  /** The context and namespace of commands that name none; undefined when they cannot be known. */
+  readonly current: Effect.Effect<Where.Where | undefined>
   /** Runs it without a terminal. */
   readonly run: (args: ReadonlyArray<string>, options: RunOptions) => Effect.Effect<Ended, KubectlMissing>
   /** Runs it on the terminal of this program, until it or the person at it ends it: Ctrl-C is for it alone. */
@@ -28,6 +31,7 @@ export class Kubectl extends Context.Tag("vibectl/kubectl/Kubectl")<Kubectl, {
 export const make = (program: string): Effect.Effect<Kubectl["Type"], never, FileSystem.FileSystem> =>
   Effect.map(FileSystem.FileSystem, (files) => ({
     isInstalled: isInstalled(files, program),
+    current: Where.current((args, options) => run(program, args, options)),
     run: (args, options) => run(program, args, options),
     attached: (args) => attached(program, args)
   }))

@@ -1,5 +1,5 @@
 /**
- * The read-only command that lists what a destructive one would hit.
+ * The read-only command that lists what a destructive one affects.
  *
  * It names the same resources, in the same namespace and by the same selectors,
  * and carries nothing else over. Where that would list something else than what

@@ -19,7 +19,7 @@ export type Verdict =
   | {
     readonly _tag: "Confirm"
     readonly verb: string
-    /** Clauses joined by `; `, without a full stop: "delete deletes resources; --all hits every resource of the kind". */
+    /** Clauses joined by `; `, without a full stop: "delete deletes resources; --all affects every resource of the kind". */
     readonly because: string
     /** It can lose something or interrupt a service. */
     readonly destructive: boolean
@@ -70,6 +70,16 @@ export const printsSecretValues = (args: ReadonlyArray<string>): boolean => {
     (name === "template" || (name === "output" && /^(?:jsonpath|go-template|template|custom-columns)/.test(value))) &&
     (ofSecrets || /\benv\b|passw|secret|token|api[_-]?key|credential/i.test(value))
   )
+}
+
+/** Whether its verb is one that only reads, whatever it is asked about for. */
+export const hasReadingVerb = (args: ReadonlyArray<string>): boolean => parse(args).known?.effect === "reads"
+
+/** Whether it prints a line for each resource that it changed, and nothing of what is in them. */
+export const namesWhatItChanged = (args: ReadonlyArray<string>): boolean => {
+  const invocation = parse(args)
+  return invocation.known !== undefined && invocation.known.effect !== "reads"
+    && flagsOf(invocation, "output").every(({ value }) => value === "name")
 }
 
 export interface Policy {

@@ -20,7 +20,8 @@ export const exitCodes = {
 export interface Explained {
   readonly _tag: string
   readonly summary: string
-  readonly remedy: string
+  /** What to do about it; undefined for what the person wanted, which is shown as no error. */
+  readonly remedy: string | undefined
 }
 
 export interface Report {
@@ -32,7 +33,12 @@ export interface Report {
 /** Says what happened and what to do, in words that no terminal obeys: some are a server's; undefined for what is not one of our errors. */
 export const report = (error: unknown): Report | undefined =>
   isExplained(error)
-    ? { lines: harmless(`Error: ${error.summary}\nSolution: ${error.remedy}`), exitCode: exitCodeOf(error) }
+    ? {
+      lines: harmless(
+        error.remedy === undefined ? error.summary : `Error: ${error.summary}\nSolution: ${error.remedy}`
+      ),
+      exitCode: exitCodeOf(error)
+    }
     : undefined
 
 // -- internals ---------------------------------------------------------------
@@ -41,7 +47,7 @@ const isExplained = (error: unknown): error is Explained =>
   typeof error === "object" && error !== null
   && "_tag" in error && typeof error._tag === "string"
   && "summary" in error && typeof error.summary === "string"
-  && "remedy" in error && typeof error.remedy === "string"
+  && "remedy" in error && (typeof error.remedy === "string" || error.remedy === undefined)
 
 const exitCodeOf = (error: Explained): number => {
   if (isCallFailed(error)) {

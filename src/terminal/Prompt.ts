@@ -17,6 +17,8 @@ export interface Choice {
   /** The key to press, in lower case; Enter may follow it. */
   readonly key: string
   readonly label: string
+  /** Enter alone or Esc choose it, too; its key is shown as a capital. */
+  readonly isDefault?: boolean
 }
 
 export class Prompt extends Context.Tag("vibectl/terminal/Prompt")<Prompt, {
@@ -83,22 +85,28 @@ const make = (streams: Streams, output: Output["Type"]): Prompt["Type"] => ({
     })
 })
 
+const escape = "\u001b"
+
 const isAvailable = (streams: Streams, output: Output["Type"]): boolean =>
   streams.stdin.isTTY === true && output.notes.isTerminal
 
 /** One key, alone or with Enter; not a word, nor what was pasted. */
 const chosen = (typed: string, choices: ReadonlyArray<Choice>): Choice | undefined => {
   const key = typed.replace(/[\r\n]{1,2}$/, "")
+  if (key === "" || key === escape) return choices.find(({ isDefault }) => isDefault === true)
   return choices.find((choice) => choice.key === key) ?? choices.find((choice) => choice.key === key.toLowerCase())
 }
 
 /** On one line, or else with a line for each choice. */
 const asked = (question: string, choices: ReadonlyArray<Choice>, notes: Output["Type"]["notes"]): string => {
   const styled = (style: Style.Style, text: string) => notes.colour ? Style.apply(style, text) : text
-  const shown = choices.map(({ key, label }) => ({
-    width: Width.of(`[${key}] ${harmless(label)}`),
-    text: `${styled(Style.cyan, `[${key}]`)} ${harmless(label)}`
-  }))
+  const shown = choices.map(({ isDefault, key, label }) => {
+    const mark = `[${isDefault === true ? key.toUpperCase() : key}]`
+    return {
+      width: Width.of(`${mark} ${harmless(label)}`),
+      text: `${styled(Style.cyan, mark)} ${harmless(label)}`
+    }
+  })
   const last = question.split("\n").at(-1) ?? ""
   const width = shown.reduce((sum, choice) => sum + choice.width + 2, Width.of(last) + 2)
   const choosable = shown.map(({ text }) => text)

@@ -133,7 +133,7 @@ describe("a command that changes something, without a terminal", () => {
     stage.model.says(apply, command(["delete", "pod", "web-1"]), done("Both."))
     const { code, stderr, stdout } = await stage.vibe("-y do it")
     assert.deepStrictEqual({ code, stdout }, { code: 0, stdout: "Both.\n" })
-    assert.strictEqual(stderr, "$ kubectl apply -f -\n$ kubectl delete pod web-1\n")
+    assert.strictEqual(stderr, "$ kubectl apply -f -\n✓ fine\n$ kubectl delete pod web-1\n✓ fine\n")
     assert.deepStrictEqual(
       stage.kubectl.invocations().map(({ args, stdin }) => ({ args, stdin })),
       [{ args: ["apply", "-f", "-"], stdin: manifest }, { args: ["delete", "pod", "web-1"], stdin: "" }]

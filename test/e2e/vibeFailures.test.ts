@@ -29,12 +29,29 @@ describe("kubectl", () => {
     assert.deepStrictEqual(await stage.vibe("x"), {
       code: 0,
       stdout: "There is none.\n",
-      stderr: "$ kubectl get pods\n"
+      stderr: "$ kubectl get pods\n✗ exit 3: Error from server (NotFound): no wéb\n"
     })
     assert.match(
       stage.model.requests()[1]?.user ?? "",
       /it ended with exit code 3\. It printed:\n<data \w+>\nNAME\nOn standard error:\nError from server \(NotFound\): no wéb\n<\/data/
     )
+  })
+
+  plays("that fails to change something is not hidden by the model's word, and is the exit status where one asks", {
+    rules: [{ match: ["scale"], stderr: "Error from server (NotFound): no web\n", exitCode: 1 }]
+  }, async (stage) => {
+    const scale = command(["scale", "deployment/web", "--replicas=4"])
+    const line = "$ kubectl scale deployment/web --replicas=4\n✗ exit 1: Error from server (NotFound): no web\n"
+    const failed = "last command failed with exit code 1: kubectl scale deployment/web --replicas=4"
+    stage.model.says(scale, done("web has 4 replicas."), scale, done("web has 4 replicas."))
+    assert.deepStrictEqual(await stage.vibe("--yes x"), {
+      code: 0,
+      stdout: "web has 4 replicas.\n",
+      stderr: `${line}Warning: The ${failed} The answer above may not know.\n`
+    })
+    const asked = await stage.vibe("--yes --exit-status x")
+    assert.deepStrictEqual([asked.code, asked.stdout], [1, "web has 4 replicas.\n"])
+    assert.include(asked.stderr, `${line}Error: The ${failed}\nSolution: `)
   })
 
   plays("that is missing is said to be, and questions without it are answered", {}, async (stage) => {

@@ -9,6 +9,7 @@ import type { ClientRequest } from "../../src/client/ProxyClient.js"
 import type { AnswerEvent } from "../../src/domain/Answer.js"
 import { CallFailed, type ClientError } from "../../src/domain/ClientErrors.js"
 import { type Kubectl, KubectlMissing } from "../../src/kubectl/Kubectl.js"
+import type { Where } from "../../src/kubectl/Where.js"
 import * as Redactor from "../../src/redaction/Redactor.js"
 import * as Property from "./Property.js"
 
@@ -29,12 +30,14 @@ export interface Script extends Partial<Omit<Vibe.Options, "client" | "kubectl" 
   /** What they type when asked. */
   readonly words?: ReadonlyArray<string>
   readonly installed?: boolean
+  /** Kubectl's own context and namespace. */
+  readonly where?: Where
   readonly hasTerminal?: boolean
   readonly memory?: string
 }
 
 export interface Played {
-  readonly outcome: Either.Either<Report, { readonly _tag: string; readonly summary: string; readonly remedy: string }>
+  readonly outcome: Either.Either<Report, { readonly _tag: string; readonly summary: string; readonly remedy: string | undefined }>
   /** What the model was sent. */
   readonly requests: ReadonlyArray<ClientRequest>
   /** What kubectl was run with. */
@@ -92,6 +95,7 @@ export const play = (script: Script): Effect.Effect<Played> =>
       thought: note("thought"),
       ignored: note("ignored"),
       running: note("running"),
+      ran: ({ command, exitCode, lines }) => note("ran")([command, `exit ${exitCode}`, ...lines].join(" | ")),
       note: note("note"),
       simulated: note("note")("simulated"),
       redacted: note("redacted"),
@@ -117,6 +121,7 @@ export const play = (script: Script): Effect.Effect<Played> =>
     const ended = ({ exitCode = 0, timedOut = false }: Exclude<ReturnType<Cluster>, string>) => ({ exitCode, timedOut })
     const kubectl: Kubectl["Type"] = {
       isInstalled: Effect.succeed(script.installed ?? true),
+      current: Effect.succeed(script.where),
       run: (args, { onOutput, stdin }) =>
         Effect.map(respond(args, stdin, false), (result) => {
           // In small pieces, as a pipe may give it.
@@ -145,6 +150,7 @@ export const play = (script: Script): Effect.Effect<Played> =>
       policy: { mode: "semiauto", allow: new Set() },
       yes: false,
       dryRun: false,
+      exitStatus: false,
       confirmOnce: false,
       maxSteps: 10,
       timeout: Duration.seconds(60),

@@ -1,6 +1,6 @@
 /**
  * A `kubectl` in a home's `bin` that does what a test's rules say, and records how it was run: each argument as it came,
- * what stood on its standard input, and by which signals it was ended.
+ * what stood on its standard input, and by which signals it was ended. Where it is, it answers by itself, unrecorded.
  */
 import * as Fs from "node:fs"
 import * as Path from "node:path"
@@ -116,6 +116,11 @@ const program = (directory: string) =>
 const fs = require("node:fs")
 const directory = ${JSON.stringify(directory)}
 const args = process.argv.slice(2)
+if (args.join(" ") === "config view --minify --output=json") {
+  const contexts = [{ name: "kind-dev", context: { cluster: "kind-dev", user: "ada" } }]
+  process.stdout.write(JSON.stringify({ "current-context": "kind-dev", contexts }) + "\\n")
+  process.exit(0)
+}
 const record = (entry) => fs.appendFileSync(directory + "/records", JSON.stringify({ pid: process.pid, ...entry }) + "\\n")
 const rules = JSON.parse(fs.readFileSync(directory + "/rules.json", "utf8"))
 const uses = (index) => {

@@ -96,7 +96,7 @@ describe("vibectl memory", () => {
         failed: undefined
       })
       const set = yield* type("memory", "set", "prod", "is", "eu-1")
-      assert.deepStrictEqual(set, { stdout: "", stderr: `✓ 12 characters are kept in ${file}.\n`, failed: undefined })
+      assert.deepStrictEqual(set, { stdout: "", stderr: `✓ Memory saved (12 characters) in ${file}.\n`, failed: undefined })
       assert.deepStrictEqual(yield* type("memory", "show"), { stdout: "prod is eu-1\n", stderr: "", failed: undefined })
       assert.strictEqual((yield* type("memory", "set", " ")).failed?.exitCode, 2)
       assert.strictEqual((yield* type("memory", "clear")).stderr, "✓ The memory is empty.\n")
@@ -109,7 +109,7 @@ describe("vibectl memory", () => {
         env: { VIBECTL_ASSISTANT__MEMORY: "false", VIBECTL_ASSISTANT__MEMORY_MAX_CHARS: "100" }
       })
       const { stderr } = yield* type("memory", "set", "x".repeat(103))
-      assert.include(stderr, "✓ 100 characters are kept")
+      assert.include(stderr, "✓ Memory saved (100 characters)")
       assert.include(stderr, "Warning: 3 characters at the end were cut off: assistant.memory_max_chars is 100.")
       assert.include(stderr, "Warning: assistant.memory is false")
     }).pipe(Effect.provide(NodeContext.layer)))

@@ -96,6 +96,20 @@ describe("Prompt.choose", () => {
       }))
   }
 
+  for (const [what, keys] of [["Enter", "\r"], ["Enter as a new line", "\n"], ["Esc", "\u001b"]] as const) {
+    it.scopedLive(`takes ${what} for the default, whose key is a capital`, () =>
+      Effect.gen(function*() {
+        const { prompt, sees, type } = yield* person()
+        const asked = yield* Effect.fork(prompt.choose("Run it?", [
+          { key: "y", label: "yes" },
+          { key: "n", label: "no", isDefault: true }
+        ]))
+        yield* sees("[y] yes  [N] no ")
+        yield* type(keys)
+        assert.strictEqual(yield* Fiber.join(asked), "n")
+      }))
+  }
+
   for (
     const [what, keys] of [
       ["another key", "x"],

@@ -46,7 +46,7 @@ describe("Safety.judge", () => {
   it("gives a reason in plain words, which names the verb, the flag or the argument", () => {
     const because: ReadonlyArray<readonly [args: string, because: RegExp]> = [
       ["delete pod x", /^delete deletes resources$/],
-      ["delete pods --all", /^delete deletes resources; --all hits every resource of the kind$/],
+      ["delete pods --all", /^delete deletes resources; --all affects every resource of the kind$/],
       ["get pods -s http://evil", /^-s chooses another cluster, identity or connection than the one in use$/],
       ["get pods --bogus", /^--bogus is no flag that is known here$/],
       ["get pods -w", /^-w goes on until it is stopped$/],

@@ -2,6 +2,7 @@ import { assert, describe, it } from "vitest"
 import type { Planned } from "../../src/assistant/Face.js"
 import * as Totals from "../../src/assistant/Totals.js"
 import * as Shown from "../../src/cli/Shown.js"
+import * as Where from "../../src/kubectl/Where.js"
 
 const planned = (more: Partial<Planned> = {}): Planned => ({
   command: "kubectl delete pod x",
@@ -15,6 +16,7 @@ const planned = (more: Partial<Planned> = {}): Planned => ({
     allowable: true
   },
   stdin: "",
+  where: undefined,
   targets: undefined,
   also: undefined,
   ...more
@@ -23,21 +25,41 @@ const targets = (...names: ReadonlyArray<string>) => ({ names, count: names.leng
 const question = (more: Partial<Planned> = {}) => Shown.question(planned(more), Shown.style(false))
 
 describe("a question", () => {
-  it("says why, what exactly, and what it would hit", () => {
+  it("says why, what exactly, and what it affects", () => {
     assert.deepStrictEqual(question({ targets: targets("pod/x"), also: "it carries a secret of your request" }), [
       "It is broken.",
       "    kubectl delete pod x",
       "  Delete deletes resources.",
       "  It carries a secret of your request.",
-      "  It would hit 1 object:",
+      "  Affects 1 object:",
       "    pod/x"
     ])
   })
 
+  it("says where, loudly where people depend on it, and shows what destroys in red", () => {
+    const where = { context: "kind-dev", namespace: "default" }
+    assert.include(question({ where }), "  context kind-dev · namespace default")
+    const coloured = (more: Partial<Planned>) => Shown.question(planned(more), Shown.style(true))
+    assert.include(coloured({ where }), "\u001b[2m  context kind-dev · namespace default\u001b[22m")
+    for (
+      const [context, namespace] of [["eks-prod", "default"], ["dev", "production"], ["PRD1", "x"], [
+        "live",
+        "x"
+      ]] as const
+    ) {
+      const loud = `\u001b[1m\u001b[31m  context ${context} · namespace ${namespace}\u001b[39m\u001b[22m`
+      assert.include(coloured({ where: { context, namespace } }), loud)
+    }
+    for (const context of ["product-dev", "delivery", "alive", "reproduce"]) {
+      assert.isFalse(Where.isProduction({ context, namespace: "default" }), context)
+    }
+    assert.include(coloured({}), "    \u001b[1m\u001b[31mkubectl delete pod x\u001b[39m\u001b[22m")
+  })
+
   it("says when nothing is known to be hit, or nothing would be", () => {
-    assert.include(question(), "  What it would hit could not be listed.")
-    assert.include(question({ targets: targets() }), "  It would hit nothing now.")
-    assert.isFalse(question({ verdict: { _tag: "ReadOnly", verb: "get" } }).some((line) => line.includes("hit")))
+    assert.include(question(), "  What it affects could not be listed.")
+    assert.include(question({ targets: targets() }), "  Affects nothing now.")
+    assert.isFalse(question({ verdict: { _tag: "ReadOnly", verb: "get" } }).some((line) => /affects/i.test(line)))
   })
 
   it("lists no more than a person reads", () => {
@@ -50,7 +72,7 @@ describe("a question", () => {
 
   it("says when there may be more", () => {
     const lines = question({ targets: { ...targets("namespace/shop"), isPartial: true } })
-    assert.deepStrictEqual(lines.slice(-2), ["  It would hit at least 1 object:", "    namespace/shop"])
+    assert.deepStrictEqual(lines.slice(-2), ["  Affects at least 1 object:", "    namespace/shop"])
   })
 
   it("has the model's reason on one line, which imitates nothing", () => {

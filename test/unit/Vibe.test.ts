@@ -60,6 +60,57 @@ describe("the assistant", () => {
       }
     }))
 
+  it.effect("shows the error of a command that failed, and says so under an answer that may not know", () =>
+    Effect.gen(function*() {
+      const script: Assistant.Script = {
+        replies: [command("scale", "deployment/nosuch", "--replicas=4"), plan({ text: "nosuch has 4 replicas now." })],
+        cluster: () => ({
+          stderr: "E1201 10:00:00 1 memcache.go:265] log\nError from server (NotFound): \"nosuch\" not found\n",
+          exitCode: 1
+        }),
+        decisions: [yes]
+      }
+      const played = yield* play(script)
+      const scale = "kubectl scale deployment/nosuch --replicas=4"
+      assert.include(played.seen, `ran: ${scale} | exit 1 | Error from server (NotFound): "nosuch" not found`)
+      assert.strictEqual(
+        played.seen.at(-1),
+        `note: Warning: The last command failed with exit code 1: ${scale} The answer above may not know.`
+      )
+      assert.isTrue(Either.isRight(played.outcome))
+      const asked = yield* play({ ...script, exitStatus: true })
+      assert.deepInclude(failure(asked), { _tag: "LastCommandFailed" })
+      assert.strictEqual(asked.answer, "nosuch has 4 replicas now.")
+    }))
+
+  it.effect("shows what a change did, nothing of what only reads, and no warning once all went well", () =>
+    Effect.gen(function*() {
+      const pods = Array.from({ length: 9 }, (_, index) => `pod "web-${index}" deleted`)
+      const played = yield* play({
+        exitStatus: true,
+        replies: [
+          command("get", "pod", "web"),
+          command("get", "pods"),
+          command("delete", "pods", "-l", "app=web"),
+          plan({ text: "Done." })
+        ],
+        cluster: ([verb, kind]) =>
+          verb === "delete"
+            ? { stdout: `${pods.join("\n")}\n` }
+            : kind === "pod"
+            ? { stderr: "Error from server (NotFound): pods \"web\" not found", exitCode: 1 }
+            : { stdout: "NAME\nweb-1\n" },
+        decisions: [yes]
+      })
+      assert.deepStrictEqual(played.seen.filter((line) => line.startsWith("ran: ")), [
+        "ran: kubectl get pod web | exit 1 | Error from server (NotFound): pods \"web\" not found",
+        "ran: kubectl get pods | exit 0",
+        `ran: kubectl delete pods -l app=web | exit 0 | ${pods.slice(0, 5).join(" | ")} | … and 4 more lines`
+      ])
+      assert.isFalse(played.seen.some((line) => line.includes("failed with")))
+      assert.isTrue(Either.isRight(played.outcome))
+    }))
+
   it.effect("forgives the program's name in front of its arguments, and judges what comes after it", () =>
     Effect.gen(function*() {
       const look = yield* play({ replies: [command("kubectl", "get", "pods"), plan({})] })
@@ -88,7 +139,7 @@ describe("the assistant", () => {
   it.effect("runs nothing that was declined, and ends", () =>
     Effect.gen(function*() {
       const played = yield* play({ replies: [command("scale", "deployment/web", "--replicas=3")], decisions: [no] })
-      assert.strictEqual(failure(played)?._tag, "NotConfirmed")
+      assert.strictEqual(failure(played)?._tag, "Declined")
       assert.include(failure(played)?.summary, "kubectl scale deployment/web --replicas=3")
       assert.deepStrictEqual(played.ran, [])
       assert.deepInclude(played.audit.filter(({ event }) => event === "command"), {
@@ -118,7 +169,7 @@ describe("the assistant", () => {
       assert.include(failure(played)?.remedy, "--yes")
       assert.deepStrictEqual(played.ran, [])
       const destroying = yield* play({ replies: [command("delete", "pod", "web-1")] })
-      assert.deepStrictEqual(destroying.ran, [], "nobody would see what it would hit")
+      assert.deepStrictEqual(destroying.ran, [], "nobody would see what it affects")
     }))
 
   it.effect("with --yes, it asks nobody", () =>
@@ -144,7 +195,7 @@ describe("the assistant", () => {
         policy: { mode: "manual", allow: new Set() },
         decisions: [no]
       })
-      assert.deepStrictEqual(destroying.ran, [], "not even for what it would hit")
+      assert.deepStrictEqual(destroying.ran, [], "not even for what it affects")
       assert.isUndefined(destroying.asked[0]?.targets)
     }))
 

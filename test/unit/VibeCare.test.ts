@@ -58,7 +58,7 @@ describe("one yes for a session", () => {
           decisions: [yes, no]
         })
         assert.deepStrictEqual(ran(played).filter((line) => !line.startsWith("get ")), [first.join(" ")])
-        assert.strictEqual(failure(played)?._tag, "NotConfirmed")
+        assert.strictEqual(failure(played)?._tag, "Declined")
       }
     }))
 })

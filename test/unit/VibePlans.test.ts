@@ -41,7 +41,7 @@ const groups = [...Plans.groups].map(([name, plans]) =>
 )
 
 describe.each(groups)("a planned command of the group '%s'", (_, plans) => {
-  it.effect("runs unasked only if policy lets it, and nothing else does but a look at what it would hit", () =>
+  it.effect("runs unasked only if policy lets it, and nothing else does but a look at what it affects", () =>
     Effect.forEach(plans, (plan) =>
       Effect.forEach(policies, (policy) =>
         Effect.gen(function*() {

@@ -54,7 +54,7 @@ describe("vibectl models", () => {
       assert.match((yield* type("models")).stdout, /│ p\/b +│ yes/)
       const none = yield* configured({ models: [] })
       const { stderr, stdout } = yield* none.type("models")
-      assert.deepStrictEqual([stdout, stderr], ["", "The server names no models that you may use.\n"])
+      assert.deepStrictEqual([stdout, stderr], ["", "No models are listed for you; a full name such as openai/gpt-4o may still work.\n"])
     }).pipe(Effect.provide(NodeContext.layer)))
 })
 
@@ -111,7 +111,7 @@ describe("help", () => {
       const { type } = yield* person()
       const { stdout } = yield* type("vibe", "--help")
       assert.match(stdout, /^ {2}--mode manual\|semiauto\|auto {2}What may run unasked: .*\n {31}\S/m)
-      assert.match(stdout, /^ {2}-y, --yes {20}Say yes beforehand/m)
+      assert.match(stdout, /^ {2}-y, --yes {20}Approve every command without asking/m)
       assert.match(stdout, /^ {2}<request>\.\.\. {2}What to do or to answer/m)
       for (const words of [["--help"], ["vibe", "-h"], ["config", "get", "-h"]]) {
         for (const line of (yield* type(...words)).stdout.split("\n")) assert.isAtMost(line.length, 80)
@@ -121,7 +121,7 @@ describe("help", () => {
   it.scoped("is not asked for by words after --", () =>
     Effect.gen(function*() {
       const { type } = yield* person()
-      assert.include((yield* type("memory", "set", "--", "--help")).stderr, "6 characters are kept")
+      assert.include((yield* type("memory", "set", "--", "--help")).stderr, "Memory saved (6 characters)")
     }).pipe(Effect.provide(NodeContext.layer)))
 
   it.scoped("is what a mistyped option of vibe points to, as it is no word of a request", () =>

@@ -38,7 +38,7 @@ const set = Command.make("set", {
     }
     const kept = fitted(text, assistant.memory_max_chars)
     yield* memory.write(kept.text)
-    yield* screen.note(`✓ ${[...kept.text].length} characters are kept in ${memory.file}.`)
+    yield* screen.note(`✓ Memory saved (${[...kept.text].length} characters) in ${memory.file}.`)
     if (kept.cut > 0) {
       yield* screen.note(
         `Warning: ${kept.cut} characters at the end were cut off: assistant.memory_max_chars is ${assistant.memory_max_chars}.`

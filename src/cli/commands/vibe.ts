@@ -36,7 +36,7 @@ export const vibe = Command.make("vibe", {
   proxy,
   showKubectl: toggle("show-kubectl", "Show each kubectl command that runs"),
   yes: Options.boolean("yes", { aliases: ["y"] }).pipe(
-    Options.withDescription("Say yes beforehand to every command that would be asked about")
+    Options.withDescription("Approve every command without asking")
   ),
   dryRun: Options.boolean("dry-run").pipe(
     Options.withDescription("Print the first command that would run, and run nothing")
@@ -45,6 +45,9 @@ export const vibe = Command.make("vibe", {
     Options.withPseudoName("N"),
     Options.withDescription("How many steps the model may take"),
     Options.optional
+  ),
+  exitStatus: Options.boolean("exit-status").pipe(
+    Options.withDescription("Exit with 1 when the last command failed, even if the model has an answer")
   ),
   showMetrics: toggle("show-metrics", "Say what it took: tokens, cost, time to the first token"),
   output
@@ -80,6 +83,7 @@ export const vibe = Command.make("vibe", {
       },
       yes: input.yes,
       dryRun: input.dryRun,
+      exitStatus: input.exitStatus,
       confirmOnce: profile.security.confirmation_mode === "per-session",
       maxSteps: Option.getOrElse(input.maxSteps, () => assistant.max_steps),
       timeout: Duration.seconds(assistant.kubectl_timeout_seconds)
