@@ -4,7 +4,7 @@
 // Revocation: while other callers keep the server busy, a caller with open streams is revoked by `revoke-token`;
 // measured is the time from the command's end (its line is on disk) to the first refused call and to the end of the
 // last open stream. Fails when a stream goes on or another caller is refused.
-// Usage: npm run build && node bench/identity.mjs [CALLS] [ROUNDS]
+// Usage: npm run build && node bench/identity.mjs [CALLS] [ROUNDS] [CALLERS]
 import { Context, Effect, Fiber, Layer, Logger, LogLevel, Redacted, Stream } from "effect"
 import { execFile, spawn } from "node:child_process"
 import * as Fs from "node:fs"
@@ -16,6 +16,7 @@ import { FakeVendor } from "vibectl/testing"
 
 const calls = Number(process.argv[2] ?? 4000)
 const rounds = Number(process.argv[3] ?? 20)
+const callers = Number(process.argv[4] ?? 16)
 const streams = 10
 
 const program = new URL("../dist/server/main.js", import.meta.url).pathname
@@ -64,10 +65,10 @@ const connect = (port, token) =>
 /** Undefined, or why not. */
 const refusal = (client) => Effect.match(client.serverInfo, { onSuccess: () => undefined, onFailure: (e) => e.reason })
 
-/** 16 callers that go on calling with whatever client comes next. */
+/** Callers that go on calling with whatever client comes next. */
 const busy = (next, onRefused) =>
   Effect.fork(Effect.forEach(
-    Array.from({ length: 16 }),
+    Array.from({ length: callers }),
     () => Effect.forever(Effect.flatMap(Effect.suspend(() => refusal(next())), (reason) => onRefused(reason))),
     { concurrency: "unbounded" }
   ))

@@ -32,10 +32,11 @@ export const of = (args: ReadonlyArray<string>, current: Where | undefined): Whe
   const value = (name: string) => flagsOf(invocation, name).at(-1)?.value
   const context = value("context") ?? current?.context
   if (context === undefined) return undefined
-  const isEverywhere = flagsOf(invocation, "all-namespaces").some(({ on }) => on)
-  // Another context may have a namespace of its own.
+  if (flagsOf(invocation, "all-namespaces").some(({ on }) => on)) return { context, namespace: "all" }
+  // Another context may have a namespace of its own, and so may a manifest.
   const own = context === current?.context ? current.namespace : "its default"
-  return { context, namespace: isEverywhere ? "all" : value("namespace") ?? own }
+  const hasManifest = ["filename", "kustomize"].some((name) => flagsOf(invocation, name).length > 0)
+  return { context, namespace: value("namespace") ?? (hasManifest ? `${own}, or that of the manifest` : own) }
 }
 
 /** Whether its name says that people depend on it. */

@@ -12,6 +12,7 @@ import type { AnswerEvent, FinishReason, Tier } from "../../src/domain/Answer.js
 import * as ServerLayer from "../../src/server/ServerLayer.js"
 import * as FakeVendor from "../../src/testing/FakeVendor.js"
 import * as VendorDialects from "../../src/testing/VendorDialects.js"
+import * as Patience from "../support/Patience.js"
 import * as ScriptedVendor from "../support/ScriptedVendor.js"
 
 interface Expected {
@@ -77,8 +78,12 @@ const replyOf = (row: Row, streamed: boolean): ScriptedVendor.Reply => ({
   redirect: row.redirect
 })
 
+/** Times of a row are those of a quiet machine. */
 const bodyOf = (row: Row, streamed: boolean): ScriptedVendor.Reply => {
-  const { contentType, events, raw, whole, wholeRaw } = row
+  const { contentType, raw, whole, wholeRaw } = row
+  const events = row.events?.map((step) =>
+    typeof step === "object" && "waitMs" in step ? { ...step, waitMs: Patience.scaled(step.waitMs) } : step
+  )
   if (!streamed && wholeRaw !== undefined) return { steps: [{ raw: wholeRaw }] }
   if (!streamed && whole !== undefined) return { steps: [{ raw: JSON.stringify(whole) }] }
   return {
@@ -86,6 +91,13 @@ const bodyOf = (row: Row, streamed: boolean): ScriptedVendor.Reply => {
     steps: raw !== undefined ? [{ raw }] : events ?? [{ raw: JSON.stringify(whole) }]
   }
 }
+
+const scaled = (settings: Row["settings"] = {}) =>
+  Object.fromEntries(
+    Object.entries(settings).map(([name, value]) =>
+      name.endsWith("_seconds") ? [name, Patience.scaled(value * 1000) / 1000] : [name, value]
+    )
+  )
 
 /** The real server, with a provider for each row, and a client of it. */
 const stage = ({ cases, provider }: Table) =>
@@ -95,7 +107,7 @@ const stage = ({ cases, provider }: Table) =>
       kind: provider,
       base_url: `${vendor.url}/c${index}`,
       models: ["m"],
-      ...settings
+      ...scaled(settings)
     }]))
     const config = ServerConfig.layerTest({ server: { enable_auth: false }, providers })
     const context = yield* Layer.build(

@@ -49,7 +49,9 @@ describe("where a command works", () => {
         ["delete pod x --namespace=web", "dev", "web"],
         ["delete pod x --context prod", "prod", "its default"],
         ["--context=prod delete pod x -n web", "prod", "web"],
-        ["delete pods --all -A", "dev", "all"]
+        ["delete pods --all -A", "dev", "all"],
+        ["apply -f -", "dev", "shop, or that of the manifest"],
+        ["apply -n web -f -", "dev", "web"]
       ] as const
     ) assert.deepStrictEqual(Where.of(args.split(" "), here), { context, namespace }, args)
     assert.isUndefined(Where.of(["delete", "pod", "x"], undefined))
