@@ -15,7 +15,9 @@ describe("bench/identity.mjs", () => {
   it(
     "rotates keys and revokes callers under load: no good token is refused, and every stream of a revoked one ends",
     async () => {
-      const { stdout } = await promisify(execFile)(process.execPath, ["bench/identity.mjs", "300", "1", "2"], { cwd: root })
+      const { stdout } = await promisify(execFile)(process.execPath, ["bench/identity.mjs", "300", "1", "2"], {
+        cwd: root
+      })
       assert.include(stdout, "revocation: 10 streams cut, 0 still open at the provider, 0 others refused")
     }
   )

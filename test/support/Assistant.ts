@@ -37,7 +37,10 @@ export interface Script extends Partial<Omit<Vibe.Options, "client" | "kubectl" 
 }
 
 export interface Played {
-  readonly outcome: Either.Either<Report, { readonly _tag: string; readonly summary: string; readonly remedy: string | undefined }>
+  readonly outcome: Either.Either<
+    Report,
+    { readonly _tag: string; readonly summary: string; readonly remedy: string | undefined }
+  >
   /** What the model was sent. */
   readonly requests: ReadonlyArray<ClientRequest>
   /** What kubectl was run with. */

@@ -96,7 +96,11 @@ describe("vibectl memory", () => {
         failed: undefined
       })
       const set = yield* type("memory", "set", "prod", "is", "eu-1")
-      assert.deepStrictEqual(set, { stdout: "", stderr: `✓ Memory saved (12 characters) in ${file}.\n`, failed: undefined })
+      assert.deepStrictEqual(set, {
+        stdout: "",
+        stderr: `✓ Memory saved (12 characters) in ${file}.\n`,
+        failed: undefined
+      })
       assert.deepStrictEqual(yield* type("memory", "show"), { stdout: "prod is eu-1\n", stderr: "", failed: undefined })
       assert.strictEqual((yield* type("memory", "set", " ")).failed?.exitCode, 2)
       assert.strictEqual((yield* type("memory", "clear")).stderr, "✓ The memory is empty.\n")

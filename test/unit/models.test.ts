@@ -54,7 +54,10 @@ describe("vibectl models", () => {
       assert.match((yield* type("models")).stdout, /│ p\/b +│ yes/)
       const none = yield* configured({ models: [] })
       const { stderr, stdout } = yield* none.type("models")
-      assert.deepStrictEqual([stdout, stderr], ["", "No models are listed for you; a full name such as openai/gpt-4o may still work.\n"])
+      assert.deepStrictEqual([stdout, stderr], [
+        "",
+        "No models are listed for you; a full name such as openai/gpt-4o may still work.\n"
+      ])
     }).pipe(Effect.provide(NodeContext.layer)))
 })
 

@@ -21,7 +21,9 @@ export const models = Command.make("models", { proxy, output }, (input) =>
       const rows = info.models.map((model) => ({ ...ServerTable.modelToJson(model), default: isDefault(model, info) }))
       return yield* screen.line(JSON.stringify(rows, undefined, 2))
     }
-    if (info.models.length === 0) return yield* screen.note("No models are listed for you; a full name such as openai/gpt-4o may still work.")
+    if (info.models.length === 0) {
+      return yield* screen.note("No models are listed for you; a full name such as openai/gpt-4o may still work.")
+    }
     const rows = info.models.map((model) => [
       model.id,
       isDefault(model, info) ? "yes" : "",
