@@ -116,7 +116,11 @@ const revocation = (port) =>
             })),
           { onSuccess: () => "OK", onFailure: (error) => [error.reason, performance.now()] }
         )))
-      yield* until(() => open === streams)
+      const early = Effect.flatMap(
+        Effect.raceAll(ends.map(Fiber.join)),
+        (end) => Effect.dieMessage(`a stream ended before its caller was revoked: ${end}`)
+      )
+      yield* Effect.raceFirst(until(() => open === streams), early)
       // Which of the two ways in is by turns.
       yield* command("revoke-token", subject, ...round % 2 === 0 ? [] : ["--block"])
       const revoked = performance.now()
