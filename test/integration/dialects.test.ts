@@ -51,6 +51,7 @@ const files = [
   "after-the-end",
   "after-the-end-anthropic",
   "bodies",
+  "bodies-anthropic",
   "content-parts",
   "content-parts-anthropic",
   "empty-success",

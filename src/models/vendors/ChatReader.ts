@@ -20,6 +20,7 @@ import * as Answers from "./Answers.js"
 import * as Content from "./Content.js"
 import * as FinishReasons from "./FinishReasons.js"
 import * as InBand from "./InBand.js"
+import * as NativeChunks from "./NativeChunks.js"
 import * as UsageReport from "./UsageReport.js"
 
 type OnUsage = Parameters<typeof Answers.reader>[1]
@@ -66,7 +67,7 @@ const wire = (): Answers.Wire => {
   const read: Answers.Wire = (root, event, answer) => {
     const choices = root["choices"]
     if (choices === undefined && isResponses(root)) return readResponses(root, event, answer)
-    const inner = choices === undefined ? wrapped(root) : undefined
+    const inner = choices === undefined ? NativeChunks.asChat(root) ?? wrapped(root) : undefined
     if (inner !== undefined) {
       const failure = InBand.find(root, event, true)
       return failure === undefined ? read(inner, event, answer) : answer.fail(failure)
