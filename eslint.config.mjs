@@ -38,6 +38,13 @@ const copies = {
   message: "Per call, copy last ({ own, ...copied }), or with Object.assign({}, copied, own)."
 }
 
+/** What never comes would spin until the run is killed. */
+const endless = {
+  selector:
+    "CallExpression[callee.object.name='Effect'][callee.property.name='repeat'] Property[key.name=/^(until|while)$/]",
+  message: "Patience.eventually looks again and again, lets others run, and says in the end what it waited for."
+}
+
 export default tseslint.config(
   { ignores: ["dist/", "node_modules/", "coverage/"] },
   ...effect.configs.dprint,
@@ -76,6 +83,7 @@ export default tseslint.config(
     files: ["test/**/*.ts"],
     ignores: ["test/support/{Property,Temporary}.ts"],
     rules: {
+      "no-restricted-syntax": ["error", endless],
       "no-restricted-properties": [
         "error",
         {

@@ -80,6 +80,8 @@ export const make = (
       return
     }
     error = failure.reason
+    // An empty answer came to its end, and so did its counts.
+    if (failure.reason === "PROVIDER_EMPTY") isReported = reported !== undefined
     free = answer.length() === 0 && reported === undefined && failure.maybeBilled !== true
   }
   const text = (text: string) => {

@@ -20,9 +20,6 @@ beforeEach(() => {
 })
 afterEach(() => home.close())
 
-const eventually = (condition: () => boolean) =>
-  Effect.repeat(Effect.sleep("10 millis"), { until: condition }).pipe(Effect.timeout("20 seconds"))
-
 /** What a provider bills whose answer was cut, as it is estimated: the prompt, and the text that had come. */
 const pieces = Array.from({ length: 2000 }, () => "one two three four five six seven eight nine ten. ")
 
@@ -115,7 +112,7 @@ describe("kill -9", () => {
         const client = yield* Connection.make({ host: "127.0.0.1", port: first.port, tls: false })
         const call = Effect.exit(client.execute({ model: "v/m", user: ["hello"] }))
         const calls = yield* Effect.fork(Effect.all([call, call, call, call, call], { concurrency: 5 }))
-        yield* eventually(() => vendor.requests.length === 5)
+        yield* Patience.eventually(() => vendor.requests.length === 5)
         const ended = once(first.process, "exit")
         first.process.kill("SIGKILL")
         yield* Effect.promise(() => ended)

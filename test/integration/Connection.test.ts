@@ -36,9 +36,6 @@ const serverInfo = () => Effect.succeed(info)
 const connect = (port: number, options: Partial<Connection.Options> = {}) =>
   Connection.make({ host: "127.0.0.1", port, tls: false, retryAttempts: 0, ...options })
 
-const eventually = (condition: () => boolean) =>
-  Effect.repeat(Effect.sleep("5 millis"), { until: condition }).pipe(Effect.timeout("10 seconds"))
-
 const collect = <A, E>(stream: Stream.Stream<A, E>) => Effect.map(Stream.runCollect(stream), Chunk.toReadonlyArray)
 
 describe("Connection", () => {
@@ -182,7 +179,7 @@ describe("Connection", () => {
       const calls = yield* Effect.fork(
         Effect.all(Array.from({ length: 30 }, () => client.execute({ user: ["x"] })), { concurrency: "unbounded" })
       )
-      yield* eventually(() => questions === 1)
+      yield* Patience.eventually(() => questions === 1)
       yield* Fiber.interrupt(first)
       assert.lengthOf(yield* Fiber.join(calls), 30)
       yield* client.execute({ user: ["x"] })

@@ -129,7 +129,7 @@ describe("a drain", () => {
           })
           return { call, fiber }
         }))
-      yield* Effect.repeat(Effect.sleep("10 millis"), { until: () => begun === 60 })
+      yield* Patience.eventually(() => begun === 60)
       const stopping = yield* Effect.fork(stop)
       // Longer than what is waited for calls that have been ended.
       yield* Effect.sleep("1500 millis")

@@ -20,6 +20,7 @@ import * as Prometheus from "../../src/telemetry/Prometheus.js"
 import * as FakeVendor from "../../src/testing/FakeVendor.js"
 import * as Exposition from "../support/Exposition.js"
 import * as Loopback from "../support/Loopback.js"
+import * as Patience from "../support/Patience.js"
 import * as Programs from "../support/Programs.js"
 import { promtool } from "../support/Promtool.js"
 
@@ -78,7 +79,8 @@ describe("the metrics", () => {
             base_url: vendor.openai,
             models: ["m", "whole"],
             max_retries: 1,
-            between_tokens_seconds: 0.2
+            // Time enough to look at a call that hangs, and at one that waits for it.
+            between_tokens_seconds: Patience.scaled(1000) / 1000
           }
         },
         prices: { "v/*": { input: 1_000_000, output: 0 } }
@@ -125,10 +127,10 @@ describe("the metrics", () => {
       const waiting = yield* tokenOf("waiting")
       const running = yield* Effect.fork(Loopback.collect(Loopback.streamCall(client, call, waiting)))
       const runs = Effect.map(samples, (now) => sum(now, "vibectl_concurrent_in_flight", { sub: "waiting" }))
-      yield* Effect.repeat(runs, { until: (count) => count === 1 })
+      yield* Patience.eventually(Effect.map(runs, (count) => count === 1), "a call that runs")
       const second = yield* Effect.fork(unary(call, waiting))
       const waits = Effect.map(samples, (now) => sum(now, "vibectl_limits_waiting"))
-      yield* Effect.repeat(waits, { until: (count) => count === 1 })
+      yield* Patience.eventually(Effect.map(waits, (count) => count === 1), "a call that waits")
       const during = yield* samples
       assert.strictEqual(sum(during, "vibectl_calls_running", { method: "StreamExecute" }), 1)
       yield* Effect.all([Fiber.join(running), Fiber.join(second)])

@@ -66,7 +66,7 @@ const serve = ({ events, whole }: Pick<typeof Case.Type, "events" | "whole">) =>
 
 const reserveOutputTokens = 100
 
-const proxyOf = (kind: string, server: Http.Server) => {
+const proxyOf = (kind: string, server: Http.Server, maxRetries = 0) => {
   const address = server.address()
   const port = typeof address === "object" && address !== null ? address.port : 0
   return LlmProxy.layer.pipe(
@@ -87,7 +87,7 @@ const proxyOf = (kind: string, server: Http.Server) => {
         models: undefined,
         defaultModel: "m",
         maxOutputTokens: undefined,
-        maxRetries: 0,
+        maxRetries,
         maxConcurrent: undefined,
         timeouts: {},
         modelTimeouts: new Map()
@@ -175,3 +175,61 @@ it.scopedLive("twelve calls whose provider reports zeros do not pass a quota of 
       assert.strictEqual(passed, 2)
     }).pipe(Effect.provide(proxyOf("openai", server)))
   }))
+
+/** Nothing to read, and what the provider bills for it. */
+const emptyAnswers = [
+  {
+    name: "all in reasoning, asked once more",
+    delta: { reasoning: "Four nodes." },
+    finish: "stop",
+    usage: { prompt_tokens: 11, completion_tokens: 7, total_tokens: 18 },
+    // Both attempts are billed.
+    booked: { requests: 1, failures: 1, inputTokens: 22, outputTokens: 14, estimated: 0 }
+  },
+  {
+    name: "only a tool call, which is not asked again",
+    delta: { tool_calls: [{ index: 0, id: "c", function: { name: "plan", arguments: "{}" } }] },
+    finish: "tool_calls",
+    usage: { prompt_tokens: 11, completion_tokens: 7, total_tokens: 18 },
+    booked: { requests: 1, failures: 1, inputTokens: 11, outputTokens: 7, estimated: 0 }
+  },
+  {
+    name: "nothing, and no counts",
+    delta: { content: "" },
+    finish: "stop",
+    usage: undefined,
+    booked: { requests: 1, failures: 1, estimated: 1 }
+  }
+] as const
+
+describe("an answer without anything to read", () => {
+  for (const { booked, delta, finish, name, usage } of emptyAnswers) {
+    for (const how of ["streamed", "whole"] as const) {
+      it.scopedLive(`${name}, ${how}: is a failure, and what was billed for it is booked`, () =>
+        Effect.gen(function*() {
+          const server = yield* serve({
+            events: [
+              `data: ${JSON.stringify({ choices: [{ index: 0, delta }] })}`,
+              `data: ${JSON.stringify({ choices: [{ index: 0, delta: {}, finish_reason: finish }] })}`,
+              ...usage === undefined ? [] : [`data: ${JSON.stringify({ choices: [], usage })}`],
+              "data: [DONE]"
+            ],
+            whole: {
+              choices: [{ index: 0, message: { role: "assistant", content: null, ...delta }, finish_reason: finish }],
+              ...usage === undefined ? {} : { usage }
+            }
+          })
+          yield* Effect.gen(function*() {
+            const proxy = yield* LlmProxy
+            const error = yield* Effect.flip(
+              how === "whole" ? proxy.execute(ask("why?"), caller) : Stream.runDrain(proxy.stream(ask("why?"), caller))
+            )
+            assert.deepInclude(error, { reason: "PROVIDER_EMPTY" })
+            const [row, ...others] = yield* Effect.flatMap(Store, (store) => store.usage(range))
+            assert.isEmpty(others)
+            assert.deepInclude(row, booked)
+          }).pipe(Effect.provide(proxyOf("openai", server, 1)))
+        }))
+    }
+  }
+})
