@@ -15,7 +15,14 @@ export const asChat = (root: Json.JsonObject): Json.JsonObject | undefined => {
   const tokenText = Json.object(token)?.["text"]
   if (typeof tokenText === "string") {
     const isSpecial = Json.object(token)?.["special"] === true
-    return chunk(isSpecial ? "" : tokenText, Json.object(root["details"])?.["finish_reason"])
+    const details = Json.object(root["details"])
+    return {
+      ...chunk(isSpecial ? "" : tokenText, details?.["finish_reason"]),
+      // Older releases do not say how long the input was.
+      ...typeof details?.["input_length"] === "number"
+        ? { usage: { prompt_tokens: details["input_length"], completion_tokens: details["generated_tokens"] } }
+        : {}
+    }
   }
   if (typeof content === "string" && typeof stop === "boolean") {
     const isLimit = root["stopped_limit"] === true || root["stop_type"] === "limit"
