@@ -96,9 +96,9 @@ describe("a plan in any wrapping", () => {
 
   it.each<[string, Read]>([
     ["thoughts", (answer, size) => answer.includes("think") ? undefined : reads(answer, size)],
-    ["envelopes", (answer, size) => answer.includes("\"arguments\"") ? undefined : reads(answer, size)],
+    ["envelopes", (answer, size) => /"(?:arguments|plan)":/.test(answer) ? undefined : reads(answer, size)],
     ["the last argument", (answer, size) => reads(answer, size)?.replace(/,"[^"]*"\]\]$/, "]]")],
-    ["cuts", (answer, size) => size === 1 ? undefined : reads(answer, size)]
+    ["cuts", (answer, size) => size < 40 ? undefined : reads(answer, size)]
   ])("is missed by a reader that misses %s", async (_, read) => {
     const missed = await Promise.resolve(holdsFor(read)).then(() => false, () => true)
     assert.isTrue(missed)
