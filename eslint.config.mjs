@@ -29,15 +29,6 @@ const indexes = {
   message: "Write (text) => Effect.logWarning(text): the index would be printed, too."
 }
 
-/**
- * V8 gives each object that is made like that a hidden class of its own, among what lives long: it takes as long as
- * 20 objects without, and whoever looks at it later has not seen its like.
- */
-const copies = {
-  selector: "ObjectExpression[properties.length>1] > SpreadElement:first-child",
-  message: "Per call, copy last ({ own, ...copied }), or with Object.assign({}, copied, own)."
-}
-
 /** What never comes would spin until the run is killed. */
 const endless = {
   selector:
@@ -66,14 +57,6 @@ export default tseslint.config(
   {
     files: ["src/**/*.ts"],
     rules: { "no-console": "error", "no-restricted-syntax": ["error", fibers, indexes] }
-  },
-  {
-    files: [
-      "src/{grpc,proxy,streaming}/*.ts",
-      "src/limits/{Ahead,Embedded,Inform,Limits,Rates,Spending}.ts",
-      "src/models/{Anthropic,EventPieces,HttpBody,OpenAi,Reply,Transport}.ts"
-    ],
-    rules: { "no-restricted-syntax": ["error", fibers, indexes, copies] }
   },
   {
     files: ["test/**/*.ts"],

@@ -49,55 +49,6 @@ const unused = {
   }
 }
 
-/** Effect's own `internal/<file>.js` as `rewrite` makes it. Fails when there is no such file: what it saves would be lost. */
-const rewritten = (file, rewrite) => ({
-  name: `rewritten-${file}`,
-  setup(build) {
-    let met = false
-    build.onEnd(() =>
-      met ? {} : { errors: [{ text: `effect has no internal/${file}.js: what is rewritten instead?` }] }
-    )
-    build.onLoad(
-      { filter: new RegExp(`[/\\\\]effect[/\\\\]dist[/\\\\]esm[/\\\\]internal[/\\\\]${file}\\.js$`) },
-      ({ path }) => {
-        met = true
-        return { contents: rewrite(Fs.readFileSync(path, "utf8"), path) }
-      }
-    )
-  }
-})
-
-/**
- * A function that is written as the right side of an assignment to a property is what V8 takes for a method, and puts
- * among what lives long: with all that it refers to, it stays until the next major collection. Effect writes those of
- * each `async`, `interruptible` and `uninterruptible` like that, which makes every minor collection copy calls that
- * are long over. A function that comes from somewhere else is put among the young.
- * Source: `CheckAssigningFunctionLiteralToProperty` in https://github.com/v8/v8/blob/main/src/parsing/parser-base.h
- */
-const young = rewritten("core", (text, path) => {
-  const assignment = /^( *)(effect\.effect_instruction_i\d) = (\w+ => \{\n[^]*?^\1\}|(?:\(\)|\w+) => .+);$/gm
-  const found = text.match(assignment)?.length
-  if (found !== 7) {
-    throw new Error(`${found} functions to be kept young in ${path} instead of 7: look at them again`)
-  }
-  return `const $young = f => f\n${text.replace(assignment, "$1$2 = $young($3);")}`
-})
-
-/**
- * Before each step of a fiber, Effect makes a function to hand to the tracer, which runs it. Where there is no tracer,
- * the step is taken without.
- */
-const untraced = rewritten("fiberRuntime", (text, path) => {
-  const parts = text.split("cur = this.currentTracer.context(() => {")
-  if (parts.length !== 2 || !parts[1].includes("return this[cur._op](cur);\n        }, this);")) {
-    throw new Error(`the run loop in ${path} is another one: look at it again`)
-  }
-  const known = "this.currentTracer === $native && _version === cur[core.EffectTypeId]._V"
-  return `import { nativeTracer as $native } from "./tracer.js"\n${
-    parts.join(`cur = ${known} ? this[cur._op](cur) : this.currentTracer.context(() => {`)
-  }`
-})
-
 const compile = async (...flags) => {
   const compiler = spawn(process.execPath, ["node_modules/typescript/bin/tsc", "-p", "tsconfig.build.json", ...flags], {
     cwd: root,
@@ -133,7 +84,7 @@ const bundles = (esbuild) =>
     splitting: true,
     target: "node20.19",
     external,
-    plugins: [unused, young, untraced],
+    plugins: [unused],
     // For those of the bundled packages that are CommonJS and ask for a module of Node.
     banner: {
       js: "import{createRequire as $createRequire}from\"node:module\";const require=$createRequire(import.meta.url)"

@@ -8,7 +8,7 @@
  */
 import type { PlatformError } from "@effect/platform/Error"
 import { Cause, Clock, Effect, Exit, type Scope } from "effect"
-import type { Moment } from "../effect/Eager.js"
+import { actEager, type Moment } from "../effect/Eager.js"
 import { type Event, toLine } from "./Event.js"
 
 export interface Sink {
@@ -101,11 +101,11 @@ export const make = (
     )
     yield* Effect.forkScoped(run)
     return {
-      record: (event, moment) => {
-        if (moment === undefined) return Effect.map(Clock.currentTimeMillis, (millis) => add(event, millis))
-        add(event, moment.at)
-        return Exit.void
-      }
+      record: (event, moment) =>
+        actEager(moment, ({ at }) => {
+          add(event, at)
+          return Exit.void
+        })
     }
   })
 

@@ -12,7 +12,7 @@ import * as Jose from "jose"
 import * as Crypto from "node:crypto"
 import { type Grants, noGrants } from "../domain/Access.js"
 import { IdentityUnavailable, type Unauthenticated } from "../domain/Errors.js"
-import { mapEager, type Moment } from "../effect/Eager.js"
+import { actEager, mapEager, type Moment } from "../effect/Eager.js"
 import * as Claims from "./Claims.js"
 import * as GrantsClaim from "./GrantsClaim.js"
 import * as Keyring from "./Keyring.js"
@@ -192,10 +192,7 @@ export const trusting = (trust: Trust.Trust): Tokens["Type"] => {
         return Redacted.make(yield* Effect.promise(() => jwt.sign(keyObject(key))))
       }),
 
-    verify: (token, moment) =>
-      moment === undefined
-        ? Effect.flatMap(seconds, (now) => verify(Redacted.value(token), now))
-        : verify(Redacted.value(token), Math.floor(moment.at / 1000)),
+    verify: (token, moment) => actEager(moment, ({ at }) => verify(Redacted.value(token), Math.floor(at / 1000))),
 
     recheck,
     known: isKnown,

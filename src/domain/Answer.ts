@@ -7,7 +7,6 @@
  */
 
 import type { Access } from "./Access.js"
-import type { RequestTimeout } from "./Errors.js"
 
 /** What a client asks, as it came from the wire. */
 export interface AnswerRequest {
@@ -35,11 +34,6 @@ export interface Caller {
   readonly deadline: number
   /** When its request arrived, in milliseconds since the epoch, with fractions; undefined means when it is handled. */
   readonly arrivedAt?: number
-  /**
-   * Ends the call at once with this error, from outside. Where the caller has no such way, each part of its answer is
-   * bounded by itself, which costs more.
-   */
-  readonly cut?: (error: RequestTimeout) => void
 }
 
 export const features = ["start", "restart", "heartbeat"] as const

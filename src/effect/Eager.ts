@@ -7,7 +7,7 @@
  * makes a defect of it ({@link suspendEager}).
  * Source: https://github.com/Effect-TS/effect-smol/blob/main/packages/effect/src/Effect.ts
  */
-import { Cause, Effect, Either, Exit } from "effect"
+import { Cause, Clock, Effect, Either, Exit } from "effect"
 
 /**
  * When a step is made. One that gets it need not ask the clock, which only a fiber can, and may so answer at once: with
@@ -17,6 +17,13 @@ export interface Moment {
   /** Milliseconds since the epoch. */
   readonly at: number
 }
+
+/** Acts now where a moment is given, else when it is run, by the clock of whoever runs it. */
+export const actEager = <A, E, R>(
+  moment: Moment | undefined,
+  act: (moment: Moment) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> =>
+  moment === undefined ? Effect.flatMap(Clock.currentTimeMillis, (at) => act({ at })) : act(moment)
 
 /** Whether the answer is here already. */
 export const isExit = <A, E, R>(self: Effect.Effect<A, E, R>): self is Exit.Exit<A, E> => Exit.isExit(self)
@@ -81,6 +88,10 @@ export const matchCauseEffectEager = <A, E, R, B, E2, R2, C, E3, R3>(
   isExit(self)
     ? Exit.isSuccess(self) ? on.onSuccess(self.value) : on.onFailure(self.cause)
     : Effect.matchCauseEffect(self, on)
+
+/** What has happened already cannot be interrupted. */
+export const uninterruptibleEager = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  isExit(self) ? self : Effect.uninterruptible(self)
 
 /** Calls `f` now; what it throws is a defect. */
 export const suspendEager = <A, E, R>(f: () => Effect.Effect<A, E, R>): Effect.Effect<A, E, R> => {

@@ -2,15 +2,13 @@
  * Who is calling: settled from the metadata, before the request is read.
  *
  * Every method of the server passes through here, whichever package it comes
- * from; only health checks need no token. A handler learns its caller with
- * {@link callerOf}, which knows only calls that passed.
+ * from; only health checks need no token. A handler gets the {@link Call} of a
+ * call that passed, and of no other.
  */
 import * as Grpc from "@grpc/grpc-js"
 import { type Cause, Effect, Exit, Stream, type Tracer } from "effect"
 import type { Audit } from "../audit/Audit.js"
-import * as Claims from "../auth/Claims.js"
-import type { Caller } from "../domain/Answer.js"
-import type { ProxyError, Unauthenticated } from "../domain/Errors.js"
+import { Call } from "../call/Call.js"
 import { mapEager, matchCauseEffectEager, matchEffectEager, suspendEager } from "../effect/Eager.js"
 import * as CallTimes from "../proxy/CallTimes.js"
 import * as Metrics from "../telemetry/Metrics.js"
@@ -59,7 +57,8 @@ export const make = (bridge: Bridge, options: Options): Authentication => {
       faults.admit()
       return new Grpc.ServerInterceptingCall(call)
     }
-    let [left, admitted] = [false, undefined as Grpc.Metadata | undefined]
+    let left = false
+    let admitted: Call | undefined
     return new Grpc.ServerInterceptingCall(call, {
       start: (listen) =>
         listen({
@@ -67,14 +66,25 @@ export const make = (bridge: Bridge, options: Options): Authentication => {
             const told = { rpc, peer }
             const span = watch.begin(metadata)
             const arrivedAt = CallTimes.now(bridge.clock)
-            const admit = ({ caller, holder, recheck }: Identify.Identified) => {
-              const cut = (error: ProxyError) => call.sendStatus(Status.fromError(error))
-              admitted = metadata
-              running.add(metadata, { caller: { arrivedAt, ...caller }, rpc, peer, span, recheck, cut })
-              if (left) running.remove(metadata)
+            const admit = ({ caller, holder, recheck }: Identify.Identified): Call => {
+              const { clock, deadlines, log, tracing } = bridge
+              const made = new Call(Object.assign(caller, { arrivedAt }), {
+                rpc,
+                peer,
+                clock,
+                span,
+                isTracing: tracing.active,
+                isDebugging: log.isDebugging,
+                recheck,
+                deadlines
+              })
+              made.onStop((error) => call.sendStatus(Status.fromError(error)))
+              admitted = made
+              if (!left) running.add(made)
               if (holder !== undefined) Metrics.authentications.unsafe(["accepted"])
+              return made
             }
-            const pass = () => faults.admit() || next(metadata)
+            const pass = (made: Call) => faults.admit() || next(new Admission.Admitted(made))
             // Whatever goes wrong here, nobody is let in, and nobody is left waiting.
             const failed = (cause: Cause.Cause<never>) =>
               Effect.logError("call failed by a defect", cause).pipe(
@@ -87,10 +97,11 @@ export const make = (bridge: Bridge, options: Options): Authentication => {
               const identifying = () => Identify.identify(metadata, certificateOf(call), options, moment)
               return matchEffectEager(inSpan(identifying, span), {
                 onSuccess: (identified) => {
-                  admit(identified)
-                  return identified.holder === undefined
-                    ? Exit.void
-                    : audit.record({ event: "token_accepted", ...identified.holder, ...told }, moment)
+                  const made = admit(identified)
+                  return identified.holder === undefined ? Exit.succeed(made) : mapEager(
+                    audit.record({ event: "token_accepted", ...identified.holder, ...told }, moment),
+                    () => made
+                  )
                 },
                 onFailure: ({ error, holder }) => {
                   const refusal = Identify.refusalOf(error)
@@ -111,9 +122,9 @@ export const make = (bridge: Bridge, options: Options): Authentication => {
             })
             bridge.run(matchCauseEffectEager(settled, {
               onFailure: failed,
-              onSuccess: (error) => {
-                if (error === undefined) pass()
-                else call.sendStatus(Status.fromError(error))
+              onSuccess: (settled) => {
+                if (settled instanceof Call) pass(settled)
+                else call.sendStatus(Status.fromError(settled))
                 return Exit.void
               }
             }))
@@ -132,7 +143,10 @@ export const make = (bridge: Bridge, options: Options): Authentication => {
     (cut) =>
       Effect.forEach(
         cut,
-        ({ caller, peer, rpc }) => audit.record({ event: "stream_cut", ...Identify.holderOf(caller), rpc, peer }),
+        (call) => {
+          const { peer, rpc } = call.face
+          return audit.record({ event: "stream_cut", ...Identify.holderOf(call), rpc, peer })
+        },
         { discard: true }
       )
   )
@@ -145,14 +159,6 @@ export const make = (bridge: Bridge, options: Options): Authentication => {
     cut: running.cut,
     watch: Effect.ensuring(Effect.zip(ticking, changes, { concurrent: true }), refusals.flush)
   }
-}
-
-/** The caller of a call that passed the interceptor, and is trusted still. */
-export const callerOf = (metadata: Grpc.Metadata): Effect.Effect<Caller, Unauthenticated> => {
-  const admitted = Admission.of(metadata)
-  return admitted === undefined
-    ? Exit.fail(Claims.refused("no_token"))
-    : mapEager(admitted.recheck(), () => admitted.caller)
 }
 
 // -- internals ---------------------------------------------------------------

@@ -2,8 +2,8 @@
  * Effect programs as `@grpc/grpc-js` handlers; besides the two `main.ts` the
  * only module that starts fibers.
  *
- * Promises to the transport: one fiber per call; a slow client slows the
- * answer; a client that leaves interrupts its call's fiber; a handler that
+ * Promises to the transport: one fiber per call, and none for a call that is
+ * answered without waiting; a slow client slows the answer; a client that leaves interrupts its call's fiber; a handler that
  * throws is contained; and every call ends with exactly one status. Closing
  * the scope interrupts the calls still running; they end with `SHUTTING_DOWN`.
  * So does a caller that is trusted no longer, with the error that says so.
@@ -20,16 +20,17 @@ import {
   identity,
   RuntimeFlags,
   RuntimeFlagsPatch,
-  Scheduler,
-  Scope
+  type Scope
 } from "effect"
+import * as Claims from "../auth/Claims.js"
+import type { Call } from "../call/Call.js"
+import * as Deadlines from "../call/Deadlines.js"
 import type { ProxyError } from "../domain/Errors.js"
-import * as Deadlines from "../proxy/Deadlines.js"
+import { flatMapEager, isExit, matchCauseEffectEager, suspendEager } from "../effect/Eager.js"
 import type * as LogLine from "../telemetry/LogLine.js"
 import * as Metrics from "../telemetry/Metrics.js"
 import * as Admission from "./Admission.js"
 import * as CallLog from "./CallLog.js"
-import * as CallScheduler from "./CallScheduler.js"
 import * as CallSpan from "./CallSpan.js"
 import * as Status from "./Status.js"
 
@@ -42,7 +43,8 @@ export interface Bridge {
   readonly deadlines: Deadlines.Deadlines
   readonly clock: Clock.Clock
   readonly log: CallLog.CallLog
-  readonly fork: <A>(effect: Effect.Effect<A>) => { readonly interrupt: () => void }
+  /** Starts a fiber; what it returns interrupts it. */
+  readonly fork: (effect: Effect.Effect<unknown>) => () => void
   /** Starts a fiber only for what is not over already. */
   readonly run: (effect: Effect.Effect<unknown>) => void
   /** Completes when no call runs. */
@@ -52,66 +54,42 @@ export interface Bridge {
 export const make: Effect.Effect<Bridge, never, Scope.Scope> = Effect.gen(function*() {
   const fibers = yield* FiberSet.make()
   const tracing = yield* CallSpan.make
-  const deadlines = yield* Deadlines.make
-  const fork = yield* FiberSet.runtime(fibers)().pipe(
+  const clock = yield* Effect.clock
+  const start = yield* FiberSet.runtime(fibers)().pipe(
     // Spans that nobody sees are not made, and fibers that nobody asks for not counted.
     tracing.active ? identity : Effect.withTracerEnabled(false),
     Effect.withRuntimeFlagsPatch(RuntimeFlagsPatch.disable(RuntimeFlags.RuntimeMetrics)),
-    Effect.withScheduler(yield* scheduler),
-    // All that a call needs was given to the layers: it has no services to copy when it adds its own.
+    // All that a call needs was given to the layers.
     Effect.mapInputContext((_: Context.Context<never>) => Context.empty())
   )
-  const start: Bridge["fork"] = (effect) => {
-    const fiber = fork(effect)
-    return { interrupt: () => fiber.unsafeInterruptAsFork(FiberId.none) }
+  const fork: Bridge["fork"] = (effect) => {
+    const fiber = start(effect)
+    return () => fiber.unsafeInterruptAsFork(FiberId.none)
   }
   return {
     tracing,
-    deadlines,
-    clock: yield* Effect.clock,
+    deadlines: Deadlines.make(clock, fork),
+    clock,
     log: yield* CallLog.make,
-    fork: start,
+    fork,
     run: (effect) => {
-      if (!Exit.isExit(effect) || Exit.isFailure(effect)) start(effect)
+      if (!isExit(effect) || Exit.isFailure(effect)) fork(effect)
     },
     idle: FiberSet.awaitEmpty(fibers)
   }
 })
 
-/** What a handler may look at before it reads the request. */
-export interface Incoming {
-  /** `/package.Service/Method`. */
-  readonly path: string
-  /** Address of the client's end of the connection. */
-  readonly peer: string
-  readonly metadata: Grpc.Metadata
-  /** Until when the client waits, in milliseconds since the epoch; Infinity when it did not say. */
-  readonly deadline: number
-  /** Ends the call now, with this error. */
-  readonly cut: (error: ProxyError) => void
-  /** What is to be done when the call ends. */
-  readonly closing: Deadlines.Closing
-}
-
-/** A call as the bridge runs it: what to do, and how to speak of it in the log. */
-export interface Call<A> {
-  readonly run: Effect.Effect<A, ProxyError, Scope.Scope>
-  readonly annotations: CallLog.Annotations
-  /** What else the line that ends the call says. */
-  readonly summary?: () => LogLine.Values
-}
-
 /** A handler that answers with one message. */
 export const unary = <Request, Response>(
   bridge: Bridge,
-  handler: (request: Request, incoming: Incoming) => Effect.Effect<Call<Response>, ProxyError>
+  handler: (request: Request, call: Call) => Effect.Effect<Response, ProxyError>
 ): Grpc.handleUnaryCall<Request, Response> =>
 (call, respond) => {
   const answer = (exit: Exit.Exit<Response, ProxyError>) => {
     if (Exit.isSuccess(exit)) respond(null, exit.value)
     else respond(Status.fromCause(exit.cause).status)
   }
-  start(bridge, call, (incoming) => handler(call.request, incoming), answer)
+  start(bridge, call, handler, answer)
 }
 
 /** Where a streaming handler puts its messages. */
@@ -133,7 +111,7 @@ export type Write<Response> = (message: Response) => Effect.Effect<void>
  */
 export const serverStream = <Request, Response>(
   bridge: Bridge,
-  handler: (request: Request, incoming: Incoming, out: Outgoing<Response>) => Effect.Effect<Call<void>, ProxyError>,
+  handler: (request: Request, call: Call, out: Outgoing<Response>) => Effect.Effect<void, ProxyError>,
   inBand: (requestId: string, error: ProxyError) => Response
 ): Grpc.handleServerStreamingCall<Request, Response> =>
 (call) => {
@@ -148,100 +126,89 @@ export const serverStream = <Request, Response>(
         finished = true
       })
   }
-  const end = (exit: Exit.Exit<void, ProxyError>, annotations: CallLog.Annotations) => {
+  const end = (exit: Exit.Exit<void, ProxyError>, requestId: string) => {
     if (finished) return
     if (Exit.isSuccess(exit)) return call.end()
     const { error, status } = Status.fromCause(exit.cause)
-    if (error !== undefined) call.write(inBand(annotations["requestId"] ?? "", error))
+    if (error !== undefined) call.write(inBand(requestId, error))
     // grpc-js sends what was written first, then this status.
     call.emit("error", status)
   }
-  start(bridge, call, (incoming) => handler(call.request, incoming, out), end, () => finished)
+  start(bridge, call, (request: Request, own) => handler(request, own, out), end, () => finished)
 }
 
 // -- internals ---------------------------------------------------------------
 
-/** That of the program, where it has chosen one. */
-const scheduler: Effect.Effect<Scheduler.Scheduler> = Effect.withFiberRuntime(({ currentScheduler }) =>
-  Effect.succeed(currentScheduler === Scheduler.defaultScheduler ? CallScheduler.make() : currentScheduler)
-)
-
-const start = <A>(
+const start = <Request, A>(
   bridge: Bridge,
-  call: Grpc.ServerUnaryCall<unknown, unknown> | Grpc.ServerWritableStream<unknown, unknown>,
-  handler: (incoming: Incoming) => Effect.Effect<Call<A>, ProxyError>,
-  end: (exit: Exit.Exit<A, ProxyError>, annotations: CallLog.Annotations) => void,
+  incoming: Grpc.ServerUnaryCall<Request, unknown> | Grpc.ServerWritableStream<Request, unknown>,
+  handler: (request: Request, call: Call) => Effect.Effect<A, ProxyError>,
+  end: (exit: Exit.Exit<A, ProxyError>, requestId: string) => void,
   finished: () => boolean = () => false
 ): void => {
-  const path = call.getPath()
-  const peer = call.getPeer()
-  const admitted = Admission.of(call.metadata)
-  const span = admitted?.span
-  let annotations: CallLog.Annotations = { rpc: path, peer, ...span && { traceId: span.traceId } }
-  let summary: Call<A>["summary"]
-  let startedAt = 0
+  const call = Admission.callOf(incoming.metadata)
+  if (call === undefined) return end(Exit.fail(Claims.refused("no_token")), "")
+  const { rpc, span } = call.face
+  const method = methodOf(rpc)
+  const startedAt = call.now()
   let because: ProxyError | undefined
-  let over = false
-  const interrupt = (): void => fiber.interrupt()
-  const cut = (error: ProxyError): void => {
-    because ??= error
-    interrupt()
-  }
-  const method = methodOf(path)
-  const now = () => bridge.clock.unsafeCurrentTimeMillis()
-  const closing: Deadlines.Closing = []
-  const work = (scope: Scope.Scope) =>
-    Effect.flatMap(
-      handler({ path, peer, metadata: call.metadata, deadline: Number(call.getDeadline()), cut, closing }),
-      (made) => {
-        annotations = Object.assign({}, annotations, made.annotations)
-        summary = made.summary
-        const requestId = made.annotations["requestId"]
-        if (span?._tag === "Span" && requestId !== undefined) span.attribute("vibectl.request_id", requestId)
-        const begun = bridge.log.begin(scope, annotations)
-        return Effect.zipRight(begun, made.run as Effect.Effect<A, ProxyError>)
-      }
-    )
-  const conclude = (interrupted: Exit.Exit<A, ProxyError>) => {
-    over = true
-    for (const close of closing) close()
-    // What is left of the call, Node and V8 keep for a while: not what it was, too.
-    call.off("cancelled", interrupt)
-    if (admitted !== undefined) admitted.cut = nothing
+  call.deadline = Number(incoming.getDeadline())
+  Metrics.running.unsafe([method], 1)
+
+  const conclude = (interrupted: Exit.Exit<A, ProxyError>): Effect.Effect<void> => {
     const exit = because === undefined || Exit.isSuccess(interrupted) ? interrupted : Exit.fail(because)
-    const left = call.cancelled
-    if (!left) end(exit, annotations)
+    const left = incoming.cancelled
+    if (!left) end(exit, call.requestId)
     // A timer may be early by the fraction of a millisecond that it cannot count.
-    const gone = !left ? undefined : now() + 1 >= Number(call.getDeadline()) ? "DEADLINE_EXCEEDED" : "CANCELLED"
+    const gone = !left ? undefined : call.now() + 1 >= call.deadline ? "DEADLINE_EXCEEDED" : "CANCELLED"
     const outcome = outcomeOf(exit, gone, finished())
     Metrics.running.unsafe([method], -1)
     Metrics.calls.unsafe([method, outcome.name])
-    const ended = { durationMs: now() - startedAt, outcome: outcome.name }
-    const told: LogLine.Values = Object.assign({}, annotations, summary?.(), ended)
-    return outcome.name === "INTERNAL"
-      ? Effect.annotateLogs(Effect.logError("call failed by a defect", outcome.cause), told)
-      : bridge.log.line("call ended", outcome.detail === undefined ? told : { detail: outcome.detail, ...told })
+    const ended = { durationMs: call.now() - startedAt, outcome: outcome.name }
+    const values: LogLine.Values = Object.assign({}, annotationsOf(call), call.fields, ended)
+    if (outcome.name === "INTERNAL") {
+      return Effect.annotateLogs(Effect.logError("call failed by a defect", outcome.cause), values)
+    }
+    const detailed = outcome.detail === undefined ? values : { detail: outcome.detail, ...values }
+    bridge.log.line("call ended", detailed)
+    return Exit.void
   }
-  // Here once for the whole call, instead of at each of its steps: its scope, its interruptible part, and its end.
-  const program = Effect.uninterruptible(Effect.flatMap(Scope.make(), (scope) => {
-    startedAt = now()
-    Metrics.running.unsafe([method], 1)
-    const worked = Effect.exit(Effect.interruptible(Effect.suspend(() => work(scope))))
-    const closed = Effect.flatMap(worked, (exit) =>
-      Effect.matchCause(Scope.close(scope, exit), {
-        onSuccess: () => exit,
-        onFailure: (cause) => Exit.zipLeft(exit, Exit.failCause(cause))
-      }))
-    return Effect.flatMap(span === undefined ? closed : Effect.withParentSpan(closed, span), conclude)
+  const close = (exit: Exit.Exit<A, ProxyError>): Effect.Effect<void> =>
+    matchCauseEffectEager(call.close(exit), {
+      onSuccess: () => conclude(exit),
+      onFailure: (cause) => conclude(Exit.zipLeft(exit, Exit.failCause(cause)))
+    })
+
+  const worked = suspendEager(() => flatMapEager(call.face.recheck(), () => handler(incoming.request, call)))
+  if (isExit(worked)) return bridge.run(close(worked))
+  // Here once for the whole call, instead of at each of its steps: its interruptible part, and its end.
+  const annotated = Effect.zipRight(bridge.log.annotate(annotationsOf(call)), worked)
+  let isOver = false
+  const program = Effect.uninterruptible(Effect.flatMap(Effect.exit(Effect.interruptible(annotated)), (exit) => {
+    isOver = true
+    incoming.off("cancelled", cancel)
+    return close(exit)
   }))
-  const fiber = bridge.fork(program)
-  if (over) return
-  if (admitted !== undefined) admitted.cut = cut
-  if (call.cancelled) interrupt()
-  else call.on("cancelled", interrupt)
+  // The fiber may be over before it can be interrupted.
+  const cancel = () => interrupt()
+  const interrupt = bridge.fork(span === undefined ? program : Effect.withParentSpan(program, span))
+  if (isOver) return
+  call.onStop((error) => {
+    because ??= error
+    interrupt()
+  })
+  if (incoming.cancelled) interrupt()
+  else incoming.on("cancelled", cancel)
 }
 
-const nothing = (): void => undefined
+/** Added to every line of the call's log. */
+const annotationsOf = ({ face: { peer, rpc, span }, requestId, subject }: Call): CallLog.Annotations =>
+  Object.assign(
+    { rpc, peer },
+    span && { traceId: span.traceId },
+    { subject },
+    requestId === "" ? undefined : { requestId }
+  )
 
 type Outcome =
   | { readonly name: "OK" | "CANCELLED" | "DEADLINE_EXCEEDED" | ProxyError["reason"]; readonly detail?: string }

@@ -99,7 +99,7 @@ const identified = (
   certificate: string | undefined,
   { access, tokens }: Options
 ): Identified => {
-  const caller = {
+  const caller: Caller = {
     subject: claims?.subject ?? anonymous.subject,
     tokenId: claims?.tokenId,
     access: access(claims ?? anonymous),

@@ -8,7 +8,8 @@
  * together with that of others.
  */
 import type { FileSystem } from "@effect/platform"
-import { Effect, Layer, Random, type Scope } from "effect"
+import { Effect, Exit, Layer, Random, type Scope } from "effect"
+import { actEager } from "../effect/Eager.js"
 import * as Ahead from "./Ahead.js"
 import * as Backlog from "./Backlog.js"
 import * as Ledger from "./Ledger.js"
@@ -153,19 +154,18 @@ const counting = (guard: LedgerGuard.Guard, { file, keepDays, onUnavailable }: O
     }
 
     const store = Store.of({
-      reserve: (ask) =>
-        Effect.clockWith((clock) => {
-          const now = clock.unsafeCurrentTimeMillis()
+      reserve: (ask, moment) =>
+        actEager(moment, ({ at }) => {
           // Nothing passes ahead of a file that may not be there.
-          const taken = hasFailed() ? undefined : reserveAhead(ask, now)
-          return taken === undefined ? reserveInFile(ask) : Effect.succeed(taken.refusal)
+          const taken = hasFailed() ? undefined : reserveAhead(ask, at)
+          return taken === undefined ? reserveInFile(ask) : Exit.succeed(taken.refusal)
         }),
-      settle: (ask, settlement) =>
-        Effect.clockWith((clock) => {
-          rates.settle(ask, settlement.charges, clock.unsafeCurrentTimeMillis())
+      settle: (ask, settlement, moment) =>
+        actEager(moment, ({ at }) => {
+          rates.settle(ask, settlement.charges, at)
           ahead.settle({ ask, settlement })
           waits.unsafeOpen()
-          return ahead.waiting() < together ? Effect.void : Effect.uninterruptible(flush)
+          return ahead.waiting() < together ? Exit.void : Effect.uninterruptible(flush)
         }),
       // What is not in the file yet is there in a moment, and asked for again.
       progress: (all) => Effect.zipRight(flush, use(() => ledger.progress(all))),

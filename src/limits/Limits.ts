@@ -2,12 +2,21 @@
  * What callers may use, enforced: a call is let in when all of its bounds let it
  * pass, and booked with what it used, however it ends.
  */
-import { Clock, Context, Effect, Either, FiberRef, Layer, LogLevel, Random, Scope } from "effect"
+import { Clock, Context, Effect, Either, Exit, Layer, Random, type Scope } from "effect"
+import type { Releasing } from "../call/Call.js"
 import type { LimitsSection } from "../config/ServerSettings.js"
 import type { Caller } from "../domain/Answer.js"
 import * as Cost from "../domain/Cost.js"
 import { InvalidRequest, type LimitExceeded, LimitsUnavailable, ModelNotAllowed } from "../domain/Errors.js"
 import type { Price } from "../domain/ModelInfo.js"
+import {
+  flatMapEager,
+  mapEager,
+  mapErrorEager,
+  matchEffectEager,
+  type Moment,
+  uninterruptibleEager
+} from "../effect/Eager.js"
 import * as Metrics from "../telemetry/Metrics.js"
 import * as Bounds from "./Bounds.js"
 import { exceeded } from "./Exceeded.js"
@@ -17,8 +26,8 @@ import * as Progress from "./Progress.js"
 import * as Spending from "./Spending.js"
 import { type Account, type Ask, type Bound, Store, type StoreUnavailable } from "./Store.js"
 
-/** A call before its first attempt. */
-export interface Call {
+/** What a call asks for, before its first attempt. */
+export interface Asking {
   readonly caller: Caller
   /** `provider/model`, the first that is tried. */
   readonly model: string
@@ -30,20 +39,27 @@ export interface Call {
   readonly length: number
   /** Our estimate of the tokens of the input. */
   readonly inputTokens: number
-  /** What it used, asked when its scope closes. */
+  /** What it used, asked when it ends. */
   readonly spending: () => Spending.Spending
   /** What it has used so far, asked now and then while it runs. */
   readonly soFar: () => ReadonlyArray<Spending.Attempted>
+}
+
+/** The call that is let in. */
+export interface Admitting extends Releasing {
+  /** Milliseconds since the epoch. */
+  now(): number
+  readonly face: { readonly isDebugging: boolean }
 }
 
 export type Refused = InvalidRequest | LimitExceeded | LimitsUnavailable | ModelNotAllowed
 
 export class Limits extends Context.Tag("vibectl/limits/Limits")<Limits, {
   /**
-   * Lets the call in until the scope closes, and yields the milliseconds that it waited in line. Interrupting it while
-   * it waits leaves nothing behind.
+   * Lets the call in until it ends, and yields the milliseconds that it waited in line. Interrupting it while it waits
+   * leaves nothing behind.
    */
-  readonly admit: (call: Call, scope: Scope.Scope) => Effect.Effect<number, Refused>
+  readonly admit: (asking: Asking, call: Admitting) => Effect.Effect<number, Refused>
   /** Whether the caller may try a model of this price: where dollars are limited, only one whose price is known. */
   readonly mayPay: (caller: Caller, model: string, price: Price | undefined) => boolean
   /**
@@ -51,13 +67,13 @@ export class Limits extends Context.Tag("vibectl/limits/Limits")<Limits, {
    * anew. Nobody waits for it.
    */
   readonly admitModel: (
-    call: Call,
+    asking: Asking,
     model: string,
     price: Price | undefined,
-    scope: Scope.Scope
+    call: Admitting
   ) => Effect.Effect<void, Refused>
   /** Lets a caller ask for something that costs no model: within its requests per minute, which are counted apart here. */
-  readonly inform: (caller: Caller) => Effect.Effect<void, LimitExceeded>
+  readonly inform: (caller: Caller, moment?: Moment) => Effect.Effect<void, LimitExceeded>
   /** How long one answer of the model may take, in seconds. */
   readonly requestTimeout: (caller: Caller, model: string) => number | undefined
 }>() {
@@ -93,35 +109,37 @@ export const make = (options: Options, store: Store["Type"]): Effect.Effect<Limi
     const take = (
       ask: Ask,
       until: number,
-      call: Call,
-      scope: Scope.Scope,
+      asking: Asking,
+      call: Admitting,
       booked: boolean,
       also: During = nothing
     ): Effect.Effect<Ask, LimitExceeded | LimitsUnavailable> => {
-      const settle = (taken: Ask) =>
-        Effect.suspend(() => {
-          running.remove(taken)
-          const account = booked ? accountOf(taken, call) : undefined
-          return Effect.map(store.settle(taken, Spending.settlement(taken, account, call.spending())), () => {
+      const settle = (taken: Ask) => {
+        running.remove(taken)
+        const account = booked ? accountOf(taken, asking) : undefined
+        return mapEager(
+          store.settle(taken, Spending.settlement(taken, account, asking.spending()), { at: call.now() }),
+          () => {
             line.freed(taken)
             also.end()
-          })
-        })
-      const taken = (taken: Ask) =>
-        Effect.suspend(() => {
-          also.begin()
-          running.add(taken, call)
-          return Effect.as(Scope.addFinalizerExit(scope, () => settle(taken)), taken)
-        })
-      return Effect.uninterruptible(Effect.matchEffect(line.pass(ask, until), {
+          }
+        )
+      }
+      const taken = (taken: Ask) => {
+        also.begin()
+        running.add(taken, asking)
+        call.onEnd(() => settle(taken))
+        return Exit.succeed(taken)
+      }
+      return uninterruptibleEager(matchEffectEager(line.pass(ask, until), {
         onSuccess: (found): Effect.Effect<Ask, LimitExceeded | LimitsUnavailable> =>
-          Either.isRight(found) ? taken(found.right) : exceeded(found.left, ask),
+          Either.isRight(found) ? taken(found.right) : Exit.fail(exceeded(found.left, ask)),
         onFailure: (failure) => Effect.flatMap(unavailable(options.onUnavailable, failure, warning, ask), taken)
       }))
     }
 
     const askFor = (
-      call: Call,
+      call: Asking,
       model: string,
       price: Price | undefined,
       bounds: ReadonlyArray<Bound>,
@@ -140,56 +158,50 @@ export const make = (options: Options, store: Store["Type"]): Effect.Effect<Limi
       }
     }
 
-    const admit = (call: Call, scope: Scope.Scope, sub: string) =>
-      Effect.clockWith((clock): Effect.Effect<number, Refused> => {
-        Metrics.requests.unsafe([sub])
-        const { caller, length, model, price } = call
-        const most = Bounds.ofRequest(caller.access, models, model, "maxInputLength")
-        if (most !== undefined && length > most) return tooLong(length, most)
-        const bounds = [...Bounds.ofCaller(caller), ...Bounds.ofModel(models, model)]
-        const unpriced = price === undefined ? Bounds.countsDollars(bounds) : undefined
-        if (unpriced !== undefined) return notPriced(unpriced, model, caller)
-        const ask = askFor(call, model, price, bounds, clock.unsafeCurrentTimeMillis())
-        const seconds = Bounds.ofRequest(caller.access, models, model, "requestTimeoutSeconds") ?? Infinity
-        const until = Math.min(ask.at + Math.min(max_wait_seconds, seconds) * 1000, caller.deadline)
-        const during = {
-          begin: () => Metrics.inFlight.unsafe([sub], 1),
-          end: () => Metrics.inFlight.unsafe([sub], -1)
-        }
-        return Effect.flatMap(
-          take(ask, until, call, scope, true, during),
-          (taken) => debugging(ask, taken.at - ask.at)
-        )
+    const admit = (asking: Asking, call: Admitting, sub: string): Effect.Effect<number, Refused> => {
+      Metrics.requests.unsafe([sub])
+      const { caller, length, model, price } = asking
+      const most = Bounds.ofRequest(caller.access, models, model, "maxInputLength")
+      if (most !== undefined && length > most) return Exit.fail(tooLong(length, most))
+      const bounds = [...Bounds.ofCaller(caller), ...Bounds.ofModel(models, model)]
+      const unpriced = price === undefined ? Bounds.countsDollars(bounds) : undefined
+      if (unpriced !== undefined) return Exit.fail(notPriced(unpriced, model, caller))
+      const ask = askFor(asking, model, price, bounds, call.now())
+      const seconds = Bounds.ofRequest(caller.access, models, model, "requestTimeoutSeconds") ?? Infinity
+      const until = Math.min(ask.at + Math.min(max_wait_seconds, seconds) * 1000, caller.deadline)
+      const during = {
+        begin: () => Metrics.inFlight.unsafe([sub], 1),
+        end: () => Metrics.inFlight.unsafe([sub], -1)
+      }
+      return flatMapEager(take(ask, until, asking, call, true, during), (taken) => {
+        const waited = taken.at - ask.at
+        return call.face.isDebugging ? Effect.as(debugging(ask), waited) : Exit.succeed(waited)
       })
+    }
 
-    const admitModel = (call: Call, model: string, price: Price | undefined, scope: Scope.Scope) =>
-      Effect.gen(function*() {
-        const held = new Set(Bounds.ofModel(models, call.model).map(({ key }) => key))
-        const bounds = Bounds.ofModel(models, model).filter(({ key }) => !held.has(key))
-        if (bounds.length === 0) return
-        const ask = askFor(call, model, price, bounds, yield* Clock.currentTimeMillis)
-        yield* take(Object.assign(ask, { isFurther: true }), 0, call, scope, false)
-      })
+    const admitModel = (asking: Asking, model: string, price: Price | undefined, call: Admitting) => {
+      const held = new Set(Bounds.ofModel(models, asking.model).map(({ key }) => key))
+      const bounds = Bounds.ofModel(models, model).filter(({ key }) => !held.has(key))
+      if (bounds.length === 0) return Exit.void
+      const ask = askFor(asking, model, price, bounds, call.now())
+      return mapEager(take(Object.assign(ask, { isFurther: true }), 0, asking, call, false), () => {})
+    }
 
     return {
-      admit: (call, scope) => {
-        const sub = Metrics.subjects.of(call.caller.subject)
-        return Effect.catchAll(
-          admit(call, scope, sub),
-          (refused): Effect.Effect<never, Refused> =>
-            refused._tag === "LimitExceeded" ? Effect.zipRight(Metrics.limited([sub, refused.type]), refused) : refused
-        )
+      admit: (asking, call) => {
+        const sub = Metrics.subjects.of(asking.caller.subject)
+        return mapErrorEager(admit(asking, call, sub), (refused) => {
+          if (refused._tag === "LimitExceeded") Metrics.limited.unsafe([sub, refused.type])
+          return refused
+        })
       },
       admitModel,
-      inform: (caller) =>
-        Effect.flatMap(
-          inform(Bounds.ofCaller(caller)),
-          (refusal) =>
-            refusal === undefined ? Effect.void : Effect.zipRight(
-              Metrics.limited([Metrics.subjects.of(caller.subject), refusal.type]),
-              exceeded(refusal)
-            )
-        ),
+      inform: (caller, moment) =>
+        flatMapEager(inform(Bounds.ofCaller(caller), moment), (refusal) => {
+          if (refusal === undefined) return Exit.void
+          Metrics.limited.unsafe([Metrics.subjects.of(caller.subject), refusal.type])
+          return Exit.fail(exceeded(refusal))
+        }),
       mayPay: (caller, model, price) =>
         price !== undefined ||
         Bounds.countsDollars([...Bounds.ofCaller(caller), ...Bounds.ofModel(models, model)]) === undefined,
@@ -200,7 +212,7 @@ export const make = (options: Options, store: Store["Type"]): Effect.Effect<Limi
 // -- internals ---------------------------------------------------------------
 
 /** The record of usage must not grow by every name that somebody makes up. */
-const accountOf = ({ account }: Ask, { listed, spending }: Call): Account =>
+const accountOf = ({ account }: Ask, { listed, spending }: Asking): Account =>
   listed || spending().attempts.length > 0
     ? account
     : Object.assign({}, account, { model: Spending.unlisted(account.model) })
@@ -218,19 +230,11 @@ interface During {
 
 const nothing: During = { begin: () => {}, end: () => {} }
 
-/** Most servers do not tell it, and then it should cost nothing. */
-const debugging = <A>({ bounds, tokens }: Ask, result: A): Effect.Effect<A> =>
-  Effect.withFiberRuntime((fiber) =>
-    LogLevel.greaterThan(fiber.getFiberRef(FiberRef.currentMinimumLogLevel), LogLevel.Debug)
-      ? Effect.succeed(result)
-      : Effect.as(
-        Effect.annotateLogs(Effect.logDebug("the call was let in"), {
-          bounds: bounds.map(({ key }) => key),
-          reservedTokens: tokens
-        }),
-        result
-      )
-  )
+const debugging = ({ bounds, tokens }: Ask): Effect.Effect<void> =>
+  Effect.annotateLogs(Effect.logDebug("the call was let in"), {
+    bounds: bounds.map(({ key }) => key),
+    reservedTokens: tokens
+  })
 
 const unavailable = (
   choice: Options["onUnavailable"],

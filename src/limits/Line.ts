@@ -7,7 +7,8 @@
  * is bounded: when it is reached, the subject that has most of them gives one
  * up. A call that leaves the line leaves nothing behind.
  */
-import { Clock, Deferred, Effect, Either, Option, type Scope } from "effect"
+import { Clock, Deferred, Effect, Either, Exit, Option, type Scope } from "effect"
+import { flatMapEager, mapEager, uninterruptibleEager } from "../effect/Eager.js"
 import * as Metrics from "../telemetry/Metrics.js"
 import type { Ask, Bound, Refusal, Store, StoreUnavailable } from "./Store.js"
 
@@ -24,7 +25,7 @@ export interface Line {
 /** Refuses at once. */
 export const none = (store: Store["Type"]): Line => ({
   pass: (ask) =>
-    Effect.map(store.reserve(ask), (refusal) => refusal === undefined ? Either.right(ask) : Either.left(refusal)),
+    mapEager(store.reserve(ask, ask), (refusal) => refusal === undefined ? Either.right(ask) : Either.left(refusal)),
   freed: () => {}
 })
 
@@ -36,6 +37,7 @@ export const make = (store: Store["Type"], most: number): Effect.Effect<Line, ne
     const waiting = new Map<string, Set<Waiter>>()
     let total = 0
     const wake = Effect.unsafeMakeLatch()
+    const clock = yield* Effect.clock
 
     const join = (waiter: Waiter, refusal: Refusal, now: number) => {
       const { key } = refusal.bound
@@ -178,23 +180,25 @@ export const make = (store: Store["Type"], most: number): Effect.Effect<Line, ne
     return {
       freed,
       // What was taken reaches the caller: only the waiting can be interrupted.
-      pass: (ask, until) =>
-        Effect.uninterruptible(Effect.clockWith((clock) => {
-          const now = clock.unsafeCurrentTimeMillis()
+      pass: (ask, until) => {
+        const now = clock.unsafeCurrentTimeMillis()
+        const pass = (): ReturnType<Line["pass"]> => {
           const blocked = lanes.size === 0 ? undefined : ask.bounds
             .map(({ key }) => lanes.get(key))
             .find((lane) => lane !== undefined)
           if (blocked !== undefined) {
             const still = stillOf(blocked, ask, now)
-            return isWorthWaiting(still, now, until) ? wait(ask, still, until, now) : Effect.succeed(Either.left(still))
+            return isWorthWaiting(still, now, until) ? wait(ask, still, until, now) : Exit.succeed(Either.left(still))
           }
-          return Effect.flatMap(store.reserve(ask), (refusal) =>
+          return flatMapEager(store.reserve(ask, { at: now }), (refusal) =>
             refusal === undefined
-              ? Effect.succeed(Either.right(ask))
+              ? Exit.succeed(Either.right(ask))
               : isWorthWaiting(refusal, now, until)
               ? wait(ask, refusal, until, now)
-              : Effect.succeed(Either.left(refusal)))
-        }))
+              : Exit.succeed(Either.left(refusal)))
+        }
+        return uninterruptibleEager(pass())
+      }
     }
   })
 

@@ -10,15 +10,20 @@
 import { Context, Data, type Effect } from "effect"
 import type { LimitType } from "../domain/Errors.js"
 import type { Limits } from "../domain/Limits.js"
+import type { Moment } from "../effect/Eager.js"
 
 export class Store extends Context.Tag("vibectl/limits/Store")<Store, {
-  /** Undefined when all of it was taken, else what refused it. A failure has taken nothing, or gives it back itself. */
-  readonly reserve: (ask: Ask) => Effect.Effect<Refusal | undefined, StoreUnavailable>
+  /**
+   * Undefined when all of it was taken, else what refused it. A failure has taken nothing, or gives it back itself. With a
+   * moment, a store that need not wait takes it when this is called, and answers with an `Exit`.
+   */
+  readonly reserve: (ask: Ask, moment?: Moment) => Effect.Effect<Refusal | undefined, StoreUnavailable>
   /**
    * Gives back the places of a reservation, replaces what was set aside by what was used, and books the rows. Never
-   * fails: what cannot be written now is kept and written when the store is back. Settling twice is settling once.
+   * fails: what cannot be written now is kept and written when the store is back. Settling twice is settling once. With a
+   * moment, it acts when it is called, as `reserve` does.
    */
-  readonly settle: (ask: Ask, settlement: Settlement) => Effect.Effect<void>
+  readonly settle: (ask: Ask, settlement: Settlement, moment?: Moment) => Effect.Effect<void>
   /** Replaces what is booked for reservations if this server dies; what is settled, or not reserved, is left alone. */
   readonly progress: (all: ReadonlyArray<Progress>) => Effect.Effect<void, StoreUnavailable>
   /** What was used on the days from `from` to `to`, both inclusive, as `2026-11-26`; one row for each key of {@link Account}. */

@@ -1,11 +1,12 @@
 /**
  * The models of the catalog as one caller may see and call them.
  */
-import { Effect } from "effect"
+import { type Effect, Exit } from "effect"
 import { allows } from "../domain/Access.js"
 import type { Caller } from "../domain/Answer.js"
 import { type InvalidRequest, ModelNotAllowed, ModelNotFound } from "../domain/Errors.js"
 import type { ServerInfo } from "../domain/ServerInfo.js"
+import { matchEffectEager } from "../effect/Eager.js"
 import type { Catalog, Resolved } from "../models/Catalog.js"
 
 export interface Allowed {
@@ -40,11 +41,11 @@ export const make = (catalog: Catalog["Type"]): Allowed => {
 
   return {
     resolve: (name, caller) =>
-      Effect.matchEffect(catalog.resolve(name), {
-        onSuccess: (found) =>
+      matchEffectEager(catalog.resolve(name), {
+        onSuccess: (found): Effect.Effect<Resolved, ModelNotAllowed> =>
           may(found.fullName, caller)
-            ? Effect.succeed(found)
-            : new ModelNotAllowed({ model: found.fullName, subject: caller.subject }),
+            ? Exit.succeed(found)
+            : Exit.fail(new ModelNotAllowed({ model: found.fullName, subject: caller.subject })),
         onFailure: (failure): Effect.Effect<never, ModelNotFound | InvalidRequest> =>
           failure._tag === "ModelNotFound" ? forCaller(failure, caller) : failure
       }),

@@ -17,10 +17,11 @@ export const writer: Effect.Effect<Write | undefined> = Effect.withFiberRuntime(
   const isQuiet = () => LogLevel.greaterThan(fiber.getFiberRef(FiberRef.currentMinimumLogLevel), LogLevel.Debug)
   if (isQuiet()) return Effect.succeed(undefined)
   const around = Object.fromEntries(HashMap.map(fiber.getFiberRef(FiberRef.currentLogAnnotations), String))
+  const source = LogLine.sourceOf(fiber)
   return Effect.succeed((message: string, values: LogLine.Values) => {
     if (isQuiet()) return
     // An attempt may end where no effect runs: when its scope closes.
-    const line = LogLine.make(fiber, LogLevel.Debug, message, Object.assign({}, around, values))
+    const line = LogLine.make(source, LogLevel.Debug, message, Object.assign({}, around, values))
     for (const logger of fiber.getFiberRef(FiberRef.currentLoggers)) {
       // It would add the line to the span, which has the same as attributes.
       if (logger !== Logger.tracerLogger) logger.log(line)

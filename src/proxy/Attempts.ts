@@ -7,9 +7,11 @@
  * our estimate and is marked as one. An attempt that the provider surely did no work for is free,
  * and so is one of which no byte has left this machine.
  */
-import { type Clock, Duration, Effect, Scope } from "effect"
+import { Duration, Effect, Exit, Scope } from "effect"
+import type { Call } from "../call/Call.js"
 import type { FinishReason } from "../domain/Answer.js"
 import { ProviderFailure } from "../domain/Errors.js"
+import { flatMapEager, mapBothEager } from "../effect/Eager.js"
 import type { Refused } from "../limits/Limits.js"
 import type { Attempted } from "../limits/Spending.js"
 import type { Resolved } from "../models/Catalog.js"
@@ -31,37 +33,36 @@ export interface Attempts {
 }
 
 export interface Options {
+  readonly call: Call
   /** Lets the call try a model that it was not admitted for in the beginning, until the call ends. */
   readonly admit: (target: Resolved) => Effect.Effect<void, Refused>
   /** When the first attempt begins. */
   readonly onFirst: () => void
-  readonly clock: Clock.Clock
   /** Our estimate of the tokens of the prompt. */
   readonly inputTokens: number
   /** Whether the spans of attempts have the text of prompts and answers. */
   readonly captures: boolean
 }
 
-export const make = ({ admit, captures, clock, inputTokens, onFirst }: Options): Attempts => {
+export const make = ({ admit, call, captures, inputTokens, onFirst }: Options): Attempts => {
   const attempts: Array<Attempt.Attempt> = []
   const admitted = new Set<string>()
-  const now = () => clock.unsafeCurrentTimeMillis()
+  const now = () => call.now()
 
-  const letIn = (target: Resolved): Effect.Effect<void, ProviderFailure> =>
-    Effect.suspend(() => {
-      // The one before was given up, if it has not ended.
-      attempts.at(-1)?.close(now())
-      const first = attempts.length === 0
-      if (first) onFirst()
-      if (first || admitted.has(target.fullName)) {
-        admitted.add(target.fullName)
-        return Effect.void
-      }
-      return Effect.mapBoth(admit(target), {
-        onSuccess: () => void admitted.add(target.fullName),
-        onFailure: (refused) => notNow(target, refused)
-      })
+  const letIn = (target: Resolved): Effect.Effect<void, ProviderFailure> => {
+    // The one before was given up, if it has not ended.
+    attempts.at(-1)?.close(now())
+    const first = attempts.length === 0
+    if (first) onFirst()
+    if (first || admitted.has(target.fullName)) {
+      admitted.add(target.fullName)
+      return Exit.void
+    }
+    return mapBothEager(admit(target), {
+      onSuccess: () => void admitted.add(target.fullName),
+      onFailure: (refused) => notNow(target, refused)
     })
+  }
   const add = (
     target: Resolved,
     request: ProviderRequest,
@@ -83,54 +84,56 @@ export const make = ({ admit, captures, clock, inputTokens, onFirst }: Options):
     return attempt
   }
 
+  const { isDebugging, isTracing, span } = call.face
   const begin = (
     target: Resolved,
     request: ProviderRequest,
     streamed: boolean
   ): Effect.Effect<Begun, ProviderFailure> =>
-    Effect.zipRight(
-      letIn(target),
-      Effect.flatMap(AttemptLog.writer, (write) =>
-        Effect.map(Traceparent.current, (trace) => ({
-          attempt: add(target, request, streamed, trace, write),
-          finished: undefined,
-          tell: undefined
-        })))
-    )
-
-  /** In a span of its own. */
-  const beginTraced = (
-    target: Resolved,
-    request: ProviderRequest,
-    streamed: boolean
-  ): Effect.Effect<Begun, ProviderFailure, Scope.Scope> =>
-    Effect.gen(function*() {
-      yield* letIn(target)
-      const span = yield* GenAi.attemptSpan(`chat ${target.model}`, {
-        [GenAi.operation]: "chat",
-        [GenAi.provider]: target.provider.name,
-        [GenAi.requestModel]: target.model,
-        [GenAi.requestStream]: streamed,
-        ...captures && GenAi.input(request)
+    flatMapEager(letIn(target), (): Effect.Effect<Begun> => {
+      if (isTracing) return beginSpan(target, request, streamed)
+      const trace = span && Traceparent.format(span, false)
+      const begun = (write: AttemptLog.Write | undefined): Begun => ({
+        attempt: add(target, request, streamed, trace, write),
+        finished: undefined,
+        tell: undefined,
+        end: undefined
       })
-      const attempt = add(target, request, streamed, yield* Traceparent.of(span), yield* AttemptLog.writer)
+      return isDebugging ? Effect.map(AttemptLog.writer, begun) : Exit.succeed(begun(undefined))
+    })
+
+  const beginSpan = (target: Resolved, request: ProviderRequest, streamed: boolean): Effect.Effect<Begun> =>
+    Effect.gen(function*() {
+      const scope = yield* call.scope
+      const span = yield* Scope.extend(
+        GenAi.attemptSpan(`chat ${target.model}`, {
+          [GenAi.operation]: "chat",
+          [GenAi.provider]: target.provider.name,
+          [GenAi.requestModel]: target.model,
+          [GenAi.requestStream]: streamed,
+          ...captures && GenAi.input(request)
+        }),
+        scope
+      )
+      const attempt = add(target, request, streamed, Traceparent.format(span, true), yield* AttemptLog.writer)
       const close = Effect.sync(() => {
         GenAi.annotate(span, attributesOf(attempt))
         attempt.close(now())
       })
-      yield* Scope.addFinalizer(yield* Effect.scope, close)
+      yield* Scope.addFinalizer(scope, close)
       return {
         attempt,
         finished: (reason) => GenAi.annotate(span, { [GenAi.finishReasons]: [reason ?? "unknown"] }),
-        tell: captures ? (text: string) => GenAi.annotate(span, GenAi.output(text)) : undefined
+        tell: captures ? (text: string) => GenAi.annotate(span, GenAi.output(text)) : undefined,
+        end: (exit) => Scope.close(scope, exit)
       }
     })
 
   const of = (target: Resolved): Provider => {
     const { provider } = target
-    const complete: Provider["complete"] = (request) => {
-      const finish = ({ attempt, finished, tell }: Begun) =>
-        Effect.mapBoth(provider.complete(attempt.request), {
+    const complete: Provider["complete"] = (request) =>
+      flatMapEager(begin(target, request, false), ({ attempt, end, finished, tell }) => {
+        const completed = mapBothEager(provider.complete(attempt.request), {
           onSuccess: (completion) => {
             tell?.(completion.text)
             attempt.text(completion.text)
@@ -143,13 +146,10 @@ export const make = ({ admit, captures, clock, inputTokens, onFirst }: Options):
             return failure
           }
         })
-      return Effect.flatMap(Traceparent.isTracing, (tracing) =>
-        tracing
-          ? Effect.scoped(Effect.flatMap(beginTraced(target, request, false), finish))
-          : Effect.flatMap(begin(target, request, false), finish))
-    }
-    const stream: Provider["stream"] = (request) => {
-      const answer = ({ attempt, finished, tell }: Begun) => {
+        return end === undefined ? completed : Effect.onExit(completed, end)
+      })
+    const stream: Provider["stream"] = (request) =>
+      flatMapEager(begin(target, request, true), ({ attempt, end, finished, tell }) => {
         let text = ""
         const failed = <Failure extends ProviderFailure | StreamingUnsupported>(failure: Failure) => {
           attempt.failed(failure, now())
@@ -166,16 +166,12 @@ export const make = ({ admit, captures, clock, inputTokens, onFirst }: Options):
           }
           return piece
         }
-        return Effect.mapBoth(provider.stream(attempt.request), {
+        const opened = mapBothEager(provider.stream(attempt.request), {
           onSuccess: (pieces) => Effect.mapBoth(pieces, { onSuccess: taken, onFailure: failed }),
           onFailure: failed
         })
-      }
-      return Effect.flatMap(
-        Traceparent.isTracing,
-        (tracing) => Effect.flatMap(tracing ? beginTraced(target, request, true) : begin(target, request, true), answer)
-      )
-    }
+        return end === undefined ? opened : Effect.zipRight(Effect.addFinalizer(end), opened)
+      })
     const { defaultModel, maxRetries, models, name, open, reportsSent = false } = provider
     return {
       name,
@@ -206,6 +202,8 @@ interface Begun {
   readonly finished: ((reason: FinishReason | undefined) => void) | undefined
   /** Told the whole text of the answer; only where it is asked for. */
   readonly tell: ((text: string) => void) | undefined
+  /** Ends the span of the attempt; only where it has one. */
+  readonly end: ((exit: Exit.Exit<unknown, unknown>) => Effect.Effect<void>) | undefined
 }
 
 const attributesOf = (attempt: Attempt.Attempt): GenAi.Attributes => {

@@ -4,7 +4,9 @@
  * A call is `(request, caller) => events`; `open` is the same as `stream`
  * without the cost of running a `Stream`, for the server's inner loop.
  */
-import { Clock, Context, Effect, Exit, identity, Layer, Option, Scope, Stream } from "effect"
+import { Context, Effect, Exit, identity, Layer, Option, Stream } from "effect"
+import * as Call from "../call/Call.js"
+import * as Deadlines from "../call/Deadlines.js"
 import { effective } from "../domain/Access.js"
 import type {
   Answer,
@@ -25,7 +27,8 @@ import {
 } from "../domain/Errors.js"
 import { packageVersion } from "../domain/PackageVersion.js"
 import { type ServerInfo, serverName } from "../domain/ServerInfo.js"
-import { type Call, Limits } from "../limits/Limits.js"
+import { flatMapEager, mapEager } from "../effect/Eager.js"
+import { type Asking, Limits } from "../limits/Limits.js"
 import { Catalog, type Resolved } from "../models/Catalog.js"
 import type { ProviderRequest } from "../models/Provider.js"
 import * as ResponseSchema from "../models/ResponseSchema.js"
@@ -34,12 +37,10 @@ import * as NonStreaming from "../streaming/NonStreaming.js"
 import * as Tiers from "../streaming/Tiers.js"
 import * as GenAi from "../telemetry/GenAi.js"
 import * as Metrics from "../telemetry/Metrics.js"
-import * as Traceparent from "../telemetry/Traceparent.js"
 import * as AccountAlarm from "./AccountAlarm.js"
 import * as Allowed from "./Allowed.js"
 import * as Attempts from "./Attempts.js"
 import * as CallTimes from "./CallTimes.js"
-import * as Deadlines from "./Deadlines.js"
 import * as Measure from "./Measure.js"
 
 /** Pulls the next event; after `Metrics` it must not be pulled again. */
@@ -48,21 +49,20 @@ export type AnswerPull = Effect.Effect<AnswerEvent, ProxyError>
 export class LlmProxy extends Context.Tag("vibectl/proxy/LlmProxy")<LlmProxy, {
   /** The whole answer. Interruption closes the provider's socket. */
   readonly execute: (request: AnswerRequest, caller: Caller) => Effect.Effect<Answer, ProxyError>
-  /** Opens the answer as it is produced. Closing the scope closes the provider's socket. */
-  readonly open: (request: AnswerRequest, caller: Caller) => Effect.Effect<AnswerPull, ProxyError, Scope.Scope>
+  /** Opens the answer as it is produced. The end of the call closes the provider's socket. */
+  readonly open: (request: AnswerRequest, call: Call.Call) => Effect.Effect<AnswerPull, ProxyError>
   /** The same as a `Stream`. */
   readonly stream: (request: AnswerRequest, caller: Caller) => Stream.Stream<AnswerEvent, ProxyError>
   /** What this caller may call, and its limits. */
   readonly serverInfo: (caller: Caller) => Effect.Effect<ServerInfo, LimitExceeded>
 }>() {
-  static readonly layer = Layer.scoped(
+  static readonly layer = Layer.effect(
     this,
     Effect.gen(function*() {
       const catalog = yield* Catalog
       const limits = yield* Limits
       const captures = yield* GenAi.captures
       const nonStreaming = NonStreaming.make()
-      const deadlines = yield* Deadlines.make
       const allowed = Allowed.make(catalog)
       const accountAlarm = AccountAlarm.make()
       for (const { id } of catalog.models) Metrics.models.add(id)
@@ -94,28 +94,26 @@ export class LlmProxy extends Context.Tag("vibectl/proxy/LlmProxy")<LlmProxy, {
         return [candidate(first), ...others.map(candidate)]
       }
 
-      /** The call, let in and counted; its attempts are to be made in the same scope. */
-      const begin = (request: AnswerRequest, caller: Caller, clock: Clock.Clock, scope: Scope.Scope) =>
-        Effect.flatMap(resolve(request, caller), (first) =>
-          Effect.flatMap(toPrompt(request, first), (prompt) => {
-            const times = CallTimes.make(first, caller.arrivedAt ?? CallTimes.now(clock), clock)
-            const closing: Deadlines.Closing = []
+      /** The call, let in and counted. */
+      const begin = (request: AnswerRequest, call: Call.Call) =>
+        flatMapEager(resolve(request, call), (first) =>
+          flatMapEager(toPrompt(request, first), (prompt) => {
+            const times = CallTimes.make(first, call.arrivedAt, call.face.clock)
             const inputTokens = Estimate.ofText(prompt.system) + Estimate.ofText(prompt.user)
             const attempts = Attempts.make({
-              admit: ({ fullName, price }) => limits.admitModel(call, fullName, price, scope),
+              call,
+              admit: ({ fullName, price }) => limits.admitModel(asking, fullName, price, call),
               onFirst: times.firstAttempt,
-              clock,
               inputTokens,
               captures
             })
-            const progress: Progress = { answered: false, late: () => undefined }
-            const length = prompt.system.length + prompt.user.length
-            const call: Call = {
-              caller,
+            const progress: Progress = { answered: false }
+            const asking: Asking = {
+              caller: call,
               model: first.fullName,
               price: first.price,
               listed: first.spec !== undefined,
-              length,
+              length: prompt.system.length + prompt.user.length,
               inputTokens,
               spending: () => {
                 attempts.close()
@@ -123,136 +121,121 @@ export class LlmProxy extends Context.Tag("vibectl/proxy/LlmProxy")<LlmProxy, {
               },
               soFar: attempts.spent
             }
-            const conclude = (exit: Exit.Exit<unknown, unknown>) =>
-              Effect.sync(() => {
-                attempts.close()
-                for (const close of closing) close()
-                const late = Exit.isInterrupted(exit) ? progress.late(clock.unsafeCurrentTimeMillis()) : undefined
-                times.closed(late === undefined ? exit : Exit.fail(late), progress.answered)
-              })
-            const admitted = Effect.map(Traceparent.inSpan("limits")(limits.admit(call, scope)), (waited) => {
-              times.waited(waited)
-              return { closing, first, prompt, times, attempts, progress }
+            call.onEnd((exit) => {
+              attempts.close()
+              const { answered, limit } = progress
+              const isLate = limit !== undefined && Exit.isInterrupted(exit)
+                && call.now() >= limit.startedAt + limit.seconds * 1000
+              times.closed(isLate ? Exit.fail(new RequestTimeout(limit)) : exit, answered)
+              return Exit.void
             })
-            return Effect.zipRight(Scope.addFinalizerExit(scope, conclude), admitted)
+            const admitted = () => limits.admit(asking, call)
+            return mapEager(inSpan("limits", call, admitted), (waited): Begun => {
+              times.waited(waited)
+              return { first, prompt, times, attempts, progress }
+            })
           }))
 
       /** Ends the call when it takes longer than `seconds`, if any, since `startedAt` (milliseconds since the epoch). */
-      const timed = (
-        { cut }: Caller,
-        seconds: number | undefined,
-        startedAt: number,
-        progress: Progress,
-        closing: Deadlines.Closing
-      ) => {
-        if (seconds === undefined) return Effect.succeed(identity<AnswerPull>)
-        if (cut === undefined) return Effect.succeed(Deadlines.within(seconds, startedAt))
-        const late: Progress["late"] = (now) =>
-          now < startedAt + seconds * 1000 ? undefined : new RequestTimeout({ seconds })
-        progress.late = late
+      const timed = (call: Call.Call, seconds: number | undefined, startedAt: number, progress: Progress) => {
+        if (seconds === undefined) return identity<AnswerPull>
         // An answer that is complete is not too late any more.
-        return Effect.as(
-          deadlines.add(
-            closing,
-            startedAt,
-            seconds * 1000,
-            () => progress.answered || cut(new RequestTimeout({ seconds }))
-          ),
-          identity<AnswerPull>
-        )
+        const late = () => progress.answered || call.end(new RequestTimeout({ seconds }))
+        if (!call.limit(startedAt, seconds * 1000, late)) return Deadlines.within(seconds, startedAt)
+        progress.limit = { seconds, startedAt }
+        return identity<AnswerPull>
       }
 
-      const answering = (request: AnswerRequest, caller: Caller, whole: boolean, scope: Scope.Scope) =>
-        Effect.clockWith((clock) => {
-          const startedAt = clock.unsafeCurrentTimeMillis()
-          return Effect.flatMap(begin(request, caller, clock, scope), (call) => {
-            const { attempts, closing, first, progress, prompt, times } = call
-            const targets = candidates(first, prompt, caller, attempts, whole, clock.unsafeCurrentTimeMillis())
-            const pull = Tiers.pull({
-              scope,
-              candidates: targets,
-              whole,
-              restartable: caller.features.has("restart"),
-              deadline: caller.deadline,
-              onUnsupported: ({ fullName }) =>
-                Effect.map(Clock.currentTimeMillis, (now) => nonStreaming.add(fullName, now)),
-              onFailed: ({ fullName, provider }, tier, failure) =>
-                Effect.zipRight(
-                  Metrics.failedAttempts([provider.name, whole ? "unary" : tier, failure.reason]),
-                  accountAlarm(failure, fullName)
-                )
-            })
-            let by: Resolved = first
-            let characters = 0
-            let last: AnswerMetrics | undefined
+      const answering = (request: AnswerRequest, call: Call.Call, whole: boolean) => {
+        const startedAt = call.now()
+        return mapEager(begin(request, call), ({ attempts, first, progress, prompt, times }): AnswerPull => {
+          const targets = candidates(first, prompt, call, attempts, whole, call.now())
+          const pull = Tiers.pull({
+            scope: call.scope,
+            candidates: targets,
+            whole,
+            restartable: call.features.has("restart"),
+            deadline: call.deadline,
+            onUnsupported: ({ fullName }) => Effect.sync(() => nonStreaming.add(fullName, call.now())),
+            onFailed: ({ fullName, provider }, tier, failure) =>
+              Effect.zipRight(
+                Metrics.failedAttempts([provider.name, whole ? "unary" : tier, failure.reason]),
+                accountAlarm(failure, fullName)
+              )
+          })
+          let by: Resolved = first
+          let characters = 0
+          let last: AnswerMetrics | undefined
 
-            const seen = (event: Tiers.TierEvent<Target>): AnswerPull => {
-              switch (event._tag) {
-                case "Text":
-                  characters += event.text.length
-                  if (!whole && characters === event.text.length) times.firstText(by)
-                  return Effect.succeed(event)
-                case "Start":
-                  by = targets.find(({ fullName }) => fullName === event.model) ?? by
-                  return event.attempt === 1
-                    ? Effect.succeed(event)
-                    : Effect.as(Metrics.retries([event.provider]), event)
-                case "Restart":
-                  characters = 0
-                  return Effect.as(Metrics.restarts([event.reason]), event)
-                case "End": {
-                  last = Measure.of(
-                    startedAt,
-                    event.retries,
-                    attempts.last(),
-                    attempts.spent(),
-                    clock.unsafeCurrentTimeMillis()
-                  )
-                  const { fullName: model, provider } = event.by
-                  const { finishReason } = event
-                  progress.answered = true
-                  progress.finishReason = finishReason
-                  Metrics.answers.unsafe([provider.name, whole ? "unary" : event.tier, finishReason])
-                  times.ended(last, event.by)
-                  return Effect.succeed({ _tag: "Done", model, finishReason })
-                }
+          const seen = (event: Tiers.TierEvent<Target>): AnswerPull => {
+            switch (event._tag) {
+              case "Text":
+                characters += event.text.length
+                if (!whole && characters === event.text.length) times.firstText(by)
+                return Effect.succeed(event)
+              case "Start":
+                by = targets.find(({ fullName }) => fullName === event.model) ?? by
+                if (event.attempt > 1) Metrics.retries.unsafe([event.provider])
+                return Effect.succeed(event)
+              case "Restart":
+                characters = 0
+                Metrics.restarts.unsafe([event.reason])
+                return Effect.succeed(event)
+              case "End": {
+                last = Measure.of(startedAt, event.retries, attempts.last(), attempts.spent(), call.now())
+                const { fullName: model, provider } = event.by
+                const { finishReason } = event
+                progress.answered = true
+                progress.finishReason = finishReason
+                Metrics.answers.unsafe([provider.name, whole ? "unary" : event.tier, finishReason])
+                times.ended(last, event.by)
+                return Effect.succeed({ _tag: "Done", model, finishReason })
               }
             }
-            const seconds = limits.requestTimeout(caller, first.fullName)
-            return Effect.map(timed(caller, seconds, startedAt, progress, closing), (inTime) => {
-              const failed = (failure: ProviderFailure | StreamInterrupted) =>
-                failure._tag === "ProviderFailure" && failure.unknownModel === true
-                  && failure.provider === first.provider.name
-                  ? allowed.unknown(first, caller)
-                  : failure
-              const next = inTime(
-                Effect.matchEffect(pull, { onSuccess: seen, onFailure: (failure) => Effect.fail(failed(failure)) })
-              )
-              // An answer that is complete is not too late any more.
-              return Effect.suspend((): AnswerPull => last === undefined ? next : Effect.succeed(last))
-            })
-          })
+          }
+          const failed = (failure: ProviderFailure | StreamInterrupted) =>
+            failure._tag === "ProviderFailure" && failure.unknownModel === true
+              && failure.provider === first.provider.name
+              ? allowed.unknown(first, call)
+              : failure
+          const next = timed(call, limits.requestTimeout(call, first.fullName), startedAt, progress)(
+            Effect.matchEffect(pull, { onSuccess: seen, onFailure: (failure) => Effect.fail(failed(failure)) })
+          )
+          // An answer that is complete is not too late any more.
+          return Effect.suspend((): AnswerPull => last === undefined ? next : Effect.succeed(last))
         })
+      }
 
       const execute = (request: AnswerRequest, caller: Caller): Effect.Effect<Answer, ProxyError> =>
-        Effect.scopedWith((scope) => Effect.flatMap(answering(request, caller, true, scope), collect)).pipe(
-          Traceparent.inSpan("LlmProxy.execute")
+        Call.use(
+          caller,
+          (call) => inSpan("LlmProxy.execute", call, () => flatMapEager(answering(request, call, true), collect))
         )
 
-      const open = (request: AnswerRequest, caller: Caller) =>
-        Effect.flatMap(Scope.Scope, (scope) => answering(request, caller, false, scope))
+      const open = (request: AnswerRequest, call: Call.Call) => answering(request, call, false)
 
       const stream = (request: AnswerRequest, caller: Caller): Stream.Stream<AnswerEvent, ProxyError> =>
-        Stream.unwrapScoped(Effect.map(open(request, caller), untilMetrics))
+        Stream.unwrapScoped(
+          Effect.flatMap(
+            caller instanceof Call.Call
+              ? Effect.succeed(caller)
+              : Effect.acquireRelease(Call.make(caller), (call, exit) => call.close(exit)),
+            (call) => Effect.map(Effect.suspend(() => open(request, call)), untilMetrics)
+          )
+        )
 
       const serverInfo = (caller: Caller) =>
-        Effect.map(Effect.zipLeft(limits.inform(caller), catalog.listed), (): ServerInfo => ({
-          name: serverName,
-          version: packageVersion,
-          ...allowed.listing(caller),
-          limits: effective(caller.access),
-          features
-        }))
+        flatMapEager(
+          limits.inform(caller, caller instanceof Call.Call ? { at: caller.now() } : undefined),
+          () =>
+            mapEager(catalog.listed, (): ServerInfo => ({
+              name: serverName,
+              version: packageVersion,
+              ...allowed.listing(caller),
+              limits: effective(caller.access),
+              features
+            }))
+        )
 
       return LlmProxy.of({ execute, open, stream, serverInfo })
     })
@@ -271,13 +254,21 @@ const unsayable = new InvalidRequest({
   remedy: "Send provider/model or an alias; GetServerInfo lists them."
 })
 
+interface Begun {
+  readonly first: Resolved
+  readonly prompt: Prompt
+  readonly times: CallTimes.CallTimes
+  readonly attempts: Attempts.Attempts
+  readonly progress: Progress
+}
+
 interface Progress {
   /** Whether the caller got its whole answer. */
   answered: boolean
   /** How that answer ended. */
   finishReason?: FinishReason
-  /** Why it was ended from outside at that time (milliseconds since the epoch), if it was because it took too long. */
-  late: (now: number) => RequestTimeout | undefined
+  /** How long it may take since then (milliseconds since the epoch), where that ends it from outside. */
+  limit?: { readonly seconds: number; readonly startedAt: number }
 }
 
 type Prompt = Omit<ProviderRequest, "model">
@@ -291,21 +282,27 @@ const toPrompt = (
 ): Effect.Effect<Prompt, InvalidRequest> => {
   const user = request.user.join(separator)
   if (user.trim() === "") {
-    return new InvalidRequest({
-      reason: "INVALID_REQUEST",
-      field: "user_fragments",
-      summary: "user_fragments holds no text.",
-      remedy: "Send at least one user fragment that is not blank."
-    })
+    return Exit.fail(
+      new InvalidRequest({
+        reason: "INVALID_REQUEST",
+        field: "user_fragments",
+        summary: "user_fragments holds no text.",
+        remedy: "Send at least one user fragment that is not blank."
+      })
+    )
   }
   const prompt = { system: request.system.join(separator), user, schema: undefined }
   return request.responseSchema === undefined
-    ? Effect.succeed(prompt)
+    ? Exit.succeed(prompt)
     : Effect.flatMap(ResponseSchema.parse(request.responseSchema), (schema) => {
       const whole: Prompt = Object.assign({}, prompt, { schema })
       return provider.accepts?.({ model, ...whole }) ?? Effect.succeed(whole)
     })
 }
+
+/** In a span of its own, where the program has a tracer. */
+const inSpan = <A, E>(name: string, { face }: Call.Call, effect: () => Effect.Effect<A, E>): Effect.Effect<A, E> =>
+  face.isTracing ? Effect.withSpan(Effect.suspend(effect), name, { captureStackTrace: false }) : effect()
 
 /** Fragments of one role are joined by a blank line. */
 const separator = "\n\n"

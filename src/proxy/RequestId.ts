@@ -1,18 +1,21 @@
 /**
  * The name of a call in logs and on every chunk of its answer.
  */
-import { Effect } from "effect"
+import { Effect, Exit } from "effect"
+import { randomUUID } from "node:crypto"
 import { InvalidRequest } from "../domain/Errors.js"
 
 /** The client's own name for the call, or a fresh UUID when it gave none. */
 export const settle = (given: string): Effect.Effect<string, InvalidRequest> => {
-  if (given === "") return make
-  return acceptable.test(given) ? Effect.succeed(given) : new InvalidRequest({
-    reason: "INVALID_REQUEST",
-    field: "request_id",
-    summary: "request_id is longer than 128 characters or holds characters that are not printable ASCII.",
-    remedy: "Send a shorter one, or none: the server then makes a UUID."
-  })
+  if (given === "") return Exit.succeed(randomUUID())
+  return acceptable.test(given) ? Exit.succeed(given) : Exit.fail(
+    new InvalidRequest({
+      reason: "INVALID_REQUEST",
+      field: "request_id",
+      summary: "request_id is longer than 128 characters or holds characters that are not printable ASCII.",
+      remedy: "Send a shorter one, or none: the server then makes a UUID."
+    })
+  )
 }
 
 /** A random UUID, version 4 (RFC 9562, section 5.4). */

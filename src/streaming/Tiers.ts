@@ -14,7 +14,7 @@
  * with `STREAM_INTERRUPTED`. So the text after the last restart is always
  * exactly one attempt's.
  */
-import { Clock, Duration, Effect, ExecutionStrategy, Exit, Scope } from "effect"
+import { Clock, Duration, Effect, Exit, Scope } from "effect"
 import type { Completion, FinishReason, Restart, Start, Text, Tier, Usage } from "../domain/Answer.js"
 import { ProviderFailure, StreamInterrupted } from "../domain/Errors.js"
 import type { Piece, Pieces, Provider, ProviderRequest, StreamingUnsupported } from "../models/Provider.js"
@@ -47,8 +47,8 @@ export type TierEvent<C> = Start | Restart | Text | End<C>
 export type TierPull<C> = Effect.Effect<TierEvent<C>, ProviderFailure | StreamInterrupted>
 
 export interface Options<C extends Candidate> {
-  /** Closing it closes the provider's socket. */
-  readonly scope: Scope.Scope
+  /** Makes the scope of an attempt, which closes with the call, or before; closing it closes the provider's socket. */
+  readonly scope: Effect.Effect<Scope.CloseableScope>
   /** The model that was asked for, then those to try in its place. */
   readonly candidates: readonly [C, ...ReadonlyArray<C>]
   /** Whether the client takes the answer in one message, so that one that was not streamed is left in one piece. */
@@ -203,7 +203,7 @@ export const pull = <C extends Candidate>(options: Options<C>): TierPull<C> => {
       step = Effect.matchEffect(pieces, { onSuccess: (piece) => Effect.succeed(toEvent(piece)), onFailure: after })
       return begin(toEvent(piece))
     })
-  const real: Pull = Effect.flatMap(Scope.fork(options.scope, ExecutionStrategy.sequential), (scope) => {
+  const real: Pull = Effect.flatMap(options.scope, (scope) => {
     attemptScope = scope
     return hurried(Effect.flatMap(Scope.extend(candidate.provider.stream(candidate.request), scope), first))
   }).pipe(Effect.catchTags({ StreamingUnsupported: simulate, ProviderFailure: after }))

@@ -5,7 +5,19 @@
  * to read again than all else there is to a line. A logger that knows of the
  * values takes them as they are; for any other the map is made when it asks.
  */
-import { Cause, Clock, Context, DateTime, type Fiber, FiberRef, HashMap, type Logger, type LogLevel } from "effect"
+import {
+  Cause,
+  Clock,
+  Context,
+  DateTime,
+  type Fiber,
+  type FiberId,
+  FiberRef,
+  type FiberRefs,
+  HashMap,
+  type Logger,
+  type LogLevel
+} from "effect"
 
 export interface Values {
   readonly [key: string]: string | number | boolean
@@ -13,25 +25,43 @@ export interface Values {
 
 type Line = Logger.Logger.Options<readonly [string]>
 
-/** What `fiber` says now, with these annotations and no others. */
+/** Whose line it is. */
+export interface Source {
+  readonly fiberId: FiberId.FiberId
+  /** Milliseconds since the epoch. */
+  readonly now: () => number
+  readonly spans: Line["spans"]
+  readonly refs: () => FiberRefs.FiberRefs
+}
+
+export const sourceOf = (fiber: Fiber.RuntimeFiber<unknown, unknown>): Source => {
+  const clock = Context.get(fiber.currentDefaultServices, Clock.Clock)
+  return {
+    fiberId: fiber.id(),
+    now: () => clock.unsafeCurrentTimeMillis(),
+    spans: fiber.getFiberRef(FiberRef.currentLogSpan),
+    refs: () => fiber.getFiberRefs()
+  }
+}
+
+/** What `source` says now, with these annotations and no others. */
 export const make = (
-  fiber: Fiber.RuntimeFiber<unknown, unknown>,
+  source: Source,
   logLevel: LogLevel.LogLevel,
   message: string,
   annotations: Values
 ): Line => {
   let map: Line["annotations"] | undefined
-  const now = Context.get(fiber.currentDefaultServices, Clock.Clock).unsafeCurrentTimeMillis()
   const line: Line & Known = {
-    fiberId: fiber.id(),
+    fiberId: source.fiberId,
     logLevel,
     message: [message],
     cause: Cause.empty,
-    spans: fiber.getFiberRef(FiberRef.currentLogSpan),
-    date: DateTime.toDateUtc(DateTime.unsafeMake(now)),
+    spans: source.spans,
+    date: DateTime.toDateUtc(DateTime.unsafeMake(source.now())),
     // Effect copies them all for whoever asks.
     get context() {
-      return fiber.getFiberRefs()
+      return source.refs()
     },
     get annotations() {
       map ??= HashMap.fromIterable<string, unknown>(Object.entries(annotations))

@@ -33,11 +33,20 @@ export const parse = (
   })
 }
 
-/** How those who are called from `span` are told; undefined where nothing is traced. */
-export const of = (span: Tracer.AnySpan): Effect.Effect<Trace | undefined> =>
-  Effect.map(isTracing, (tracing) => format(span, tracing))
+/** How those who are called from `span` are told; undefined where nothing is traced. `tracing` is whether there is a tracer. */
+export const format = (span: Tracer.AnySpan, tracing: boolean): Trace | undefined => {
+  let told = span
+  // Nobody will ever see these: who is called belongs to the next above.
+  while (!tracing && told._tag === "Span" || Context.get(told.context, Tracer.DisablePropagation)) {
+    if (told._tag === "ExternalSpan" || Option.isNone(told.parent)) return undefined
+    told = told.parent.value
+  }
+  const traceparent = `00-${told.traceId}-${told.spanId}-${told.sampled ? "01" : "00"}`
+  // Other tracers may have other ids.
+  return grammar.test(traceparent) ? { traceparent, tracestate: stateAbove(told) } : undefined
+}
 
-/** {@link of} the span that the fiber is in. */
+/** {@link format} of the span that the fiber is in. */
 export const current: Effect.Effect<Trace | undefined> = Effect.withFiberRuntime((fiber) => {
   const span = Context.getOption(fiber.currentContext, Tracer.ParentSpan)
   return Effect.succeed(Option.isNone(span) ? undefined : format(span.value, isTracer(fiber.currentTracer)))
@@ -66,18 +75,6 @@ export const mostState = 512
 class State extends Context.Tag("vibectl/telemetry/Traceparent/State")<State, string>() {}
 
 const grammar = /^(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/
-
-const format = (span: Tracer.AnySpan, tracing: boolean): Trace | undefined => {
-  let told = span
-  // Nobody will ever see these: who is called belongs to the next above.
-  while (!tracing && told._tag === "Span" || Context.get(told.context, Tracer.DisablePropagation)) {
-    if (told._tag === "ExternalSpan" || Option.isNone(told.parent)) return undefined
-    told = told.parent.value
-  }
-  const traceparent = `00-${told.traceId}-${told.spanId}-${told.sampled ? "01" : "00"}`
-  // Other tracers may have other ids.
-  return grammar.test(traceparent) ? { traceparent, tracestate: stateAbove(told) } : undefined
-}
 
 const stateAbove = (span: Tracer.AnySpan): string | undefined => {
   let top = span

@@ -91,11 +91,10 @@ describe("a caller that is trusted no longer", () => {
     Effect.gen(function*() {
       const released = yield* Deferred.make<void>()
       const { bearer, block, client } = yield* world({
-        open: () =>
-          Effect.as(
-            Effect.addFinalizer(() => Deferred.succeed(released, undefined)),
-            Effect.succeed(Loopback.text("x".repeat(100_000)))
-          )
+        open: (_, call) => {
+          call.onEnd(() => Deferred.succeed(released, undefined))
+          return Effect.succeed(Effect.succeed(Loopback.text("x".repeat(100_000))))
+        }
       })
       const call = Loopback.streamCall(client, undefined, yield* bearer("alice"))
       call.on("error", () => {})

@@ -142,7 +142,9 @@ describe.skipIf(!has)(`a Redis${why}`, () => {
       assert.isUndefined(yield* store.reserve(calls[0]!))
       hold()
       assert.instanceOf(yield* Effect.flip(store.reserve(calls[1]!)), StoreUnavailable)
-      const asked = yield* Effect.fork(Effect.forEach(calls.slice(2), store.reserve, { concurrency: "unbounded" }))
+      const asked = yield* Effect.fork(
+        Effect.forEach(calls.slice(2), (ask) => store.reserve(ask), { concurrency: "unbounded" })
+      )
       yield* Effect.yieldNow()
       release()
       assert.deepStrictEqual(new Set(yield* Fiber.join(asked)), new Set([undefined]))

@@ -199,11 +199,10 @@ describe("a caller with a limit of time", () => {
       const released = yield* Deferred.make<void>()
       const port = yield* Loopback.serve({
         proxy: Loopback.proxy({
-          open: () =>
-            Effect.as(
-              Effect.addFinalizer(() => Deferred.succeed(released, undefined)),
-              Effect.succeed(Loopback.text("x".repeat(100_000)))
-            )
+          open: (_, call) => {
+            call.onEnd(() => Deferred.succeed(released, undefined))
+            return Effect.succeed(Effect.succeed(Loopback.text("x".repeat(100_000))))
+          }
         }),
         access: () => ({ ...unrestricted, limits: { ...unlimited, requestTimeoutSeconds: 0.5 } })
       })

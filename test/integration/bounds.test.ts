@@ -116,14 +116,12 @@ describe("streams of one connection", () => {
     const open = { now: 0, most: 0, ever: 0 }
     const wait: LlmProxy["Type"]["open"] = (request, caller) =>
       Effect.zipRight(
-        Effect.acquireRelease(
-          Effect.sync(() => {
-            open.now++
-            open.ever++
-            open.most = Math.max(open.most, open.now)
-          }),
-          () => Effect.sync(() => open.now--)
-        ),
+        Effect.sync(() => {
+          open.now++
+          open.ever++
+          open.most = Math.max(open.most, open.now)
+          caller.onEnd(() => Effect.sync(() => open.now--))
+        }),
         Loopback.script(
           Effect.as(Deferred.await(finish), Loopback.text("yes")),
           Effect.succeed(Loopback.done),

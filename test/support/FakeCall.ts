@@ -92,7 +92,7 @@ export const make = (time: VirtualTime.VirtualTime, options: Options): FakeCall 
   }
   const start: FakeCall["start"] = (interceptor, handlers) => {
     const handler = handlers[options.method] as (call: unknown, respond: Grpc.sendUnaryData<Message>) => void
-    pass(interceptor, call as unknown as Call, () => handler(call, respond))
+    pass(interceptor, call as unknown as Call, (metadata) => handler(Object.assign(call, { metadata }), respond))
   }
   return { seen, start, leave }
 }
@@ -119,7 +119,7 @@ export const metrics = (message: Message | undefined) =>
 
 // -- internals ---------------------------------------------------------------
 
-const pass = (interceptor: Grpc.ServerInterceptor, call: Call, handle: () => void): void => {
+const pass = (interceptor: Grpc.ServerInterceptor, call: Call, handle: (metadata: Grpc.Metadata) => void): void => {
   let started: Grpc.FullServerListener | undefined
   const next = {
     start: (listener: Grpc.FullServerListener) => {
@@ -132,7 +132,7 @@ const pass = (interceptor: Grpc.ServerInterceptor, call: Call, handle: () => voi
   } as unknown as Grpc.ServerInterceptingCallInterface
   const method = { path: call.getPath() } as Grpc.ServerMethodDefinition<unknown, unknown>
   // The listener of the handler; its methods take one argument each, which is how grpc-js tells the two kinds apart.
-  const listener = { onReceiveMetadata: (_: Grpc.Metadata) => handle() }
+  const listener = { onReceiveMetadata: (metadata: Grpc.Metadata) => handle(metadata) }
   interceptor(method, next).start(listener as unknown as Parameters<Grpc.ServerInterceptingCall["start"]>[0])
   started?.onReceiveMetadata(call.metadata, () => {})
 }

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, HashMap, Logger, LogLevel, Scope } from "effect"
+import { Effect, HashMap, Logger, LogLevel } from "effect"
 import * as CallLog from "../../src/grpc/CallLog.js"
 import * as LogLine from "../../src/telemetry/LogLine.js"
 
@@ -23,7 +23,7 @@ describe("CallLog", () => {
     Effect.gen(function*() {
       const lines = yield* seen(
         { site: "north", worker: 2 },
-        (log) => log.line("call ended", { outcome: "OK", retries: 0 })
+        (log) => Effect.sync(() => log.line("call ended", { outcome: "OK", retries: 0 }))
       )
       const all = { site: "north", worker: 2, outcome: "OK", retries: 0 }
       assert.deepStrictEqual(lines, [{ message: ["call ended"], map: all, values: all }])
@@ -33,11 +33,8 @@ describe("CallLog", () => {
     Effect.gen(function*() {
       const call = (log: CallLog.CallLog, annotations: CallLog.Annotations) =>
         Effect.fork(
-          Effect.flatMap(Scope.make(), (scope) =>
-            Effect.zipRight(log.begin(scope, annotations), Effect.logInfo("another attempt")))
-        ).pipe(Effect.flatMap((fiber) =>
-          fiber.await
-        ))
+          Effect.zipRight(log.annotate(annotations), Effect.logInfo("another attempt"))
+        ).pipe(Effect.flatMap((fiber) => fiber.await))
       const lines = yield* seen({ site: "north" }, (log) =>
         Effect.gen(function*() {
           yield* call(log, { rpc: "/a", subject: "ann", requestId: "1", traceId: "t" })
@@ -55,7 +52,10 @@ describe("CallLog", () => {
 
   it.effect("says nothing where less than warnings is not asked for", () =>
     Effect.gen(function*() {
-      const lines = yield* seen({}, (log) => Logger.withMinimumLogLevel(log.line("call ended", {}), LogLevel.Warning))
+      const lines = yield* Logger.withMinimumLogLevel(
+        seen({}, (log) => Effect.sync(() => log.line("call ended", {}))),
+        LogLevel.Warning
+      )
       assert.deepStrictEqual(lines, [])
     }))
 })

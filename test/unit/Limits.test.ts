@@ -9,8 +9,19 @@ import * as Limits from "../../src/limits/Limits.js"
 import type { Attempted } from "../../src/limits/Spending.js"
 import { Store, StoreUnavailable } from "../../src/limits/Store.js"
 
-const admit = (limits: Limits.Limits["Type"], call: Limits.Call) =>
-  Effect.flatMap(Effect.scope, (scope) => limits.admit(call, scope))
+/** The call that ends with the scope. */
+const inScope = Effect.flatMap(
+  Effect.zip(Effect.scope, Effect.clock),
+  ([scope, clock]) =>
+    Effect.succeed<Limits.Admitting>({
+      now: () => clock.unsafeCurrentTimeMillis(),
+      face: { isDebugging: false },
+      onEnd: (release) => Effect.runSync(Scope.addFinalizerExit(scope, release))
+    })
+)
+
+const admit = (limits: Limits.Limits["Type"], asking: Limits.Asking) =>
+  Effect.flatMap(inScope, (call) => limits.admit(asking, call))
 
 const caller = (limits: Partial<Settings>, more: Partial<Caller> = {}, tokenLimits?: Partial<Settings>): Caller => ({
   subject: "ci",
@@ -40,7 +51,7 @@ const used = (inputTokens: number, outputTokens: number, more: Partial<Attempted
   ...more
 })
 
-const call = (who: Caller, more: Partial<Limits.Call> = {}): Limits.Call => ({
+const call = (who: Caller, more: Partial<Limits.Asking> = {}): Limits.Asking => ({
   caller: who,
   model: "p/a",
   price: undefined,
@@ -62,13 +73,13 @@ const limited = <A, E>(
   }).pipe(Effect.scoped, Effect.provide(Embedded.layerMemory))
 
 /** A call that has ended already: `passed`, or why not. */
-const ended = (limits: Limits.Limits["Type"], who: Caller, more: Partial<Limits.Call> = {}) =>
+const ended = (limits: Limits.Limits["Type"], who: Caller, more: Partial<Limits.Asking> = {}) =>
   Effect.match(Effect.scoped(admit(limits, call(who, more))), {
     onSuccess: () => "passed",
     onFailure: (error) => error._tag === "LimitExceeded" ? error.type : error.reason
   })
 
-const refusal = (limits: Limits.Limits["Type"], who: Caller, more: Partial<Limits.Call> = {}) =>
+const refusal = (limits: Limits.Limits["Type"], who: Caller, more: Partial<Limits.Asking> = {}) =>
   Effect.flatMap(
     Effect.flip(Effect.scoped(admit(limits, call(who, more)))),
     (error) => error._tag === "LimitExceeded" ? Effect.succeed(error) : Effect.die(error)
@@ -213,7 +224,7 @@ describe("Limits", () => {
         const trying = call(caller({}), { spending })
         const both = Effect.zipRight(
           admit(limits, trying),
-          Effect.flatMap(Effect.scope, (scope) => limits.admitModel(trying, "p/b", undefined, scope))
+          Effect.flatMap(inScope, (own) => limits.admitModel(trying, "p/b", undefined, own))
         )
         yield* Effect.scoped(both)
         const refused = yield* Effect.flip(Effect.scoped(both))

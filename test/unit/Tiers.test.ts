@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Either, Fiber, Ref, TestClock } from "effect"
+import { Duration, Effect, Either, ExecutionStrategy, Fiber, Ref, Scope, TestClock } from "effect"
 import { ProviderFailure } from "../../src/domain/Errors.js"
 import { type Provider, StreamingUnsupported } from "../../src/models/Provider.js"
 import * as Tiers from "../../src/streaming/Tiers.js"
@@ -30,7 +30,7 @@ const collect = (provider: Provider, options: Scenario = {}) =>
       streams
     })
     const pull = Tiers.pull({
-      scope: yield* Effect.scope,
+      scope: Scope.fork(yield* Effect.scope, ExecutionStrategy.sequential),
       candidates: [candidate(provider), ...others.map(candidate)],
       restartable: options.restartable ?? false,
       whole: options.whole ?? false,

@@ -13,7 +13,9 @@ const parse = (traceparent: string | undefined, tracestate?: string) => Tracepar
 /** What is passed on of what came in. */
 const through = (traceparent: string, tracestate?: string) => {
   const span = parse(traceparent, tracestate)
-  return span === undefined ? Effect.succeed(undefined) : Traceparent.of(span)
+  return span === undefined
+    ? Effect.succeed(undefined)
+    : Effect.map(Traceparent.isTracing, (tracing) => Traceparent.format(span, tracing))
 }
 
 const hex = (length: number) =>

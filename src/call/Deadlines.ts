@@ -4,30 +4,25 @@
  * While there are any, one fiber looks after all of them: to bound a call beside
  * others costs no fiber and no timer of its own.
  */
-import { Clock, Effect, type Fiber, FiberId, type Scope } from "effect"
+import { Clock, Effect } from "effect"
 import { RequestTimeout } from "../domain/Errors.js"
 
-/** What is to be done when a call ends. */
-export type Closing = Array<() => void>
-
 export interface Deadlines {
-  /**
-   * Runs `late` once when `millis` after `from` (since the epoch) have passed, unless what was added to `closing` is
-   * done before.
-   */
-  readonly add: (closing: Closing, from: number, millis: number, late: () => unknown) => Effect.Effect<void>
+  /** Runs `late` once when `millis` after `from` (since the epoch) have passed, unless what it returns was called before. */
+  readonly add: (from: number, millis: number, late: () => void) => () => void
 }
 
-/** Looks after them until the scope closes. */
-export const make: Effect.Effect<Deadlines, never, Scope.Scope> = Effect.map(Effect.scope, (scope) => {
+/** `fork` starts the fiber that looks after them. */
+export const make = (clock: Clock.Clock, fork: (effect: Effect.Effect<void>) => () => void): Deadlines => {
   /** By how long they may take, in the order in which they began. */
   const lines = new Map<number, Set<Waiting>>()
   const wake = Effect.unsafeMakeLatch()
   /** When the fiber looks next, in milliseconds since the epoch. */
   let next = Infinity
-  let fiber: Fiber.RuntimeFiber<void> | undefined
+  let stop: (() => void) | undefined
 
-  const look = Effect.map(Clock.currentTimeMillis, (now) => {
+  const look = (): number => {
+    const now = clock.unsafeCurrentTimeMillis()
     wake.unsafeClose()
     next = Infinity
     for (const line of lines.values()) {
@@ -41,15 +36,13 @@ export const make: Effect.Effect<Deadlines, never, Scope.Scope> = Effect.map(Eff
       }
     }
     return Math.max(0, next - now)
-  })
+  }
   const watch = Effect.forever(
-    Effect.flatMap(look, (pause) => pause === Infinity ? wake.await : Effect.raceFirst(wake.await, Effect.sleep(pause)))
+    Effect.flatMap(
+      Effect.sync(look),
+      (pause) => pause === Infinity ? wake.await : Effect.raceFirst(wake.await, Effect.sleep(pause))
+    )
   )
-  const start = Effect.map(Effect.forkIn(watch, scope), (started) => {
-    // Another call may have come first, or this one be over already.
-    if (fiber === undefined && lines.size > 0) fiber = started
-    else started.unsafeInterruptAsFork(FiberId.none)
-  })
 
   const remove = (millis: number, waiting: Waiting): void => {
     const line = lines.get(millis)
@@ -58,25 +51,24 @@ export const make: Effect.Effect<Deadlines, never, Scope.Scope> = Effect.map(Eff
     waiting.late = over
     if (line?.size === 0) lines.delete(millis)
     if (lines.size > 0) return
-    fiber?.unsafeInterruptAsFork(FiberId.none)
-    fiber = undefined
+    stop?.()
+    stop = undefined
   }
 
   return {
-    add: (closing, from, millis, late) =>
-      Effect.suspend(() => {
-        const waiting: Waiting = { at: from + millis, late }
-        const line = lines.get(millis) ?? new Set()
-        lines.set(millis, line.add(waiting))
-        closing.push(() => remove(millis, waiting))
-        if (waiting.at < next) {
-          next = waiting.at
-          wake.unsafeOpen()
-        }
-        return fiber === undefined ? start : Effect.void
-      })
+    add: (from, millis, late) => {
+      const waiting: Waiting = { at: from + millis, late }
+      const line = lines.get(millis) ?? new Set()
+      lines.set(millis, line.add(waiting))
+      if (waiting.at < next) {
+        next = waiting.at
+        wake.unsafeOpen()
+      }
+      stop ??= fork(watch)
+      return () => remove(millis, waiting)
+    }
   }
-})
+}
 
 /**
  * Bounds each pull by what is left of `seconds` since `startedAt` (milliseconds since the epoch); none is made when
@@ -95,7 +87,7 @@ export const within =
 interface Waiting {
   /** Milliseconds since the epoch. */
   readonly at: number
-  late: () => unknown
+  late: () => void
 }
 
 const over = (): void => undefined
