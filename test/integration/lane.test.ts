@@ -134,10 +134,10 @@ const play = (asks: ReadonlyArray<Ask>, waits: boolean) =>
             aliases: new Map(),
             defaultModel: undefined,
             fallbacks: new Map()
-          }))
+          })),
+          Layer.merge(Logger.replace(Logger.defaultLogger, logger))
         )
-      ),
-      Effect.provide(Logger.replace(Logger.defaultLogger, logger))
+      )
     )
     const after = yield* counts
     const counted = [...after].filter(([name, count]) => count !== (before.get(name) ?? 0))
